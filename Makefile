@@ -1,0 +1,48 @@
+# setup      .venv with salt and snakemake; does nothing when it is up to date
+# test       setup, then the static checks and all tests
+# lint       the static checks alone
+# reproduce  setup, then Table 4 and the semigroup-defect figure at tiny scale with one seed
+# clean      caches of the tools; results, scratch/ and .venv stay
+PYTHON ?= python3
+REPRODUCED := scratch/reproduce
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup lint test reproduce clean
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+help:
+	@sed -n 's/^# /make /p' Makefile
+
+setup: .venv/.complete
+
+# .unfinished marks a set-up that was killed: pip may then take half a package for a whole one, so start afresh.
+.venv/.complete: pyproject.toml workflow/snakemake.sh
+	@$(PYTHON) -c 'import sys; sys.exit("salt needs Python 3.11 or newer: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@if [ -e .venv/.unfinished ] || ! .venv/bin/python -m pip --version > /dev/null 2>&1; then $(PYTHON) -m venv --clear .venv; fi
+	@touch .venv/.unfinished
+	.venv/bin/python -m pip install torch==2.13.0
+	.venv/bin/python -m pip install -e '.[dev]'
+	@rm -f .venv/bin/snakemake && install -m 755 workflow/snakemake.sh .venv/bin/snakemake
+	@rm .venv/.unfinished && touch $@
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+test: lint
+	.venv/bin/python -m pytest
+
+reproduce: setup
+	@start=$$SECONDS; \
+	.venv/bin/snakemake table4 figA1 --config seeds=1 out=$(REPRODUCED); \
+	echo; cat $(REPRODUCED)/results/tiny/tables/table4.md; \
+	echo; echo "Made in $$(( (SECONDS - start) / 60 )) min $$(( (SECONDS - start) % 60 )) s, with one training seed:"; \
+	ls $(REPRODUCED)/results/tiny/tables/table4.* $(REPRODUCED)/paper_figures/tiny/figA1.* | sed 's/^/  /'; \
+	echo "The committed results, with all seeds, are in results/tiny and paper_figures/tiny: snakemake all remakes them."
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	find salt tests -name __pycache__ -type d -exec rm -rf {} +
+	@echo "kept: .venv, scratch, results, paper_figures"

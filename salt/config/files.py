@@ -1,0 +1,120 @@
+"""Where the experiment files lie, and how one YAML file is read.
+
+`experiments/` lies in `SALT_ROOT`, or beside the `salt` package. It holds one file per experiment, `scales/` with one
+per scale, `schema/` with the JSON schemas for editors, and two files that are no experiments: `tables.yaml` (which rows
+make which table) and `paper_values.yaml` (the published numbers).
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import salt
+from salt.errors import SaltError
+
+NOT_EXPERIMENTS = ("paper_values", "tables")
+
+
+def repository_root() -> Path:
+    """The folder that holds `experiments/`: `SALT_ROOT` if it is set, else the one the `salt` package lies in.
+
+    Raises:
+        SaltError: that folder has no `experiments/scales`.
+    """
+    stated = os.environ.get("SALT_ROOT")
+    root = Path(stated) if stated else Path(salt.__file__).parents[1]
+    if not (root / "experiments" / "scales").is_dir():
+        whence = f"SALT_ROOT={stated}" if stated else f"the salt package in {root}"
+        raise SaltError(
+            f"{whence}: there is no folder {root / 'experiments' / 'scales'}; "
+            "accepted: SALT_ROOT=FOLDER, where FOLDER is a checkout of this repository"
+        )
+    return root.absolute()
+
+
+def experiment_names() -> list[str]:
+    """The stems of `experiments/*.yaml`, sorted, without the two files that are no experiments."""
+    found = (path.stem for path in (repository_root() / "experiments").glob("*.yaml"))
+    return sorted(name for name in found if name not in NOT_EXPERIMENTS)
+
+
+def scale_names() -> list[str]:
+    """The stems of `experiments/scales/*.yaml`, sorted."""
+    return sorted(path.stem for path in (repository_root() / "experiments" / "scales").glob("*.yaml"))
+
+
+def accepted(wrong: str, names: Iterable[str]) -> str:
+    """The end of a message about a misspelt name: the nearest valid one, and all of them."""
+    names = list(names)
+    near = difflib.get_close_matches(wrong, names, n=1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"accepted: {', '.join(names) or 'none'}"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML with three traps closed: a repeated key and a key that is not text are errors, and `1e-6` is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} is not text: quote it", problem_mark=key.start_mark
+                )
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def parse_yaml(text: str | bytes, source: str) -> Any:
+    """The value of a YAML text.
+
+    Raises:
+        SaltError: it is not YAML; the message names `source` and, in a text of several lines, the line.
+    """
+    try:
+        return yaml.load(text, _StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        where = f"{source}, line {error.problem_mark.line + 1}" if error.problem_mark else source
+        raise SaltError(f"{where}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise SaltError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        SaltError: the file is absent, empty, not YAML, or not a mapping at its top level.
+    """
+    source = relative(path)
+    try:
+        value = parse_yaml(path.read_bytes(), source)
+    except OSError as error:
+        raise SaltError(f"{source}: cannot be read: {error.strerror}") from error
+    return as_mapping(value, source)
+
+
+def as_mapping(value: Any, source: str) -> dict[str, Any]:
+    """`value` itself if it is a mapping; otherwise a `SaltError` that begins with `source`."""
+    if value is None:
+        raise SaltError(f"{source}: is empty; accepted: a mapping of keys to values")
+    if not isinstance(value, dict):
+        raise SaltError(f"{source}: is of type {type(value).__name__}; accepted: a mapping of keys to values")
+    return value
+
+
+def relative(path: Path) -> str:
+    """The path as messages print it: from the root of the repository where it lies within."""
+    root = repository_root()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

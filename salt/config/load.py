@@ -1,0 +1,156 @@
+"""Reads scale and experiment files into `Scale` and `Experiment`.
+
+An experiment file holds keys of `Experiment` plus `extends: NAME` and `scales: {SCALE: keys for this scale only}`;
+a scale file holds keys of `Scale` plus `defaults: keys of Experiment that every experiment inherits`.
+Names are those of the files. `_layers` is the one place that says in which order the files count.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from salt.config.files import (
+    accepted,
+    as_mapping,
+    experiment_names,
+    parse_yaml,
+    read_mapping,
+    relative,
+    repository_root,
+    scale_names,
+)
+from salt.config.schema import Experiment, Scale
+from salt.config.validate import Layer, Merged, shown_value, validate
+from salt.errors import SaltError
+
+EXPERIMENT_KEYS = tuple(key for key in Experiment.model_fields if key not in ("name", "scale"))
+SCALE_KEYS = tuple(key for key in Scale.model_fields if key != "name")
+COMMAND_LINE = "command line"
+
+
+def load_scale(name: str) -> Scale:
+    """The scale `experiments/scales/NAME.yaml`.
+
+    Raises:
+        SaltError: no such scale, or its file is wrong: one line with file, key, value and what is accepted.
+    """
+    values, _ = _read_scale(name)
+    source = relative(_scale_path(name))
+    return validate(Scale, Merged([Layer({**values, "name": name}, source)]), source)
+
+
+def load_experiment(name: str, scale: str, overrides: Mapping[str, str] = {}) -> Experiment:
+    """The experiment `experiments/NAME.yaml` at one scale; `_layers` says what outranks what.
+
+    Args:
+        name: stem of the experiment's file.
+        scale: stem of the scale's file.
+        overrides: `{"grid.steps": "2"}`, values in YAML; `scale.` reaches the scale (`scale.evaluation.prompts`).
+
+    Raises:
+        SaltError: an unknown name or a wrong file or override: one line with file, key, value and what is accepted.
+    """
+    load_scale(scale)  # first by itself, so that mistakes in its file carry its own keys
+    source = relative(_experiment_path(name))
+    if overrides:
+        source += f" with {', '.join(f'{key}={text}' for key, text in overrides.items())}"
+    return validate(Experiment, Merged(_layers(name, scale, overrides)), source)
+
+
+def _layers(name: str, scale: str, overrides: Mapping[str, str]) -> list[Layer]:
+    """Everything that has a say in an experiment, weakest first; what comes later wins.
+
+    1. the scale's file: its own keys (they become `scale`) and its `defaults`;
+    2. the experiment files along `extends`: the base of all first, the experiment itself last;
+    3. their parts `scales: {SCALE: ...}`, in the same order;
+    4. the overrides of the command line, in the order given.
+
+    Mappings are merged key by key; every other value, a list too, is replaced as a whole; `null` takes away what was
+    set before it, so that the schema's default holds again and an optional section is off (`critic: null`).
+    Mind 3: a part for one scale outranks a plain key even of a file that extends it.
+    """
+    values, defaults = _read_scale(scale)
+    source = relative(_scale_path(scale))
+    chain = [(relative(_experiment_path(link)), _read_experiment(link)) for link in _chain(name)]
+    return [
+        Layer({"name": name}, chain[-1][0]),
+        Layer({"scale": {"name": scale, **values}}, source),
+        Layer(defaults, source, ("defaults",)),
+        *(Layer({key: keys[key] for key in EXPERIMENT_KEYS if key in keys}, file) for file, keys in chain),
+        *(
+            Layer(keys["scales"][scale], file, ("scales", scale))
+            for file, keys in chain
+            if scale in keys.get("scales", {})
+        ),
+        *(_override(key, text) for key, text in overrides.items()),
+    ]
+
+
+def _chain(name: str) -> list[str]:
+    """The experiments along `extends`, the base of all first."""
+    chain = [name]
+    while "extends" in (keys := _read_experiment(chain[-1])):
+        source, base = relative(_experiment_path(chain[-1])), keys["extends"]
+        if base not in experiment_names():
+            near = accepted(str(base), experiment_names())
+            raise SaltError(f"{source}: extends = {shown_value(base)}: no such experiment; {near}")
+        if base in chain:
+            circle = " -> ".join([*chain, base])
+            raise SaltError(f"{source}: extends = {base}: the chain {circle} is a cycle; accepted: a chain that ends")
+        chain.append(base)
+    return chain[::-1]
+
+
+def _read_experiment(name: str) -> dict[str, Any]:
+    """The keys of an experiment's file, the names at its two upper levels checked."""
+    path = _experiment_path(name)
+    source = relative(path)
+    if name not in experiment_names():
+        raise SaltError(f"experiment {name!r}: there is no {source}; {accepted(name, experiment_names())}")
+    values = read_mapping(path)
+    _check_keys(values, (*EXPERIMENT_KEYS, "extends", "scales"), source)
+    parts = as_mapping(values.get("scales", {}), f"{source}: scales")
+    _check_keys(parts, scale_names(), source, "scales.")
+    for scale, part in parts.items():
+        _check_keys(as_mapping(part, f"{source}: scales.{scale}"), EXPERIMENT_KEYS, source, f"scales.{scale}.")
+    return values
+
+
+def _read_scale(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys of a scale's file, and its `defaults`."""
+    path = _scale_path(name)
+    source = relative(path)
+    if name not in scale_names():
+        raise SaltError(f"scale {name!r}: there is no {source}; {accepted(name, scale_names())}")
+    values = read_mapping(path)
+    _check_keys(values, (*SCALE_KEYS, "defaults"), source)
+    defaults = as_mapping(values.pop("defaults", {}), f"{source}: defaults")
+    _check_keys(defaults, EXPERIMENT_KEYS, source, "defaults.")
+    return values, defaults
+
+
+def _override(key: str, text: str) -> Layer:
+    """One `a.b.c=value` of the command line."""
+    given, parts = f"{COMMAND_LINE}: {key}={text}", key.split(".")
+    if not all(parts) or not text.strip():
+        raise SaltError(f"{given}: accepted: section.key=value, e.g. grid.steps=4 or train.critic=null")
+    if key in ("name", "scale.name"):
+        raise SaltError(f"{given}: the name is that of the file; accepted: any other key")
+    value = parse_yaml(text, given)
+    for part in reversed(parts[1:]):
+        value = {part: value}
+    return Layer({parts[0]: value}, COMMAND_LINE)
+
+
+def _check_keys(keys: Iterable[str], names: Sequence[str], source: str, prefix: str = "") -> None:
+    for key in keys:
+        if key not in names:
+            raise SaltError(f"{source}: {prefix}{key}: unknown key; {accepted(key, names)}")
+
+
+def _experiment_path(name: str) -> Path:
+    return repository_root() / "experiments" / f"{name}.yaml"
+
+
+def _scale_path(name: str) -> Path:
+    return repository_root() / "experiments" / "scales" / f"{name}.yaml"

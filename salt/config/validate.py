@@ -1,0 +1,127 @@
+"""Lays configuration layers over each other, validates the result, and says which file is to blame when it is wrong.
+
+Every error of pydantic becomes one line: file, dotted key, value, what is accepted.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from salt.config.base import Section
+from salt.config.files import accepted
+from salt.errors import SaltError
+
+LONGEST_VALUE = 60  # characters of a wrong value that a message repeats
+
+Path = tuple[str, ...]
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Keys from one place: `source` is the file as messages name it, `prefix` the keys under which they lie in it."""
+
+    values: Mapping[str, Any]
+    source: str
+    prefix: Path = ()
+
+
+@dataclass
+class Merged:
+    """Layers laid over each other, and for every key the index of the last layer that gave or removed it.
+
+    Mappings are merged key by key, every other value is replaced as a whole, null removes what earlier layers gave.
+    """
+
+    layers: Sequence[Layer]
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Path, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for index, layer in enumerate(self.layers):
+            self._lay(layer.values, self.values, (), index)
+
+    def _lay(self, layer: Mapping[str, Any], into: dict[str, Any], path: Path, index: int) -> None:
+        for key, value in layer.items():
+            here = (*path, key)
+            self.origins[here] = index
+            if isinstance(value, dict):
+                if not isinstance(into.get(key), dict):
+                    into[key] = {}
+                self._lay(value, into[key], here, index)
+            elif value is None and key in into:
+                del into[key]
+            else:
+                into[key] = value
+
+    def blame(self, path: Path) -> Layer | None:
+        """The last layer that touched `path` or a key below it, or, where there is none, the key above it."""
+        while path:
+            touched = [index for key, index in self.origins.items() if key[: len(path)] == path]
+            if touched:
+                return self.layers[max(touched)]
+            path = path[:-1]
+        return None
+
+
+def validate(model: type[AnySection], merged: Merged, source: str) -> AnySection:
+    """The section that the merged layers describe.
+
+    Args:
+        model: class of the section.
+        merged: its values, and where each comes from.
+        source: the file to name when no single layer is to blame: a key that none gives, or two that disagree.
+
+    Raises:
+        SaltError: one line with file, key, value and what is accepted.
+    """
+    try:
+        # by way of JSON, where lists are tuples and pydantic is otherwise strict: no 4.0, "4" or true for 4
+        return model.model_validate_json(json.dumps(merged.values, default=str), strict=True)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+    error = min(
+        errors, key=lambda one: one["type"] != "extra_forbidden"
+    )  # a misspelt key before what it leaves missing
+    path = tuple(str(part) for part in error["loc"])
+    given_by_none = error["type"] == "missing" and path not in merged.origins and not path[-1].isdecimal()
+    layer = None if given_by_none else merged.blame(path)
+    place, prefix = (layer.source, layer.prefix) if layer else (source, ())
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    raise SaltError(f"{place}: {'.'.join((*prefix, *path))}{_explain(model, path, error)}{more}")
+
+
+def _explain(model: type[Section], path: Path, error: Mapping[str, Any]) -> str:
+    """What is wrong with the value at `path` and what is accepted, to stand behind the key."""
+    kind, shown = error["type"], shown_value(error["input"])
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    if kind == "value_error":  # from a validator over a whole section: it names the values itself
+        return f": {message}" if path else message
+    if kind == "extra_forbidden":
+        return f" = {shown}: unknown key; {accepted(path[-1], _section(model, path[:-1]).model_fields)}"
+    if kind == "missing" and path[-1].isdecimal():
+        return ": missing; accepted: a longer list"
+    if kind == "missing":
+        return f": missing; accepted: {_section(model, path[:-1]).model_fields[path[-1]].description}"
+    if kind == "model_type":
+        return f" = {shown}: accepted: a mapping of {', '.join(_section(model, path).model_fields)}"
+    return f" = {shown}: accepted: {message}"
+
+
+def _section(model: type[Section], path: Path) -> type[Section]:
+    """The class of the section at `path`, seen through `| None` and `tuple[..., ...]`."""
+    for key in path:
+        if not key.isdecimal():
+            annotation = model.model_fields[key].annotation
+            choices = (annotation, *get_args(annotation))
+            model = next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, Section))
+    return model
+
+
+def shown_value(value: Any) -> str:
+    """A wrong value as messages repeat it: in one line, and short."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "..."

@@ -1,0 +1,101 @@
+"""Training clips of the world, and the pretext data of its text encoder.
+
+A clip is a function of (split, seed, index) alone: any number of them can be made in any order by any process.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from salt.config.schema import Split, World
+from salt.data.world import (
+    BACKGROUNDS,
+    COLOURS,
+    SHORT_FORMS,
+    SPLIT_SHARES,
+    SPRITE_ROWS,
+    STEPS,
+    Content,
+    Mentions,
+    caption,
+    contents_of,
+    render,
+    sample_scene,
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video uint8 `(F, H, W, 3)`, what its caption says, and what it shows."""
+
+    video: NDArray[np.uint8]
+    caption: str
+    content: Content
+
+
+class ClipSource:
+    """Endless clips of one split."""
+
+    def __init__(self, world: World, split: Split, seed: int) -> None:
+        self.world, self.split, self.seed = world, split, seed
+        self._contents = {count: contents_of(split, count) for count in (1, 2)}
+
+    def clip(self, index: int) -> Clip:
+        """The clip with this index."""
+        rng = np.random.default_rng([self.seed, list(SPLIT_SHARES).index(self.split), index])
+        count = 2 if rng.random() < self.world.pair_share else 1
+        content = self._contents[count][rng.integers(len(self._contents[count]))]
+        mentions = Mentions()
+        if rng.random() < self.world.short_share:
+            mentions = SHORT_FORMS[count][rng.integers(len(SHORT_FORMS[count]))]
+        video = render(sample_scene(content, self.world, rng), self.world)
+        return Clip(video, caption(content, mentions), content)
+
+    def videos(self, indices: Iterable[int]) -> Tensor:
+        """Videos `(B, 3, F, H, W)` in [0, 1]."""
+        return as_tensor(np.stack([self.clip(i).video for i in indices]))
+
+
+def as_tensor(videos: NDArray[np.uint8]) -> Tensor:
+    """uint8 `(B, F, H, W, 3)` -> float `(B, 3, F, H, W)` in [0, 1]."""
+    return torch.from_numpy(videos).permute(0, 4, 1, 2, 3).float() / 255
+
+
+def as_uint8(videos: Tensor) -> NDArray[np.uint8]:
+    """Float `(B, 3, F, H, W)` in [0, 1] -> uint8 `(B, F, H, W, 3)`."""
+    return (videos.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 4, 1).numpy()
+
+
+def vocabulary() -> list[str]:
+    """Every word that a caption of the world can hold."""
+    contents = contents_of("train", 1) + contents_of("train", 2)
+    return sorted({word for content in contents for word in caption(content).split()})
+
+
+def pretext() -> tuple[list[str], Tensor]:
+    """Training captions, extended and short, and the class of each attribute `(N, 7)`; `not told` is a class."""
+    captions, labels = [], []
+    for count in (1, 2):
+        for content in contents_of("train", count):
+            for mentions in (Mentions(), *SHORT_FORMS[count]):
+                captions.append(caption(content, mentions))
+                labels.append(_label(content, mentions))
+    return captions, torch.tensor(labels)
+
+
+def _label(content: Content, mentions: Mentions) -> list[int]:
+    shapes, colours = list(SPRITE_ROWS), list(COLOURS)
+    row = [[None, "left of", "above"].index(content.relation)]
+    row.append(list(STEPS).index(content.direction) if mentions.direction else len(STEPS))
+    row.append(list(BACKGROUNDS).index(content.background) if mentions.background else len(BACKGROUNDS))
+    for place in (0, 1):
+        if place == len(content.sprites):
+            row += [len(shapes), len(colours)]
+            continue
+        sprite = content.sprites[place]
+        row += [shapes.index(sprite.shape), colours.index(sprite.colour) if mentions.colour else len(colours)]
+    return row

@@ -1,0 +1,77 @@
+"""The bank of latents that training reads: one safetensors file of clips, with their captions in its header.
+
+Latents are `(N, C, T, h, w)`, float16 on disk and float32 in a batch. The clip of a training sample is a function of
+the sample's number and the seed alone: epoch after epoch, each a permutation of the bank.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from salt.errors import SaltError
+from salt.files import whole_file
+from salt.models.protocol import Batch, TextEncoder
+
+
+def write_bank(path: Path, chunks: Iterable[tuple[Tensor, Sequence[str]]], about: dict[str, str]) -> None:
+    """Write latents `(B, C, T, h, w)` and their captions, chunk after chunk, into one file.
+
+    Args:
+        path: appears only when it is complete.
+        chunks: latents and captions.
+        about: what the file was made from, kept in its header.
+    """
+    latents, captions = [], []
+    for chunk, texts in chunks:
+        latents.append(chunk.half())
+        captions.extend(texts)
+    distinct = sorted(set(captions))
+    place = {text: i for i, text in enumerate(distinct)}
+    tensors = {
+        "latents": torch.cat(latents),
+        "caption": torch.tensor([place[text] for text in captions], dtype=torch.int32),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, metadata=about | {"captions": json.dumps(distinct)})
+
+
+class LatentBank:
+    """Batches of latents and text embeddings."""
+
+    def __init__(self, path: Path, text_encoder: TextEncoder, seed: int) -> None:
+        """Read a file that `write_bank` wrote.
+
+        Raises:
+            SaltError: it is missing, truncated, or no such file.
+        """
+        try:
+            with safe_open(path, "pt") as file:
+                captions = json.loads(file.metadata()["captions"])
+                self.latents: Tensor = file.get_tensor("latents")
+                self._caption: Tensor = file.get_tensor("caption").long()
+        except Exception as error:
+            raise SaltError(f"{path}: not a bank of latents (made by `salt latents`): {error}") from error
+        if not bool(self.latents.isfinite().all()):
+            raise SaltError(f"{path}: latents hold NaN or infinity; make the file anew with `salt latents`")
+        self._embeddings = text_encoder.encode(captions)
+        self._empty = text_encoder.encode([""])
+        self._seed = seed
+        self._permutation = lru_cache(maxsize=2)(self._shuffle)
+
+    def batch(self, samples: Sequence[int]) -> Batch:
+        """The clips of these samples."""
+        size = len(self.latents)
+        rows = torch.tensor([int(self._permutation(number // size)[number % size]) for number in samples])
+        text = self._embeddings[self._caption[rows]]
+        return Batch(self.latents[rows].float(), text, self._empty, tuple(samples))
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, epoch]).permutation(len(self.latents))

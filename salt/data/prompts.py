@@ -1,0 +1,182 @@
+"""What evaluation asks for: a fixed list of held-out captions, what each of them scores, and rules for captions at large.
+
+A prompt is a `Content` of a split that training never saw, with its extended caption (all attributes) and a short one
+(some left out, as VBench's standard prompts do). Its `dimensions` are the VBench dimensions that its videos enter:
+a caption that does not tell the direction is not scored on it. Videos are stored by `id`, never by caption.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from salt.config.schema import Split, World
+from salt.data.world import SHORT_FORMS, Content, Mentions, Sprite, caption, contents_of, sample_scene
+from salt.errors import SaltError
+from salt.files import write_text
+
+Variant = Literal["extended", "short"]
+Kind = Literal["single", "pair"]
+
+EVERY_PROMPT = (
+    "subject_consistency",
+    "background_consistency",
+    "temporal_flickering",
+    "motion_smoothness",
+    "dynamic_degree",
+    "aesthetic_quality",
+    "imaging_quality",
+    "appearance_style",
+    "temporal_style",
+    "overall_consistency",
+)
+"""Dimensions that every prompt scores: what they judge needs no caption, or adapts to what the caption tells."""
+OF_KIND: dict[Kind, tuple[str, ...]] = {
+    "single": ("object_class",),
+    "pair": ("multiple_objects", "spatial_relationship"),
+}
+_TOLD = Mentions()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A caption of the evaluation, in both variants, with its ground truth."""
+
+    id: str
+    index: int
+    content: Content
+    extended: str
+    short: str
+    short_mentions: Mentions
+    kind: Kind
+
+    def text(self, variant: Variant) -> str:
+        """The caption that the model is given."""
+        return self.extended if variant == "extended" else self.short
+
+    def mentions(self, variant: Variant) -> Mentions:
+        """Which attributes that caption tells."""
+        return _TOLD if variant == "extended" else self.short_mentions
+
+    def dimensions(self, variant: Variant) -> tuple[str, ...]:
+        """The VBench dimensions that videos of this prompt enter.
+
+        `color` is asked of one object only, as in VBench; `human_action` is the direction of motion.
+        """
+        told = self.mentions(variant)
+        asked = {
+            "color": self.kind == "single" and told.colour,
+            "human_action": told.direction,
+            "scene": told.background,
+        }
+        return EVERY_PROMPT + OF_KIND[self.kind] + tuple(name for name, scored in asked.items() if scored)
+
+
+# -------------------------------------------------------------------------------------------- the list
+def report_prompts(world: World, count: int, split: Split = "report") -> list[Prompt]:
+    """The first `count` prompts of a split: one and two objects in turn, then pairs alone when the singles are used up.
+
+    The order within a kind is that of a hash of the caption, so attributes are balanced and a short list is the
+    beginning of a longer one. Extended captions are all different; short ones may repeat. The short form cycles
+    through `SHORT_FORMS` within a kind.
+
+    Raises:
+        SaltError: where the split has fewer captions, or the world no room for one of them.
+    """
+    singles, pairs = _in_order(contents_of(split, 1)), _in_order(contents_of(split, 2))
+    turns = chain.from_iterable(zip_longest(singles, pairs))
+    contents = [content for content in turns if content is not None]
+    if not 1 <= count <= len(contents):
+        raise SaltError(
+            f"evaluation.prompts={count}: split {split!r} has {len(contents)} captions; accepted: 1 to {len(contents)}"
+        )
+    prompts: list[Prompt] = []
+    so_far: dict[int, int] = {1: 0, 2: 0}
+    for index, content in enumerate(contents[:count]):
+        _check_room(content, world)
+        sprites = len(content.sprites)
+        mentions = SHORT_FORMS[sprites][so_far[sprites] % len(SHORT_FORMS[sprites])]
+        so_far[sprites] += 1
+        kind: Kind = "single" if sprites == 1 else "pair"
+        texts = caption(content), caption(content, mentions)
+        prompts.append(Prompt(f"p{index:04d}", index, content, *texts, mentions, kind))
+    return prompts
+
+
+def _in_order(contents: list[Content]) -> list[Content]:
+    return sorted(contents, key=lambda content: _digest("order of prompts: " + caption(content)))
+
+
+def _check_room(content: Content, world: World) -> None:
+    try:
+        sample_scene(content, world, np.random.default_rng(0))
+    except ValueError as error:
+        raise SaltError(f"scale.world: {error}; accepted: a larger size or fewer frames") from error
+
+
+# -------------------------------------------------------------------------------------------- the file
+def prompts_hash(prompts: Sequence[Prompt]) -> str:
+    """12 hexadecimal digits that change with any caption, id, content or mention of the list."""
+    return _digest(json.dumps([asdict(prompt) for prompt in prompts]))[:12]
+
+
+def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
+    """Write the list and its hash as JSON."""
+    body = {"hash": prompts_hash(prompts), "prompts": [asdict(prompt) for prompt in prompts]}
+    write_text(path, json.dumps(body, indent=1) + "\n")
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Read a list that `write_prompts` wrote.
+
+    Raises:
+        SaltError: where the file is not such a list, or was edited since.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        prompts = [_prompt(row) for row in body["prompts"]]
+        stated = body["hash"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SaltError(f"{path}: not a list of prompts ({error}); accepted: a file written by write_prompts") from error
+    if stated != prompts_hash(prompts):
+        raise SaltError(f"{path}: hash={stated!r} is not that of its prompts ({prompts_hash(prompts)}): it was edited")
+    return prompts
+
+
+def _prompt(row: dict[str, Any]) -> Prompt:
+    content = row["content"]
+    sprites = tuple(Sprite(**sprite) for sprite in content["sprites"])
+    return Prompt(
+        **{**row, "content": Content(**{**content, "sprites": sprites})}
+        | {"short_mentions": Mentions(**row["short_mentions"])}
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+# -------------------------------------------------------------------------------------- captions at large
+def check_prompt_text(prompt_id: str, text: str) -> str:
+    """Refuse a caption that cannot be shown in one line or written as UTF-8; return the others as they are.
+
+    Videos are stored by id, so a caption may be empty, hold `/` or `..`, emoji, or ten thousand characters; what is
+    longer than the text encoder's tokens is cut there, which warns. Control characters, line breaks and lone
+    surrogates are refused: they corrupt logs, tables and JSON, and no tokenizer means anything by them.
+
+    Raises:
+        SaltError: naming the prompt id, the character and its place.
+    """
+    for place, character in enumerate(text):
+        if unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
+            raise SaltError(
+                f"prompt {prompt_id}: character {place} is U+{ord(character):04X}; accepted: one line of text without "
+                "control characters"
+            )
+    return text

@@ -1,0 +1,198 @@
+"""The world of the tiny scales: procedural captioned videos whose every attribute is known.
+
+One or two 7x7 sprites (a shape, a colour) glide over a plain background; all sprites of a scene move together, by
+one pixel every frame or every second frame, in one of four directions. A caption tells shapes, colours, relation,
+direction and background; where things start and how fast they go it does not tell, so one caption has many futures,
+and the first frame does not settle the rest of the clip.
+
+Everything is on the pixel grid: `render` is exact, and a scene is the ground truth of its own video.
+Videos are uint8 `(F, H, W, 3)`; positions are integer centres `(x, y)`, x to the right, y down.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from salt.config.schema import Split, World
+
+Direction = Literal["left", "right", "up", "down"]
+Relation = Literal["left of", "above"]
+
+SPRITE_ROWS: dict[str, tuple[str, ...]] = {
+    "square": ("#######",) * 7,
+    "ring": ("..###..", ".##.##.", "##...##", "#.....#", "##...##", ".##.##.", "..###.."),
+    "cross": ("..###..", "..###..", "#######", "#######", "#######", "..###..", "..###.."),
+    "triangle": ("...#...", "...#...", "..###..", "..###..", ".#####.", ".#####.", "#######"),
+}
+RADIUS = 3
+MASKS: dict[str, NDArray[np.bool_]] = {
+    shape: np.array([[pixel == "#" for pixel in row] for row in rows]) for shape, rows in SPRITE_ROWS.items()
+}
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (230, 30, 30),
+    "green": (30, 190, 40),
+    "blue": (40, 80, 240),
+    "yellow": (245, 215, 20),
+    "purple": (170, 40, 190),
+}
+BACKGROUNDS: dict[str, tuple[int, int, int]] = {"black": (0, 0, 0), "gray": (128, 128, 128), "white": (255, 255, 255)}
+STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+FRAMES_PER_PIXEL = (1, 2)
+"""The speeds of the world: a step of one pixel every frame, or every second frame."""
+PAIR_GAPS = (8, 12)
+"""Distances of the two centres along the axis of their relation."""
+PAIR_SLIPS = (-4, 0, 4)
+"""Offsets of the two centres across that axis."""
+LATTICE = 4
+"""Scenes start with all centres on this lattice of pixels (the first centre is `RADIUS`)."""
+SPLIT_SHARES: dict[Split, float] = {"train": 0.5, "validation": 0.1, "report": 0.4}
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """What one object is."""
+
+    shape: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a full caption says of a scene."""
+
+    sprites: tuple[Sprite, ...]
+    direction: Direction
+    background: str
+    relation: Relation | None = None
+    """Of the first sprite to the second; None where there is one sprite."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A content and one of its futures."""
+
+    content: Content
+    starts: tuple[tuple[int, int], ...]
+    """Centre of each sprite in frame 0."""
+    frames_per_pixel: int
+
+    def tracks(self, frames: int) -> NDArray[np.int64]:
+        """Centres of all sprites in all frames, `(frames, sprites, 2)`."""
+        moved = np.arange(frames) // self.frames_per_pixel
+        step = np.array(STEPS[self.content.direction])
+        return np.array(self.starts)[None] + moved[:, None, None] * step[None, None]
+
+
+# ----------------------------------------------------------------------------------------- what there is
+def all_contents(sprites: int) -> list[Content]:
+    """Every content with that many sprites, in a fixed order. Two sprites differ in shape and in colour."""
+    kinds = [Sprite(shape, colour) for shape, colour in product(SPRITE_ROWS, COLOURS)]
+    places = list(product(STEPS, BACKGROUNDS))
+    if sprites == 1:
+        return [Content((a,), d, b) for a in kinds for d, b in places]  # type: ignore[arg-type]
+    pairs = [(a, b) for a, b in product(kinds, kinds) if a.shape != b.shape and a.colour != b.colour]
+    relations: tuple[Relation, ...] = ("left of", "above")
+    return [Content(p, d, b, r) for p in pairs for r in relations for d, b in places]  # type: ignore[arg-type]
+
+
+def split_of(content: Content) -> Split:
+    """The split a content belongs to: by a hash of its caption, so that no caption is in two splits."""
+    digest = hashlib.blake2b(caption(content).encode(), digest_size=8).digest()
+    place = int.from_bytes(digest, "big") / 2**64
+    if place < SPLIT_SHARES["train"]:
+        return "train"
+    return "validation" if place < SPLIT_SHARES["train"] + SPLIT_SHARES["validation"] else "report"
+
+
+def contents_of(split: Split, sprites: int) -> list[Content]:
+    """The contents of one split with that many sprites, in a fixed order."""
+    return [content for content in all_contents(sprites) if split_of(content) == split]
+
+
+# -------------------------------------------------------------------------------------------- one future
+def sample_scene(content: Content, world: World, rng: np.random.Generator) -> Scene:
+    """Draw where a content starts and how fast it goes, so that the whole clip stays inside the frame."""
+    speeds = [s for s in FRAMES_PER_PIXEL if _room(content, world, s) is not None]
+    if not speeds:
+        raise ValueError(f"a world of {world.size} pixels and {world.frames} frames has no room for {caption(content)}")
+    while True:
+        speed = int(rng.choice(speeds))
+        offsets = _offsets(content, rng)
+        box = _box(offsets, content.direction, world, speed)
+        if box is not None:
+            (x_low, x_high), (y_low, y_high) = box
+            x, y = int(rng.choice(_places(x_low, x_high))), int(rng.choice(_places(y_low, y_high)))
+            return Scene(content, tuple((x + dx, y + dy) for dx, dy in offsets), speed)
+
+
+def _offsets(content: Content, rng: np.random.Generator) -> tuple[tuple[int, int], ...]:
+    if content.relation is None:
+        return ((0, 0),)
+    gap, slip = int(rng.choice(PAIR_GAPS)), int(rng.choice(PAIR_SLIPS))
+    return ((0, 0), (gap, slip) if content.relation == "left of" else (slip, gap))
+
+
+def _box(
+    offsets: tuple[tuple[int, int], ...], direction: str, world: World, frames_per_pixel: int
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Where the first sprite may start, `((x_low, x_high), (y_low, y_high))`, or None if nowhere."""
+    travel = (world.frames - 1) // frames_per_pixel
+    bounds = []
+    for axis in (0, 1):
+        shifts = [o[axis] + m * STEPS[direction][axis] for o in offsets for m in (0, travel)]
+        low, high = RADIUS - min(shifts), world.size - 1 - RADIUS - max(shifts)
+        if not _places(low, high):
+            return None
+        bounds.append((low, high))
+    return bounds[0], bounds[1]
+
+
+def _places(low: int, high: int) -> list[int]:
+    """The lattice points from `low` to `high`."""
+    return [place for place in range(RADIUS, high + 1, LATTICE) if place >= low]
+
+
+def _room(content: Content, world: World, frames_per_pixel: int) -> object:
+    tight = {None: ((0, 0),), "left of": ((0, 0), (PAIR_GAPS[0], 0)), "above": ((0, 0), (0, PAIR_GAPS[0]))}
+    return _box(tight[content.relation], content.direction, world, frames_per_pixel)
+
+
+def render(scene: Scene, world: World) -> NDArray[np.uint8]:
+    """The video of a scene, uint8 `(F, H, W, 3)`."""
+    video = np.empty((world.frames, world.size, world.size, 3), dtype=np.uint8)
+    video[:] = BACKGROUNDS[scene.content.background]
+    for frame, centres in zip(video, scene.tracks(world.frames), strict=True):
+        for sprite, (x, y) in zip(scene.content.sprites, centres, strict=True):
+            patch = frame[y - RADIUS : y + RADIUS + 1, x - RADIUS : x + RADIUS + 1]
+            patch[MASKS[sprite.shape]] = COLOURS[sprite.colour]
+    return video
+
+
+# ---------------------------------------------------------------------------------------------- captions
+@dataclass(frozen=True)
+class Mentions:
+    """Which attributes a caption tells; what it leaves out is not scored."""
+
+    colour: bool = True
+    direction: bool = True
+    background: bool = True
+
+
+SHORT_FORMS: dict[int, tuple[Mentions, ...]] = {
+    1: (Mentions(False, True, False), Mentions(True, False, False), Mentions(True, False, True)),
+    2: (Mentions(True, False, False), Mentions(True, True, False), Mentions(True, False, True)),
+}
+"""The short captions of one- and two-object scenes, as VBench's standard prompts: each leaves attributes out."""
+
+
+def caption(content: Content, mentions: Mentions = Mentions()) -> str:
+    """The caption of a content, extended by default."""
+    names = [f"a {s.colour} {s.shape}" if mentions.colour else f"a {s.shape}" for s in content.sprites]
+    words = names[0] if content.relation is None else f"{names[0]} {content.relation} {names[1]}"
+    if mentions.direction:
+        words += f" moving {content.direction}"
+    return words + (f" on a {content.background} background" if mentions.background else "")

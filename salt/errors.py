@@ -1,0 +1,15 @@
+"""The errors a user can cause, each told in one line, and the exit codes that the workflow reads.
+
+`salt/cli` turns a `SaltError` into that line and exit code 2; anything else is a bug and keeps its traceback.
+"""
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: a signal came, a checkpoint was written, the same command continues
+
+
+class SaltError(Exception):
+    """Bad input or a broken file. The message names the file, the key, the value and what is accepted."""
+
+
+class InterruptedBySignal(Exception):
+    """Training stopped after SIGTERM or SIGUSR1 and saved a checkpoint (exit code 75)."""

@@ -1,0 +1,1 @@
+"""Sampling, scoring, diagnostics and statistics of trained students."""

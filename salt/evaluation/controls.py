@@ -1,0 +1,169 @@
+"""Negative controls: real clips with one thing spoilt on purpose, to show that each dimension sees what it should.
+
+Every control writes its clips to files and is scored as a model's videos are. `falls` names the dimensions that must
+lose, `free` those that may move for a stated reason; all others must stay where they are for real clips.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from salt.config.schema import World
+from salt.data.prompts import Prompt
+from salt.data.world import render, sample_scene
+from salt.evaluation.score import Cell, CellScores, records, score_folder, write_cell
+from salt.evaluation.vbench import DIMENSIONS, normalise
+from salt.evaluation.video import Video, upscale, write_mp4
+from salt.models.protocol import Codec
+
+Clip = NDArray[np.float32]
+"""Frames at the world's resolution, `(F, H, W, 3)` in [0, 255]."""
+Spoil = Callable[[Clip, Clip, np.random.Generator], Clip]
+"""(clip, the clip of another caption of the same kind, random numbers) -> spoilt clip."""
+
+NOISE, BLUR, CONTRAST = 16.0, 0.6, 1.4
+"""Standard deviation in units of 255; standard deviation in pixels; factor about mid-grey."""
+MOTION = ("motion_smoothness", "temporal_style", "human_action", "dynamic_degree", "overall_consistency")
+PICTURE = ("aesthetic_quality", "imaging_quality")
+OBJECTS = ("object_class", "multiple_objects", "spatial_relationship")
+
+
+@dataclass(frozen=True)
+class Control:
+    """One way to spoil a clip."""
+
+    title: str
+    spoil: Spoil
+    falls: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+
+
+def _noise(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+    return clip + rng.normal(0, NOISE, clip.shape).astype(np.float32)
+
+
+def _blur(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+    return gaussian_filter(clip, sigma=(0, BLUR, BLUR, 0), mode="nearest")
+
+
+def _frozen(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+    return np.repeat(clip[:1], len(clip), axis=0)
+
+
+def _saturated(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+    return 127.5 + CONTRAST * (clip - 127.5)
+
+
+def _empty(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+    return np.broadcast_to(np.median(clip, axis=(1, 2), keepdims=True), clip.shape)
+
+
+def _pure_noise(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+    return rng.uniform(0, 256, clip.shape).astype(np.float32)
+
+
+CONTROLS: dict[str, Control] = {
+    "real": Control("Real clips", lambda clip, other, rng: clip),
+    "noise": Control("Noise added", _noise, falls=(*PICTURE, "background_consistency", "temporal_flickering")),
+    "blur": Control("Blurred", _blur, falls=PICTURE),
+    "shuffled": Control(
+        "Frames shuffled", lambda clip, other, rng: rng.permutation(clip), falls=(*MOTION, "temporal_flickering")
+    ),
+    "wrong_caption": Control(
+        "Clip of another caption",
+        lambda clip, other, rng: other,
+        falls=(*OBJECTS, "human_action", "color", "scene", "overall_consistency"),
+    ),
+    "average": Control(
+        "Mean of two clips",
+        lambda clip, other, rng: (clip + other) / 2,
+        falls=(*MOTION, *PICTURE, *OBJECTS, "subject_consistency", "scene", "appearance_style"),
+        free=("color",),  # asked of the few clips in which an object is left
+    ),
+    "frozen": Control("First frame frozen", _frozen, falls=MOTION, free=("temporal_flickering",)),  # which rises
+    "saturated": Control("Contrast x 1.4", _saturated, falls=("appearance_style", "aesthetic_quality")),
+    "empty": Control(
+        "Objects removed",
+        _empty,
+        falls=(*MOTION, *PICTURE, *OBJECTS, "subject_consistency", "color", "appearance_style"),
+    ),
+    "pure_noise": Control("Noise alone", _pure_noise, falls=tuple(DIMENSIONS)),
+}
+
+
+def real_clips(prompts: Sequence[Prompt], world: World) -> list[Clip]:
+    """One exact clip per prompt; the future is drawn from the prompt's index."""
+    scenes = [sample_scene(prompt.content, world, np.random.default_rng(prompt.index)) for prompt in prompts]
+    return [render(scene, world).astype(np.float32) for scene in scenes]
+
+
+def run_controls(
+    prompts: Sequence[Prompt], world: World, codec: Codec | None, out: Path, *, scale: str, protocol: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write and score every control of extended captions, and a codec's round trip where one is given.
+
+    Args:
+        prompts: at least 6, two of each kind or more.
+        world: the world of the clips.
+        codec: what encodes and decodes `(B, 3, F, H, W)` in [0, 1], or None.
+        out: gets `{control}/{prompt_id}/0.mp4` and the results of each control in VBench's layout.
+        scale: name of the scale, for the records.
+        protocol: hash of the protocol, for the records.
+
+    Returns:
+        Tidy records (`experiment` is `control_{name}`), and a table in percent of VBench's ranges: a row per control, a
+        column per dimension, then quality, semantic and total.
+    """
+    clips = real_clips(prompts, world)
+    others = _others(prompts, clips)
+    spoilt = {name: _spoil(control, clips, others) for name, control in CONTROLS.items()}
+    titles = {name: control.title for name, control in CONTROLS.items()}
+    if codec is not None:
+        spoilt["codec"], titles["codec"] = [_round_trip(clip, codec) for clip in clips], "Codec round trip"
+    tidy, table = [], {}
+    for name, videos in spoilt.items():
+        for prompt, video in zip(prompts, videos, strict=True):
+            write_mp4(out / name / prompt.id / "0.mp4", upscale(video, world.video_scale), world.fps)
+        scores = score_folder(out / name, prompts, "extended", (0,), world, protocol)
+        cell = Cell(titles[name], f"control_{name}", scale, 0, "extended", "none", 0)
+        write_cell(out / name, cell, scores, {})
+        tidy.append(records(cell, scores))
+        table[name] = _percent(scores)
+    return pd.concat(tidy, ignore_index=True), pd.DataFrame.from_dict(table, orient="index")
+
+
+def _others(prompts: Sequence[Prompt], clips: list[Clip]) -> list[Clip]:
+    """The clip of the next prompt of the same kind."""
+    places: dict[str, list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        places.setdefault(prompt.kind, []).append(place)
+    following = {one: other for same in places.values() for one, other in zip(same, same[1:] + same[:1], strict=True)}
+    return [clips[following[place]] for place in range(len(clips))]
+
+
+def _spoil(control: Control, clips: list[Clip], others: list[Clip]) -> list[Video]:
+    pairs = zip(clips, others, strict=True)
+    return [_quantise(control.spoil(clip, other, np.random.default_rng(i))) for i, (clip, other) in enumerate(pairs)]
+
+
+def _quantise(clip: Clip) -> Video:
+    return np.clip(np.rint(clip), 0, 255).astype(np.uint8)
+
+
+@torch.no_grad()
+def _round_trip(clip: Clip, codec: Codec) -> Video:
+    video = torch.from_numpy(clip).permute(3, 0, 1, 2)[None] / 255
+    decoded = codec.decode(codec.encode(video))[0].permute(1, 2, 3, 0)
+    return _quantise(255 * decoded.numpy())
+
+
+def _percent(scores: CellScores) -> dict[str, float]:
+    results = scores.scored.results
+    row = {name: 100 * normalise(name, results[name][0]) for name in DIMENSIONS}
+    return row | {"quality": scores.scores.quality, "semantic": scores.scores.semantic, "total": scores.scores.total}

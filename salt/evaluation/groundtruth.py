@@ -1,0 +1,206 @@
+"""The ground-truth scorer: VBench's sixteen dimensions for videos of the world, whose truth is known.
+
+Each frame, brought back to the world's resolution, is explained by its best-fitting sprites (`synthesis`), and the
+dimensions are read off that explanation; no network is involved. Every dimension except temporal flickering is first a
+share s from 0 (bad) to 1 (an exact clip of the world), then put into the range in which VBench's constants expect it:
+raw = low + s (high - low), so that normalising gives s back. What s is:
+
+| dimension | s |
+|---|---|
+| subject_consistency | frames that are clean (one or two objects, nothing else) and have the commonest set of objects |
+| background_consistency | 1 - change from frame to frame of the pixels apart from objects / 64 units |
+| temporal_flickering | VBench's own formula on the stored frames: (255 - mean absolute difference of neighbours) / 255 |
+| motion_smoothness | evenness of the velocity (`motion.smoothness`); 0 for a clip that does not move |
+| dynamic_degree | whether an object goes at least 3/8 of the slowest clip's way |
+| aesthetic_quality | sharpness: gradient energy against the exact render's, r or 1/r, whichever is below 1 |
+| imaging_quality | PSNR against the best-fit render in its measured colours, from 10 dB (0) to 40 dB (100) |
+| object_class | frames that are clean and show one object, of the caption's shape |
+| multiple_objects | frames that are clean and show both objects, shape and colour |
+| spatial_relationship | frames in which both objects are there and their centres lie as told, more than a radius apart |
+| color | clean frames whose objects have the caption's colour; a video without a clean frame is left out |
+| human_action | whether every object goes in the caption's direction |
+| scene | frames with the caption's background |
+| appearance_style | nearness of the colours of background and objects to the palette (1 - RGB distance / 96) |
+| temporal_style | two-frame displacements that fit one uniform speed and direction of the world |
+| overall_consistency | clean frames in which everything told is right; 0 where the direction is told and wrong |
+
+Left out of a caption, an attribute is not asked. Frames without objects count 0 for aesthetic and imaging quality, so an
+empty clip is no way to a good score. Objects may fade towards the background without touching appearance_style:
+that is blur or low contrast, and the business of aesthetic_quality.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from salt.data.prompts import Prompt, Variant
+from salt.data.world import BACKGROUNDS, COLOURS, RADIUS, Content, Mentions
+from salt.evaluation import motion
+from salt.evaluation.synthesis import BACKGROUND_NAMES, COLOUR_NAMES, SHAPE_NAMES, Bools, Fit, Floats, fit
+from salt.evaluation.vbench import BOOLEAN, PERCENT, denormalise
+from salt.evaluation.video import Video, downscale
+
+SCORER = "groundtruth"
+VERSION = 1
+"""Part of the protocol: another number when a score of any video changes."""
+STEADY = 64.0
+"""Mean change from frame to frame, in units of 255, at which a background counts as not consistent at all."""
+PALETTE_REACH = 96.0
+"""RGB distance from the palette at which a colour counts as not the world's at all."""
+WORST_PSNR, BEST_PSNR = 10.0, 40.0
+
+_COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
+_BACKGROUNDS = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
+
+
+def score_video(stored: Video, prompt: Prompt, variant: Variant, video_scale: int) -> dict[str, Any]:
+    """VBench's per-video results of a stored video, uint8 `(F, H, W, 3)`, and the extra `same_object`.
+
+    Returns:
+        The prompt's dimensions: raw scores from 0 to 1, imaging quality from 0 to 100, two booleans, and None for the
+        colour of a video without a clean frame; `same_object`, the share behind subject_consistency.
+    """
+    frames = downscale(stored, video_scale)
+    explained = fit(frames)
+    paths = motion.tracks(explained)
+    shares = _quality(explained, frames, paths) | _semantics(explained, paths, prompt.content, prompt.mentions(variant))
+    results: dict[str, Any] = {"temporal_flickering": flickering(stored), "same_object": shares["subject_consistency"]}
+    for name, share in shares.items():
+        if name in BOOLEAN or share is None:
+            results[name] = share
+        else:
+            results[name] = 100 * share if name in PERCENT else denormalise(name, share)
+    return {name: results[name] for name in (*prompt.dimensions(variant), "same_object")}
+
+
+# -------------------------------------------------------------------------------------------- quality
+def _quality(explained: Fit, frames: Floats, paths: motion.Floats) -> dict[str, float | bool]:
+    return {
+        "subject_consistency": _same_object(explained),
+        "background_consistency": _steady_background(explained, frames),
+        "motion_smoothness": motion.smoothness(paths),
+        "dynamic_degree": motion.moves(paths),
+        "aesthetic_quality": _sharpness(explained, frames),
+        "imaging_quality": _likeness(explained, frames),
+        "appearance_style": _palette(explained),
+        "temporal_style": motion.uniform_share(paths),
+    }
+
+
+def flickering(stored: Video) -> float:
+    """VBench's temporal flickering of one video: (255 - mean absolute difference of neighbouring frames) / 255."""
+    one, other = stored[1:], stored[:-1]
+    change = float((np.maximum(one, other) - np.minimum(one, other)).mean())
+    return (255.0 - change) / 255.0
+
+
+def _same_object(explained: Fit) -> float:
+    """Share of frames that are clean and have the commonest set of (shape, colour) among clean frames."""
+    kinds = np.sort(explained.shape * len(COLOUR_NAMES) + explained.colour, axis=1)
+    clean = kinds[explained.clean()]
+    if not len(clean):
+        return 0.0
+    return float(np.unique(clean, axis=0, return_counts=True)[1].max()) / len(kinds)
+
+
+def _steady_background(explained: Fit, frames: Floats) -> float:
+    apart = explained.apart[1:] & explained.apart[:-1]
+    change = np.abs(np.diff(frames, axis=0)).mean(axis=3)
+    mean = (change * apart).sum(axis=(1, 2)) / np.maximum(apart.sum(axis=(1, 2)), 1)
+    return float(np.clip(1 - mean / STEADY, 0, 1).mean())
+
+
+def _sharpness(explained: Fit, frames: Floats) -> float:
+    """Mean over frames of min(r, 1 / r), r the gradient energy against that of the exact render."""
+    got, wanted = _gradient_energy(frames), _gradient_energy(explained.render(exact=True))
+    ratio = np.minimum(got, wanted) / np.maximum(np.maximum(got, wanted), 1e-6)
+    return float(np.where(explained.count > 0, ratio, 0).mean())
+
+
+def _gradient_energy(frames: Floats) -> NDArray[np.float64]:
+    down, right = np.diff(frames, axis=1), np.diff(frames, axis=2)
+    return (down.astype(np.float64) ** 2).sum(axis=(1, 2, 3)) + (right.astype(np.float64) ** 2).sum(axis=(1, 2, 3))
+
+
+def _likeness(explained: Fit, frames: Floats) -> float:
+    """Mean over frames of the PSNR against the best-fit render, mapped to 0 to 1."""
+    error = ((frames - explained.render(exact=False)) ** 2).mean(axis=(1, 2, 3))
+    psnr = 10 * np.log10(255.0**2 / np.maximum(error, 1e-6))
+    share = np.clip((psnr - WORST_PSNR) / (BEST_PSNR - WORST_PSNR), 0, 1)
+    return float(np.where(explained.count > 0, share, 0).mean())
+
+
+def _palette(explained: Fit) -> float:
+    """Mean nearness of background and objects to the palette; 0 for what is not there.
+
+    An object's colour is compared with the nearest point between the background's and the palette's colour, so that
+    blur does not count, while too strong and wrong colours do.
+    """
+    b, there = explained.background_colour, explained.shape >= 0
+    off = np.linalg.norm(b - _BACKGROUNDS[explained.background], axis=1)
+    background = np.where(explained.background >= 0, np.clip(1 - off / PALETTE_REACH, 0, 1), 0)
+    towards = _COLOURS[explained.colour] - b[:, None]
+    apart = explained.mean_colour - b[:, None]
+    share = np.clip((apart * towards).sum(axis=2) / np.maximum((towards**2).sum(axis=2), 1e-6), 0, 1)
+    off = np.linalg.norm(apart - share[..., None] * towards, axis=2)
+    nearness = np.where(there, np.clip(1 - off / PALETTE_REACH, 0, 1), 0)
+    objects = nearness.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    return float((background + objects).mean() / 2)
+
+
+# ------------------------------------------------------------------------------------------- semantics
+def _semantics(
+    explained: Fit, paths: motion.Floats, content: Content, told: Mentions
+) -> dict[str, float | bool | None]:
+    shapes, named, positions = _named(explained, content, told)
+    clean, number = explained.clean(), len(content.sprites)
+    background = explained.background == BACKGROUND_NAMES.index(content.background)
+    as_told = _placed(positions, content)
+    goes = motion.goes(paths, content.direction)
+    right = clean & named & as_told & (explained.count == number)
+    if told.background:
+        right &= background
+    return {
+        "object_class": _share(clean & shapes & (explained.count == 1)),
+        "multiple_objects": _share(clean & named & (explained.count == 2)),
+        "spatial_relationship": _share(named & as_told),
+        "color": _colour_share(explained, content),
+        "human_action": goes,
+        "scene": _share(background),
+        "overall_consistency": _share(right) if goes or not told.direction else 0.0,
+    }
+
+
+def _named(explained: Fit, content: Content, told: Mentions) -> tuple[Bools, Bools, NDArray[np.int64]]:
+    """Whether each frame has the caption's shapes; its shapes and told colours; where `(N, sprites, 2)` those are."""
+    every = np.arange(len(explained.count))
+    shapes, named = np.ones(len(every), dtype=bool), np.ones(len(every), dtype=bool)
+    places = []
+    for sprite in content.sprites:
+        right = explained.shape == SHAPE_NAMES.index(sprite.shape)
+        shapes &= right.any(axis=1)
+        if told.colour:
+            right &= explained.colour == COLOUR_NAMES.index(sprite.colour)
+        named &= right.any(axis=1)
+        places.append(explained.centre[every, right.argmax(axis=1)])
+    return shapes, named, np.stack(places, axis=1)
+
+
+def _placed(positions: NDArray[np.int64], content: Content) -> Bools:
+    """Whether the first named sprite lies as told of the second, by more than a radius; true where nothing is told."""
+    if content.relation is None:
+        return np.ones(len(positions), dtype=bool)
+    gap = positions[:, 1] - positions[:, 0]
+    return gap[:, 0 if content.relation == "left of" else 1] > RADIUS
+
+
+def _colour_share(explained: Fit, content: Content) -> float | None:
+    """Share of clean frames in which all objects have the caption's colour; None where no frame is clean."""
+    right = (explained.colour == COLOUR_NAMES.index(content.sprites[0].colour)) | (explained.shape < 0)
+    clean = explained.clean()
+    return _share(right.all(axis=1)[clean]) if clean.any() else None
+
+
+def _share(frames: Bools) -> float:
+    return float(frames.mean())

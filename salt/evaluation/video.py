@@ -1,0 +1,96 @@
+"""Video files: H.264 in MP4, the same bytes for the same frames, and what lies between the world and a file.
+
+Videos are uint8 `(F, H, W, 3)`. A world of 24 pixels is stored at 8 times its size (nearest neighbour), because players
+and VBench's decoder want sides that are multiples of 64; it is read back by block means. The quantiser (crf 12) is fine
+enough that what is lost is colour subsampling, about 1 unit of 255 after the block means.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from salt.errors import SaltError
+
+Video = NDArray[np.uint8]
+
+SIDE = 64
+"""Sides of stored videos are multiples of this."""
+ENCODER = {"crf": "12", "preset": "veryfast", "threads": "1"}
+"""Options of libx264, part of the protocol; one thread, because slices change the bytes."""
+
+
+def write_mp4(path: Path, video: Video, fps: int) -> None:
+    """Write a video as a whole, or not at all.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        video: uint8 `(F, H, W, 3)` with sides that are multiples of 64.
+        fps: frames per second.
+
+    Raises:
+        SaltError: where shape, type or sides do not fit.
+    """
+    if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or not video.size:
+        raise SaltError(f"{path}: video is {video.dtype} {video.shape}; accepted: uint8 (frames, height, width, 3)")
+    if video.shape[1] % SIDE or video.shape[2] % SIDE:
+        raise SaltError(f"{path}: frames are {video.shape[1]} x {video.shape[2]}; accepted: multiples of {SIDE} pixels")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(_encode(video, fps))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _encode(video: Video, fps: int) -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=fps, options=ENCODER)
+        stream.height, stream.width = video.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        for frame in video:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+def read_mp4(path: Path) -> Video:
+    """Decode all frames, uint8 `(F, H, W, 3)`.
+
+    Raises:
+        SaltError: where the file is missing, not a video, or has no frame.
+    """
+    try:
+        with av.open(str(path)) as container:
+            container.streams.video[0].thread_type = "NONE"  # frame threads cost more than they win on short clips
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    except (OSError, IndexError, av.FFmpegError) as error:
+        raise SaltError(f"{path}: cannot be decoded ({error}); accepted: a video written by write_mp4") from error
+    if not frames:
+        raise SaltError(f"{path}: has no frame; accepted: a video written by write_mp4")
+    return np.stack(frames)
+
+
+def upscale(video: Video, k: int) -> Video:
+    """Repeat every pixel k times along both sides, `(F, H, W, 3)` -> `(F, k H, k W, 3)`."""
+    return video.repeat(k, axis=1).repeat(k, axis=2)
+
+
+def downscale(video: Video, k: int) -> NDArray[np.float32]:
+    """Mean of every k x k block, `(F, k H, k W, 3)` -> float32 `(F, H, W, 3)` in [0, 255]; undoes `upscale`.
+
+    Raises:
+        SaltError: where a side is not a multiple of k.
+    """
+    frames, height, width, channels = video.shape
+    if height % k or width % k:
+        raise SaltError(f"video_scale={k}: frames of {height} x {width} pixels do not divide into blocks of that side")
+    rows = video.reshape(frames, height // k, k, width, channels).sum(axis=2, dtype=np.uint16)
+    blocks = rows.reshape(frames, height // k, width // k, k, channels).sum(axis=3, dtype=np.uint32)
+    return blocks.astype(np.float32) / np.float32(k * k)

@@ -1,0 +1,34 @@
+"""Methods: which rollout and which objectives, on which roles. A new row of a table needs none of this changed."""
+
+import copy
+
+from torch import nn
+
+from salt.config.schema import Experiment
+from salt.errors import SaltError
+from salt.methods.distill import Distill
+from salt.methods.flow_matching import FlowMatching
+from salt.methods.protocol import Method
+from salt.methods.streams import Streams
+
+__all__ = ["Distill", "FlowMatching", "Method", "Streams", "build_method"]
+
+
+def build_method(experiment: Experiment, generator: nn.Module, teacher: nn.Module | None, streams: Streams) -> Method:
+    """The method that an experiment's objectives ask for.
+
+    Args:
+        experiment: its `objectives` decide: flow_matching trains a teacher, dmd (with or without sc) distils one.
+        generator: the network to train, initialised as `experiment.init` says.
+        teacher: what is distilled, and what the critic starts from; None with flow_matching.
+        streams: where all random draws come from.
+
+    Raises:
+        SaltError: objectives.dmd without a teacher.
+    """
+    if experiment.objectives.flow_matching is not None:
+        return FlowMatching(experiment.objectives.flow_matching, generator, streams)
+    if teacher is None:
+        raise SaltError(f"{experiment.name}: objectives.dmd needs a teacher")
+    critic = copy.deepcopy(teacher).requires_grad_(True)
+    return Distill(experiment, generator, critic, teacher, streams)

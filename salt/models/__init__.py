@@ -1,0 +1,1 @@
+"""Networks. The rest of the program knows them by `salt.models.protocol` only."""

@@ -1,0 +1,179 @@
+"""The codec of the tiny scales: latents that are 4 times shorter than the video, as Wan's, and causal.
+
+1 + 4 k frames become 1 + k latent frames. Latent frame k is the closed-form linear code of video frame 4 k (the
+leading principal components of its patches, each of variance 1); a learned decoder draws frames 4 k - 3 ... 4 k from
+latent frames k - 1 and k. It was trained on noised latents, so it draws clean frames from slightly wrong ones, as a
+video VAE does. Latents of a prefix are a prefix of the latents, so a video can be coded and decoded as a stream.
+
+Videos are `(B, 3, F, H, W)` in [0, 1]; latents `(B, C, T, H / stride, W / stride)` with T = 1 + (F - 1) / 4.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from salt.config.schema import Codec as CodecConfig
+from salt.errors import SaltError
+
+STRIDE_T = 4
+WEIGHTS, CONFIG = "codec.safetensors", "config.json"
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions around a skip connection; the identity at first."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        last = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self.layers = nn.Sequential(
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            last,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class TinyCodec(nn.Module):
+    """A linear encoder of every fourth frame, and a decoder that corrects its linear inverse."""
+
+    mean: Tensor
+    encoding: Tensor
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        patch, width = 3 * config.stride**2, config.width
+        self.register_buffer("mean", torch.zeros(patch))
+        self.register_buffer("encoding", torch.zeros(config.channels, patch))
+        self.linear = nn.Conv2d(2 * config.channels, STRIDE_T * patch, 1)
+        self.correction = nn.Sequential(
+            nn.Conv2d(2 * config.channels, width, 3, padding=1),
+            *(ResBlock(width) for _ in range(config.blocks)),
+            nn.SiLU(),
+            nn.Conv2d(width, STRIDE_T * patch, 1),
+        )
+
+    def fit_linear(self, video: Tensor) -> None:
+        """Set the encoder and its linear inverse to the principal components of the patches of `(B, 3, F, H, W)`."""
+        patches = self._key_patches(video).permute(0, 2, 3, 1).flatten(0, 2)
+        mean = patches.mean(0)
+        variance, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+        scale = variance.flip(0)[: self.config.channels].clamp_min(1e-8).sqrt()
+        vectors = vectors.flip(1)[:, : self.config.channels]
+        shares = torch.arange(1, STRIDE_T + 1) / STRIDE_T  # of the later latent in each of the four frames
+        inverse = torch.stack([torch.cat([(1 - s) * vectors * scale, s * vectors * scale], 1) for s in shares])
+        last = self.correction[-1]
+        with torch.no_grad():
+            self.mean.copy_(mean)
+            self.encoding.copy_((vectors / scale).T)
+            self.linear.weight.copy_(inverse.flatten(0, 1)[..., None, None])
+            self.linear.bias.copy_(mean.repeat(STRIDE_T))  # type: ignore[union-attr]
+            last.weight.zero_()  # type: ignore[operator, union-attr]
+            last.bias.zero_()  # type: ignore[operator, union-attr]
+
+    def _key_patches(self, video: Tensor) -> Tensor:
+        """Patches of every fourth frame, `(B T, 3 stride^2, h, w)`."""
+        return functional.pixel_unshuffle(video[:, :, ::STRIDE_T].transpose(1, 2).flatten(0, 1), self.config.stride)
+
+    # ------------------------------------------------------------------------------------------ protocol
+    def latent_shape(self, frames: int, size: int) -> tuple[int, int, int, int]:
+        """`(C, T, h, w)` of the latents of a clip."""
+        side = size // self.config.stride
+        return self.config.channels, 1 + (frames - 1) // STRIDE_T, side, side
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Latents `(B, C, T, h, w)` of a video `(B, 3, F, H, W)`."""
+        centred = self._key_patches(video) - self.mean[:, None, None]
+        latents = torch.einsum("nphw,cp->nchw", centred, self.encoding)
+        return latents.unflatten(0, (len(video), -1)).transpose(1, 2)
+
+    def decode(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
+        """Video `(B, 3, F, H, W)`, in [0, 1], of latents `(B, C, T, h, w)`.
+
+        Args:
+            latents: a whole clip, or the part of it that follows `context`.
+            context: the latent frame before, `(B, C, 1, h, w)`. Without it the first latent frame is one video frame;
+                with it every latent frame is four.
+        """
+        video = self.draw(latents, context)
+        return (video if context is not None else video[:, :, STRIDE_T - 1 :]).clamp(0, 1)
+
+    def draw(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
+        """Four frames for each latent frame, `(B, 3, 4 T, H, W)`; the first without context stands still."""
+        before = torch.cat([latents[:, :, :1] if context is None else context, latents[:, :, :-1]], dim=2)
+        pairs = torch.cat([before, latents], dim=1).transpose(1, 2)
+        flat = pairs.flatten(0, 1)
+        frames = functional.pixel_shuffle(self.linear(flat) + self.correction(flat), self.config.stride)
+        return frames.unflatten(0, pairs.shape[:2]).unflatten(2, (STRIDE_T, 3)).permute(0, 3, 1, 2, 4, 5).flatten(2, 3)
+
+
+def fit_codec(
+    codec: TinyCodec,
+    clips: Callable[[int], Tensor],
+    seed: int,
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+) -> None:
+    """Train the codec in place.
+
+    Args:
+        codec: its config says how long and on how many clips a step.
+        clips: step -> videos `(B, 3, F, H, W)`; `clips(0)` also fixes the encoder, so let it be large enough.
+        seed: of the noise on the latents.
+        progress: told the step and its loss.
+    """
+    config = codec.config
+    codec.fit_linear(clips(0))
+    optimiser = torch.optim.AdamW(codec.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.lr, total_steps=config.steps, pct_start=0.1)
+    generator = torch.Generator().manual_seed(seed)
+    codec.train()
+    for step in range(1, config.steps + 1):
+        video = clips(step)
+        still = video[:, :, :1].expand(-1, -1, STRIDE_T - 1, -1, -1)
+        latents = codec.encode(video)
+        noised = latents + config.noise * torch.randn(latents.shape, generator=generator)
+        loss = functional.mse_loss(codec.draw(noised), torch.cat([still, video], dim=2))
+        if not torch.isfinite(loss):
+            raise SaltError(f"codec training: loss is {loss.item()} at step {step}: lower codec.lr (now {config.lr})")
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        progress(step, loss.item())
+    codec.eval()
+
+
+def save_codec(codec: TinyCodec, folder: Path) -> None:
+    """Write `config.json` and `codec.safetensors`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous() for k, v in codec.state_dict().items()}, folder / WEIGHTS)
+    (folder / CONFIG).write_text(codec.config.model_dump_json(indent=2) + "\n")
+
+
+def load_codec(folder: Path) -> TinyCodec:
+    """Read what `save_codec` wrote, frozen and in evaluation mode.
+
+    Raises:
+        SaltError: a file is missing, truncated or does not fit its config.
+    """
+    try:
+        codec = TinyCodec(CodecConfig(**json.loads((folder / CONFIG).read_text())))
+        codec.load_state_dict(load_file(folder / WEIGHTS))
+    except Exception as error:
+        raise SaltError(
+            f"{folder}: not a codec ({CONFIG} and {WEIGHTS} are expected): {str(error).splitlines()[0]}"
+        ) from error
+    return codec.eval().requires_grad_(False)

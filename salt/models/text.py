@@ -1,0 +1,141 @@
+"""The text encoder: UMT5 and its tokenizer in transformers' own format, as Wan's.
+
+The tiny one is a two-layer `UMT5EncoderModel` over a vocabulary of whole words. Wan's umT5 brings a knowledge of
+language; ours gets its share by a pretext task before any video is seen: from every token of a caption, tell the
+attributes of the scene. Then it is frozen.
+
+Embeddings are `(N, L, D)`, zero where a caption is padded, as diffusers' WanPipeline gives them to the backbone.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from salt.config.schema import Text
+from salt.errors import SaltError
+
+
+class UMT5TextEncoder:
+    """Captions to embeddings, each distinct caption encoded once."""
+
+    def __init__(self, model: Any, tokenizer: Any, tokens: int) -> None:
+        self.model, self.tokenizer, self.tokens = model.eval().requires_grad_(False), tokenizer, tokens
+        self._cache: dict[str, Tensor] = {}
+
+    @property
+    def dim(self) -> int:
+        """D, the width of an embedding."""
+        return int(self.model.config.d_model)
+
+    def encode(self, captions: Sequence[str]) -> Tensor:
+        """`(N, L, D)` embeddings; a caption longer than L tokens is cut."""
+        new = sorted({c for c in captions if c not in self._cache})
+        for start in range(0, len(new), 256):
+            batch = new[start : start + 256]
+            with torch.no_grad():
+                embeddings, mask = embed(self.model, self.tokenizer, batch, self.tokens)
+            self._cache.update(zip(batch, embeddings * mask[..., None], strict=True))
+        return torch.stack([self._cache[c] for c in captions])
+
+
+def embed(model: Any, tokenizer: Any, captions: Sequence[str], tokens: int) -> tuple[Tensor, Tensor]:
+    """Embeddings `(N, L, D)` and mask `(N, L)` (1 on tokens, 0 on padding)."""
+    ids = tokenizer(list(captions), padding="max_length", truncation=True, max_length=tokens, return_tensors="pt")
+    return model(ids.input_ids, attention_mask=ids.attention_mask).last_hidden_state, ids.attention_mask
+
+
+def build_text_encoder(config: Text, words: Sequence[str], seed: int) -> tuple[Any, Any]:
+    """A freshly initialised UMT5 encoder and a whole-word tokenizer of `words`."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+    vocabulary = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", *sorted(set(words))])}
+    backend = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = Whitespace()
+    backend.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", vocabulary["</s>"])])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = UMT5EncoderModel(
+            UMT5Config(
+                vocab_size=len(vocabulary),
+                d_model=config.d_model,
+                d_kv=config.d_model // config.num_heads,
+                d_ff=config.d_ff,
+                num_layers=config.num_layers,
+                num_heads=config.num_heads,
+                dropout_rate=0.0,
+            )
+        )
+        nn.init.normal_(model.shared.weight, std=1.0)  # transformers' default leaves all captions alike
+    return model, tokenizer
+
+
+def fit_text_encoder(
+    model: Any, tokenizer: Any, captions: Sequence[str], labels: Tensor, config: Text, seed: int
+) -> float:
+    """The pretext task: from each token, tell every attribute of the scene.
+
+    Args:
+        captions: N captions.
+        labels: `(N, attributes)` class numbers, `not told` being a class of its own.
+
+    Returns:
+        The share of attributes told right on the last batch of tokens.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sizes = (labels.amax(0) + 1).tolist()
+    head = nn.Linear(config.d_model, sum(sizes))
+    with torch.no_grad():
+        head.weight.normal_(std=config.d_model**-0.5, generator=generator)
+    optimiser = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=config.steps)
+    model.train()
+    right = 0.0
+    for _ in range(config.steps):
+        chosen = torch.randint(len(captions), (64,), generator=generator)
+        embeddings, mask = embed(model, tokenizer, [captions[int(i)] for i in chosen], config.tokens)
+        logits = head(embeddings)[mask.bool()].split(sizes, dim=-1)
+        target = labels[chosen].repeat_interleave(mask.sum(1), dim=0)
+        losses = [functional.cross_entropy(part, target[:, i]) for i, part in enumerate(logits)]
+        optimiser.zero_grad()
+        torch.stack(losses).sum().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        right = torch.stack([(p.argmax(-1) == target[:, i]).float().mean() for i, p in enumerate(logits)]).mean().item()
+    model.eval()
+    return right
+
+
+def save_text_encoder(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write both in transformers' own format."""
+    model.save_pretrained(folder / "text_encoder")
+    tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def load_text_encoder(folder: Path, tokens: int) -> UMT5TextEncoder:
+    """Read `text_encoder/` and `tokenizer/` below a folder.
+
+    Raises:
+        SaltError: a file is missing or broken.
+    """
+    from transformers import AutoTokenizer, UMT5EncoderModel
+
+    try:
+        model = UMT5EncoderModel.from_pretrained(folder / "text_encoder", local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except Exception as error:
+        raise SaltError(
+            f"{folder}: text_encoder/ and tokenizer/ in transformers' format are expected: {str(error).splitlines()[0]}"
+        ) from error
+    return UMT5TextEncoder(model, tokenizer, tokens)

@@ -1,0 +1,128 @@
+"""Wan's transformer as a velocity model. The one place that touches diffusers' `WanTransformer3DModel`.
+
+Symbols: latents x_t `(B, C, T, H, W)`, t `(B,)` in [0, 1] (diffusers wants 1000 t), text `(B, L, D)`.
+Folders are in diffusers' own format: `config.json` and `diffusion_pytorch_model.safetensors`.
+diffusers takes seconds to import, so each function imports it itself.
+"""
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from salt.config.schema import Backbone
+from salt.errors import SaltError
+from salt.files import whole_folder
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+class WanVelocity(nn.Module):
+    """An unmodified `WanTransformer3DModel` behind `salt.models.protocol.VelocityModel`."""
+
+    def __init__(self, transformer: nn.Module) -> None:
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(self, x_t: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        """`(B, C, T, H, W)`, `(B,)` in [0, 1], `(B, L, D)` -> v `(B, C, T, H, W)`."""
+        prediction: Tensor = self.transformer(
+            hidden_states=x_t, timestep=1000 * t, encoder_hidden_states=text, return_dict=False
+        )[0]
+        return prediction
+
+
+def build_wan(backbone: Backbone, seed: int) -> WanVelocity:
+    """A freshly initialised network; it depends on `seed` alone and leaves torch's random state untouched."""
+    from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return WanVelocity(WanTransformer3DModel(**backbone.model_dump()))
+
+
+def save_wan(model: nn.Module, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Write a network in diffusers' own format; the folder appears only when it is complete.
+
+    Args:
+        model: a `WanVelocity`.
+        folder: where; an existing folder is replaced.
+        dtype: what the weights are stored in; None: as they are.
+    """
+    transformer: Any = model.transformer
+    if dtype is not None:
+        transformer = copy.deepcopy(transformer).to(dtype)
+    with whole_folder(folder) as temporary:
+        transformer.save_pretrained(temporary)
+
+
+def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:
+    """Read a network in diffusers' own format, as float32 whatever it was stored in.
+
+    Args:
+        folder: with `config.json` and the weights.
+        expect: the shape it must have; None: any.
+
+    Raises:
+        SaltError: the folder is missing, broken or of another shape, or weights are missing, left over or not finite.
+    """
+    from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+
+    _check_config(folder, expect)
+    try:
+        with _silent_diffusers():
+            transformer, report = WanTransformer3DModel.from_pretrained(
+                folder,
+                output_loading_info=True,
+                torch_dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+            )
+    except Exception as error:  # diffusers raises whatever the layer below it met
+        raise SaltError(
+            f"{folder / WEIGHTS}: whole safetensors weights of the network in config.json are expected: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+    for kind in ("missing_keys", "unexpected_keys"):
+        if report[kind]:
+            raise SaltError(
+                f"{folder / WEIGHTS}: {kind.replace('_keys', '')} weights {sorted(report[kind])[0]!r} "
+                f"({len(report[kind])} in all); exactly those of the network in config.json are expected"
+            )
+    for name, value in transformer.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise SaltError(f"{folder / WEIGHTS}: weights {name!r} hold NaN or infinity; finite numbers are expected")
+    return WanVelocity(transformer)
+
+
+def _check_config(folder: Path, expect: Backbone | None) -> None:
+    """Refuse a folder whose `config.json` is missing, broken, of another class or of another shape."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        kind = config["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SaltError(f"{path}: the config.json of a WanTransformer3DModel is expected: {error}") from error
+    if kind != "WanTransformer3DModel":
+        raise SaltError(f"{path}: _class_name={kind!r}, but WanTransformer3DModel is expected")
+    for key, value in (expect.model_dump(mode="json") if expect else {}).items():
+        if config.get(key) != value:
+            raise SaltError(f"{path}: {key}={config.get(key)}, but the scale's backbone has {key}={value}")
+
+
+@contextmanager
+def _silent_diffusers() -> Iterator[None]:
+    """Keep diffusers from printing what is told in one line."""
+    from diffusers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

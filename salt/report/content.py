@@ -1,0 +1,62 @@
+"""What a table holds, before it is printed: rows, comparisons, provenance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from salt.evaluation.statistics import Interval
+from salt.report.records import Provenance, Setting
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row: what we measured, if anything, and what the paper printed, if anything."""
+
+    title: str
+    nfe: int | None
+    setting: Setting | None
+    """None: not run."""
+    seeds: tuple[int, ...]
+    ours: dict[str, tuple[float, ...]]
+    """Metric: one value per training seed, as printed (0-100)."""
+    paper: dict[str, float]
+    """Metric: as printed."""
+
+    @property
+    def name(self) -> str:
+        """The row as a comparison names it."""
+        return self.title if self.nfe is None else f"{self.title}, {self.nfe} NFE"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference of two rows in one metric."""
+
+    method: TableRow
+    baseline: TableRow
+    metric: str
+    interval: Interval
+    seeds: tuple[int, ...]
+    paper: float | None
+    """The paper's difference; None where it does not print both."""
+
+    @property
+    def same_sign(self) -> bool | None:
+        """Whether our difference has the sign of the paper's; None where one of them is absent or 0."""
+        if not self.paper or not self.interval.estimate:
+            return None
+        return bool(np.sign(self.paper) == np.sign(self.interval.estimate))
+
+
+@dataclass(frozen=True)
+class Table:
+    """All that a table prints."""
+
+    name: str
+    title: str
+    metrics: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    comparisons: tuple[Comparison, ...]
+    provenance: Provenance
+    notes: tuple[str, ...]
+    """What in the paper contradicts its numbers."""

@@ -1,0 +1,238 @@
+"""Measurements as the scoring stages wrote them: read, checked, and never repaired.
+
+Tidy CSV files, one row a measurement, in `results/{scale}/records/`:
+`{experiment}_seed{n}_scores.csv` (VBench dimensions, raw, and quality, semantic, total in 0-100),
+`{experiment}_seed{n}_defect.csv` (Eq. 16 and its companions), `{experiment}_seed{n}_trajectory.csv`, and
+`{experiment}_seed{n}_prompts.csv.gz`: one row a video, one column a dimension, raw, empty where it is not scored.
+`experiment` is a file of `experiments/`, or `teacher` (guided), or `real` (clips through the codec).
+"""
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from salt.config.files import repository_root
+from salt.config.schema import Scale
+from salt.errors import SaltError
+from salt.evaluation.statistics import PromptScores, prompt_scores
+from salt.report.metrics import DIMENSIONS
+
+Kind = Literal["scores", "defect"]
+KEY = ["experiment", "seed", "prompts", "solver", "nfe", "metric"]
+COLUMNS = ["method", *KEY, "scale", "value", "n", "protocol"]
+PROMPT_KEY = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
+TRAJECTORY_COLUMNS = ["sample", "solver", "nfe", "step", "t", "pc1", "pc2"]
+TOLERANCE = 1e-4
+"""Largest relative gap between a recorded dimension mean and the mean of its per-video values."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to sample one experiment: a row of a table."""
+
+    experiment: str
+    prompts: str
+    solver: str
+    nfe: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records folder of one scale."""
+
+    folder: Path
+    scale: Scale
+
+    def seeds(self, kind: Kind, experiment: str, wanted: Iterable[int]) -> tuple[int, ...]:
+        """Those of the wanted training seeds that have been measured."""
+        return tuple(seed for seed in wanted if self._path(experiment, seed, kind).exists())
+
+    def tidy(self, kind: Kind, experiment: str, seeds: Sequence[int]) -> pd.DataFrame:
+        """The measurements of some training seeds, checked, in the order of the files."""
+        frames = [read_measurements(self._path(experiment, seed, kind)) for seed in seeds]
+        for frame, seed in zip(frames, seeds, strict=True):
+            _check_names(frame, self._path(experiment, seed, kind), experiment, seed, self.scale.name)
+        return pd.concat(frames, ignore_index=True)
+
+    def values(self, kind: Kind, setting: Setting, seeds: Sequence[int], metric: str) -> list[float]:
+        """One value per training seed.
+
+        Raises:
+            SaltError: where a seed has no such measurement.
+        """
+        frame = self.tidy(kind, setting.experiment, seeds)
+        chosen = frame[
+            (frame["prompts"] == setting.prompts)
+            & (frame["solver"] == setting.solver)
+            & (frame["nfe"] == setting.nfe)
+            & (frame["metric"] == metric)
+        ]
+        if sorted(chosen["seed"]) != sorted(seeds):
+            raise SaltError(
+                f"{self._path(setting.experiment, seeds[0], kind)}: no {metric} for prompts={setting.prompts} "
+                f"solver={setting.solver} nfe={setting.nfe} in every seed of {list(seeds)}"
+            )
+        by_seed = chosen.set_index("seed")["value"]
+        return [float(by_seed[seed]) for seed in seeds]
+
+    def prompt_scores(self, setting: Setting, seeds: Sequence[int]) -> PromptScores:
+        """The per-video scores of one setting, checked against the recorded means."""
+        frames = [
+            _read_prompts(self.folder / f"{setting.experiment}_seed{seed}_prompts.csv.gz", setting) for seed in seeds
+        ]
+        for frame in frames[1:]:
+            if not frame.index.equals(frames[0].index):
+                raise SaltError(
+                    f"{self.folder}/{setting.experiment}_seed*_prompts.csv.gz: training seeds {list(seeds)} were "
+                    "scored on different videos; accepted: the same prompt_id and sampling_seed in all"
+                )
+        prompts = list(frames[0].index.unique("prompt_id"))
+        values = np.stack([f.to_numpy(dtype=float).reshape(len(prompts), -1, len(DIMENSIONS)) for f in frames])
+        scores = prompt_scores(setting.experiment, seeds, prompts, DIMENSIONS, values)
+        self._check_means(setting, scores)
+        return scores
+
+    def trajectory(self, experiment: str, seed: int) -> pd.DataFrame | None:
+        """Projected states along Euler paths, or None where they were not recorded."""
+        path = self.folder / f"{experiment}_seed{seed}_trajectory.csv"
+        if not path.exists():
+            return None
+        frame = pd.read_csv(path)
+        _check_columns(frame, TRAJECTORY_COLUMNS, path)
+        return frame
+
+    def _path(self, experiment: str, seed: int, kind: Kind) -> Path:
+        return self.folder / f"{experiment}_seed{seed}_{kind}.csv"
+
+    def _check_means(self, setting: Setting, scores: PromptScores) -> None:
+        for column, dimension in enumerate(DIMENSIONS):
+            recorded = self.values("scores", setting, scores.seeds, dimension)
+            found = scores.means()[:, column]
+            if not np.allclose(found, recorded, rtol=TOLERANCE, atol=TOLERANCE):
+                raise SaltError(
+                    f"{self.folder}/{setting.experiment}: {dimension} at nfe={setting.nfe} solver={setting.solver} is "
+                    f"{recorded} in _scores.csv, but the videos of _prompts.csv.gz give {found.tolist()}: score again"
+                )
+
+
+# -------------------------------------------------------------------------------------------------- reading
+@lru_cache(maxsize=256)
+def read_measurements(path: Path) -> pd.DataFrame:
+    """Read one tidy file.
+
+    Raises:
+        SaltError: for a missing column, a value that is not finite, or a measurement that is there twice.
+    """
+    frame = pd.read_csv(path, dtype={"experiment": str, "metric": str, "protocol": str}, keep_default_na=False)
+    _check_columns(frame, COLUMNS, path)
+    frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
+    bad = frame[~np.isfinite(frame["value"])]
+    if len(bad):
+        row = bad.iloc[0]
+        raise SaltError(f"{path}: {row['metric']} at nfe={row['nfe']} is not a finite number")
+    twice = frame[frame.duplicated(KEY)]
+    if len(twice):
+        row = twice.iloc[0]
+        raise SaltError(f"{path}: {row['metric']} at nfe={row['nfe']} solver={row['solver']} is measured twice")
+    return frame
+
+
+def _check_columns(frame: pd.DataFrame, wanted: Sequence[str], path: Path) -> None:
+    missing = [column for column in wanted if column not in frame.columns]
+    if missing:
+        raise SaltError(f"{path}: no column {', '.join(missing)}; accepted: {', '.join(wanted)}")
+
+
+def _check_names(frame: pd.DataFrame, path: Path, experiment: str, seed: int, scale: str) -> None:
+    for column, wanted in (("experiment", experiment), ("seed", seed), ("scale", scale)):
+        found = list(frame[column].unique())
+        if found != [wanted]:
+            raise SaltError(f"{path}: {column} = {found}; accepted: {wanted}, as the file's name and folder say")
+
+
+@lru_cache(maxsize=64)
+def _read_all_prompts(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        raise SaltError(f"{path}: there is no such file; intervals need the per-video scores that `salt score` writes")
+    frame = pd.read_csv(path)
+    _check_columns(frame, [*PROMPT_KEY, *DIMENSIONS], path)
+    return frame
+
+
+def _read_prompts(path: Path, setting: Setting) -> pd.DataFrame:
+    """Raw scores per video of one setting, indexed by prompt_id and sampling_seed, one column a dimension."""
+    frame = _read_all_prompts(path)
+    chosen = frame[
+        (frame["prompts"] == setting.prompts) & (frame["solver"] == setting.solver) & (frame["nfe"] == setting.nfe)
+    ]
+    where = f"{path}: prompts={setting.prompts} solver={setting.solver} nfe={setting.nfe}"
+    if chosen.empty:
+        raise SaltError(f"{where}: no video; score it again")
+    videos = chosen.set_index(["prompt_id", "sampling_seed"])[list(DIMENSIONS)].astype(float).sort_index()
+    if videos.index.has_duplicates:
+        raise SaltError(f"{where}: {videos.index[videos.index.duplicated()][0]} is scored twice")
+    if len(videos) % videos.index.get_level_values("prompt_id").nunique():
+        raise SaltError(f"{where}: prompts have different numbers of videos; accepted: one per sampling seed")
+    return videos
+
+
+def one_protocol(frames: Iterable[pd.DataFrame], what: str) -> str:
+    """The protocol that all measurements share.
+
+    Raises:
+        SaltError: where two were measured under different protocols or by different scorers.
+    """
+    protocols = sorted({str(protocol) for frame in frames for protocol in frame["protocol"].unique()})
+    if len(protocols) != 1:
+        raise SaltError(
+            f"{what}: measured under different protocols: {' and '.join(protocols[:2])}; accepted: one. Score all again"
+        )
+    return protocols[0]
+
+
+# ------------------------------------------------------------------------------------------------ provenance
+@dataclass(frozen=True)
+class Provenance:
+    """What every table, claim and figure says of where its numbers come from."""
+
+    scale: Scale
+    seeds: tuple[int, ...]
+    protocol: str
+    method: str
+    """How intervals are made."""
+    not_run: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """As sentences, the warning first."""
+        warning = [] if self.scale.meaningful else [f"{self.scale.name}: numbers mean nothing."]
+        seeds = ", ".join(map(str, self.seeds))
+        return [
+            *warning,
+            f"Scale: {self.scale.name}. Training seeds: {seeds or 'none'}. Protocol: {self.protocol}. "
+            f"Code: {code_commit()}.",
+            f"Intervals: {self.method}.",
+            f"Not run: {'; '.join(self.not_run) or 'nothing'}.",
+        ]
+
+
+@lru_cache(maxsize=1)
+def code_commit() -> str:
+    """The last commit that touched the program or the experiments, so that committing results does not change it."""
+    parts = ("salt", "experiments", "workflow")
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=repository_root(), capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        commit = git("log", "-1", "--format=%h", "--", *parts)
+        changed = git("status", "--porcelain", "--", *parts)
+    except (OSError, subprocess.CalledProcessError):
+        return "no git checkout"
+    return f"commit {commit or 'none yet'}{' with uncommitted changes' if changed else ''}"

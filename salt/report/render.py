@@ -1,0 +1,191 @@
+"""A table as CSV (full precision, one line a number), Markdown (readable) and LaTeX (booktabs).
+
+The same table gives the same bytes: no dates, no paths.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from salt.evaluation.statistics import Interval, minimum_detectable_difference
+from salt.files import write_text
+from salt.report.content import Comparison, Table, TableRow
+from salt.report.metrics import title
+
+CSV_COLUMNS = (
+    *("table", "row", "experiment", "prompts", "solver", "nfe", "metric"),
+    *("paper", "ours", "seed_sd", "seeds"),
+    *("baseline", "difference", "low", "high", "detectable", "paper_difference", "same_sign"),
+)
+WIDEST = 8
+"""More metrics than this are printed downwards."""
+NOT_RUN = "–"
+
+
+def write_table(table: Table, out_dir: Path) -> list[Path]:
+    """Write `{table.name}.csv`, `.md` and `.tex` into an existing folder."""
+    texts = {"csv": to_csv(table), "md": to_markdown(table), "tex": to_latex(table)}
+    paths = {kind: out_dir / f"{table.name}.{kind}" for kind in texts}
+    for kind, text in texts.items():
+        write_text(paths[kind], text)
+    return list(paths.values())
+
+
+# ------------------------------------------------------------------------------------------------------ CSV
+def to_csv(table: Table) -> str:
+    """One line per row and metric, and one per comparison and metric."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in table.rows:
+        for metric in table.metrics:
+            if metric in row.ours or metric in row.paper:
+                writer.writerow(_row_line(table.name, row, metric))
+    for comparison in table.comparisons:
+        writer.writerow(_comparison_line(table.name, comparison))
+    return out.getvalue()
+
+
+def _row_line(table: str, row: TableRow, metric: str) -> dict[str, object]:
+    line = _keys(table, row, metric) | {"paper": row.paper.get(metric, "")}
+    if metric in row.ours:
+        values = row.ours[metric]
+        line |= {"ours": repr(float(np.mean(values))), "seeds": " ".join(map(str, row.seeds))}
+        line["seed_sd"] = repr(float(np.std(values, ddof=1))) if len(values) > 1 else ""
+    return line
+
+
+def _comparison_line(table: str, comparison: Comparison) -> dict[str, object]:
+    interval = comparison.interval
+    return _keys(table, comparison.method, comparison.metric) | {
+        "seeds": " ".join(map(str, comparison.seeds)),
+        "baseline": comparison.baseline.name,
+        "difference": repr(interval.estimate),
+        "low": repr(interval.low),
+        "high": repr(interval.high),
+        "detectable": repr(minimum_detectable_difference(interval)),
+        "paper_difference": "" if comparison.paper is None else f"{comparison.paper:.10g}",
+        "same_sign": "" if comparison.same_sign is None else _yes(comparison.same_sign),
+    }
+
+
+def _keys(table: str, row: TableRow, metric: str) -> dict[str, object]:
+    keys: dict[str, object] = {"table": table, "row": row.title, "metric": metric, "nfe": row.nfe or ""}
+    if row.setting is not None:
+        setting = row.setting
+        keys |= {"experiment": setting.experiment, "prompts": setting.prompts, "solver": setting.solver}
+    return keys
+
+
+# ------------------------------------------------------------------------------------------------ as strings
+def main_frame(table: Table) -> pd.DataFrame:
+    """Rows as printed; columns `(metric, ours | paper)`, the paper's only where it prints the metric."""
+    printed = {metric for row in table.rows for metric in row.paper}
+    columns: dict[tuple[str, str], list[str]] = {}
+    columns["NFE", ""] = [str(row.nfe or NOT_RUN) for row in table.rows]
+    columns["Seeds", ""] = [str(len(row.seeds) or NOT_RUN) for row in table.rows]
+    for metric in table.metrics:
+        ours = [f"{np.mean(row.ours[metric]):.2f}" if metric in row.ours else NOT_RUN for row in table.rows]
+        columns[title(metric), "ours"] = ours
+        if metric in printed:
+            paper = [f"{row.paper[metric]:.2f}" if metric in row.paper else NOT_RUN for row in table.rows]
+            columns[title(metric), "paper"] = paper
+    return pd.DataFrame(columns, index=pd.Index([row.title for row in table.rows], name="Method"))
+
+
+def comparison_frame(table: Table) -> pd.DataFrame:
+    """Differences as printed, one line per comparison and metric."""
+    lines = [
+        {
+            "Comparison": f"{c.method.name} minus {c.baseline.name}",
+            "Metric": title(c.metric),
+            "Ours": f"{c.interval.estimate:+.2f}",
+            "95 % interval": interval_text(c.interval),
+            "Excludes 0": _yes(c.interval.low > 0 or c.interval.high < 0),
+            "Paper": NOT_RUN if c.paper is None else f"{c.paper:+.2f}",
+            "Same sign": NOT_RUN if c.same_sign is None else _yes(c.same_sign),
+            "Detectable": f"{minimum_detectable_difference(c.interval):.2f}" if c.interval.bounded else NOT_RUN,
+        }
+        for c in table.comparisons
+    ]
+    return pd.DataFrame(lines)
+
+
+def interval_text(interval: Interval, digits: int = 2) -> str:
+    """`[-0.12, +0.34]`, or `unbounded`."""
+    if not interval.bounded:
+        return "unbounded"
+    return f"[{interval.low:+.{digits}f}, {interval.high:+.{digits}f}]"
+
+
+def _yes(true: bool) -> str:
+    return "yes" if true else "no"
+
+
+# -------------------------------------------------------------------------------------------------- Markdown
+def to_markdown(table: Table) -> str:
+    """Caption, rows with the paper's number in italics, differences, provenance."""
+    frame = main_frame(table)
+    heads = ["*paper*" if kind == "paper" else name for name, kind in frame.columns.to_flat_index()]
+    body = frame.to_numpy().tolist()
+    if len(table.metrics) > WIDEST:
+        turned = [[head, *cells] for head, cells in zip(heads, zip(*body, strict=True), strict=True)]
+        lines = markdown_lines(["Metric", *frame.index], turned)
+    else:
+        lines = markdown_lines(["Method", *heads], [[m, *cells] for m, cells in zip(frame.index, body, strict=True)])
+    parts = [f"# {table.name}: {table.title}", "\n".join(lines)]
+    if table.comparisons:
+        parts += ["## Differences", differences_note(), "\n".join(_frame_lines(comparison_frame(table)))]
+    parts += ["## Where the numbers come from", "\n".join(f"- {line}" for line in table.provenance.lines())]
+    if table.notes:
+        parts += ["## Where the paper contradicts itself", "\n".join(f"- {note}" for note in table.notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def differences_note() -> str:
+    """How to read a table of differences."""
+    return (
+        "`Detectable` is the true difference that these captions and seeds would find (interval without 0) four times "
+        "in five. Absolute numbers are comparable with the paper's at the paper scale only; signs are, everywhere."
+    )
+
+
+def markdown_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table: text to the left, numbers to the right."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return ["| " + " | ".join(cells).replace("\n", " ") + " |" for cells in (header, rule, *rows)]
+
+
+def _frame_lines(frame: pd.DataFrame) -> list[str]:
+    return markdown_lines(list(frame.columns), frame.to_numpy().tolist())
+
+
+# ----------------------------------------------------------------------------------------------------- LaTeX
+def to_latex(table: Table) -> str:
+    """Two booktabs tables: the rows, and the differences; the caption holds the provenance."""
+    frame = main_frame(table)
+    frame = frame.T if len(table.metrics) > WIDEST else frame
+    caption = " ".join([f"{table.title}.", *table.provenance.lines()])
+    parts = [_latex(frame, caption, f"tab:{table.name}")]
+    if table.comparisons:
+        differences = comparison_frame(table).set_index(["Comparison", "Metric"])
+        parts.append(_latex(differences, f"{table.title}: differences. {differences_note()}", f"tab:{table.name}-diff"))
+    return "\n".join(parts)
+
+
+def _latex(frame: pd.DataFrame, caption: str, label: str) -> str:
+    style = frame.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
+    text: str = style.to_latex(
+        hrules=True, caption=_escaped(caption), label=label, multicol_align="c", position_float="centering"
+    )
+    return text
+
+
+def _escaped(text: str) -> str:
+    for character in "\\&%$#_{}":
+        text = text.replace(character, f"\\{character}" if character != "\\" else r"\textbackslash ")
+    return text.replace("`", "").replace("~", r"\textasciitilde ")

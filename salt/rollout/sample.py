@@ -1,0 +1,59 @@
+"""What objectives may look at, and the two ways a student makes it.
+
+Setting: a grid of training times, 1 first and without the final 0; each sample has its own place `index` in it, its
+t_s. `noise` is N(0, I), `(B, ...)`. A student is evaluated with gradient once, at (x_s, t_s).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+import torch
+from torch import Tensor
+
+from salt.flow.path import Velocity, batch_time, interpolate, x0_from_velocity
+from salt.flow.shapes import PerSample, Places, State
+from salt.flow.transport import Renoise, cm_step
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One evaluation of a student per sample; v_s and x_0 carry the gradient."""
+
+    x_s: State
+    """States at t_s, constant."""
+    t_s: PerSample
+    v_s: State
+    """The student's velocity at (x_s, t_s)."""
+    x_0: State
+    """The clean sample it predicts, x_s - t_s v_s."""
+    index: Places
+    """Place of t_s in the grid."""
+
+
+def noised_data(velocity: Velocity, x_0_data: State, grid: Sequence[float], noise: State, index: Places) -> Sample:
+    """Evaluate the student on data noised to t_s = grid[index] (App. B: no backward simulation)."""
+    t_s = noise.new_tensor(grid)[index]
+    return _evaluate(velocity, interpolate(x_0_data, noise, t_s), t_s, index)
+
+
+def backward_simulation(
+    velocity: Velocity, noise: State, grid: Sequence[float], index: Places, renoise: Renoise
+) -> Sample:
+    """Evaluate the student on its own states: the consistency sampler runs from `noise` to t_s = grid[index].
+
+    The states before are constants (no gradient). The batch takes the steps its last sample needs, max(index); a
+    sample that has reached its t_s waits there. `renoise(i, like)` is the sampler's, so a sample gets the states that
+    `cm_sample` would have given it.
+    """
+    x = noise
+    with torch.no_grad():
+        for i, (t, s) in enumerate(islice(pairwise(grid), int(index.max()))):
+            moved = cm_step(x, velocity(x, batch_time(t, x)), renoise(i, x), t, s)
+            x = torch.where((index > i).view(-1, *[1] * (x.ndim - 1)), moved, x)
+    return _evaluate(velocity, x, noise.new_tensor(grid)[index], index)
+
+
+def _evaluate(velocity: Velocity, x_s: Tensor, t_s: Tensor, index: Tensor) -> Sample:
+    v_s = velocity(x_s, t_s)
+    return Sample(x_s, t_s, v_s, x0_from_velocity(x_s, v_s, t_s), index)

@@ -1,0 +1,87 @@
+"""From an experiment to exported weights: everything around the loop."""
+
+import errno
+import json
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from salt.config.schema import Experiment
+from salt.errors import SaltError
+from salt.files import write_text
+from salt.methods.protocol import Method
+from salt.training.loop import Data, Job, train
+from salt.training.parallel import Workers, join_workers
+from salt.training.provenance import NAME, is_complete, provenance
+from salt.training.run import claim_run, lock_run
+
+log = logging.getLogger(__name__)
+
+
+def run_training(
+    experiment: Experiment,
+    seed: int,
+    build: Callable[[], tuple[Method, Data]],
+    run: Path,
+    out: Path,
+    save: Callable[[nn.Module, Path], None],
+    inputs: Mapping[str, Path],
+    device: str = "cpu",
+    on_preview: Callable[[int, nn.Module], None] | None = None,
+) -> bool:
+    """Train an experiment and export the averaged generator, or do nothing where that is done already.
+
+    Args:
+        experiment: the resolved configuration.
+        seed: names the run, with the configuration; `build` makes its streams from it.
+        build: makes the method, its networks on `device`, and the data; called only if there is something to train.
+        run: run directory: checkpoints, metrics, lock.
+        out: folder of the weights; `provenance.json` is written there last.
+        save: writes a network into a folder, whole or not at all.
+        inputs: name -> file or folder that goes into the training; their hashes go into the provenance.
+        device: where batches go.
+        on_preview: see `Job`.
+
+    Returns:
+        Whether anything was done.
+
+    Raises:
+        SaltError: see `train`, `lock_run` and `claim_run`.
+        InterruptedBySignal: see `train`.
+    """
+    torch.set_num_threads(experiment.train.threads)
+    with join_workers() as workers:
+        if is_complete(out, experiment, seed):
+            log.info("%s: complete, nothing to do", out)
+            return False
+        _check_normaliser(experiment, workers)
+        with lock_run(run) if workers.first else nullcontext():
+            if workers.first:
+                claim_run(run, experiment, seed)
+            workers.wait()
+            try:
+                method, data = build()
+                state = train(Job(method, data, experiment.train, run, workers, device, on_preview))
+                if workers.first:
+                    save(state.ema.module, out)
+                    known = provenance(experiment, seed, inputs, out) | {"seconds": round(state.seconds, 1)}
+                    write_text(out / NAME, json.dumps(known, indent=1) + "\n")
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise SaltError(f"{error.filename or run}: the disk is full; checkpoints are as they were") from error
+            workers.wait()
+    return True
+
+
+def _check_normaliser(experiment: Experiment, workers: Workers) -> None:
+    parts = experiment.train.accumulate * workers.size
+    if experiment.objectives.dmd is not None and experiment.objectives.dmd.normaliser == "global" and parts > 1:
+        raise SaltError(
+            f"{experiment.name}: objectives.dmd.normaliser=global averages over a whole batch, which has {parts} parts "
+            "here: train.accumulate=1 in one process is accepted, or normaliser=per_sample"
+        )

@@ -1,0 +1,166 @@
+"""The training loop: one for every method.
+
+An iteration is one pass over `method.roles(step)`: for distillation one update of the generator, then `critic.ratio`
+updates of the critic, each on a batch of its own. Samples are numbered through the whole run (updates so far times
+batch size, plus the place in the batch), so the data position and all random draws follow from the counters that a
+checkpoint holds. To resume, run the same command again.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from salt.config.schema import Train
+from salt.errors import InterruptedBySignal, SaltError
+from salt.methods.protocol import Method
+from salt.models.protocol import Batch
+from salt.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from salt.training.metrics import open_metrics
+from salt.training.parallel import ALONE, Workers
+from salt.training.signals import listen_for_stop
+from salt.training.state import TrainState, learning_rate
+
+log = logging.getLogger(__name__)
+
+
+class Data(Protocol):
+    """Where batches come from."""
+
+    def batch(self, samples: Sequence[int]) -> Batch:
+        """The data of these samples: a function of their numbers, which grow through the whole run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the loop works on.
+
+    Attributes:
+        method: its networks lie on `device`.
+        data: see `Data`.
+        config: the section `train`.
+        run: run directory, which the caller has locked and claimed.
+        workers: this process among its peers.
+        device: where batches go.
+        on_preview: called with (step, averaged generator) every `config.preview_every` iterations, in one process.
+    """
+
+    method: Method
+    data: Data
+    config: Train
+    run: Path
+    workers: Workers = ALONE
+    device: str = "cpu"
+    on_preview: Callable[[int, nn.Module], None] | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.run / "checkpoints"
+
+
+def train(job: Job) -> TrainState:
+    """Train to the end; from the newest checkpoint if there is one, bit for bit as if never interrupted.
+
+    Returns:
+        The final state; its `ema.module` is the averaged generator.
+
+    Raises:
+        SaltError: a batch that cannot be split evenly, a damaged checkpoint, a full disk, or a loss or gradient that
+            is not finite (before the optimiser step).
+        InterruptedBySignal: SIGTERM or SIGUSR1 came; the iteration was finished and a checkpoint written.
+    """
+    config, workers = job.config, job.workers
+    _check_split(config, workers)
+    state = TrainState(job.method.trainable, config)
+    load_checkpoint(job.checkpoints, state)
+    if state.step:
+        log.info("%s: continuing after step %d", job.run, state.step)
+    with listen_for_stop() as stop, open_metrics(job.run, config, state.step, workers.first) as metrics:
+        while state.step < config.iterations:
+            # ---- updates and EMA
+            begun = time.perf_counter()
+            entries = _iterate(job, state)
+            state.ema.update(state.networks["generator"], state.step)
+            seconds = time.perf_counter() - begun
+            state.seconds += seconds
+            # ---- metrics and preview
+            metrics.write(state.step, entries | {"seconds": seconds})
+            if job.on_preview and workers.first and config.preview_every and state.step % config.preview_every == 0:
+                job.on_preview(state.step, state.ema.module)
+            # ---- checkpoint
+            stopping = workers.any(stop.received is not None)
+            due = state.step % config.checkpoint_every == 0 or state.step == config.iterations
+            if workers.first and (due or stopping):
+                metrics.sync()
+                save_checkpoint(job.checkpoints, state, config.keep_checkpoints)
+            # ---- stop
+            if stopping and state.step < config.iterations:
+                raise InterruptedBySignal(
+                    f"{job.run}: {stop.received or 'a signal'} came; step {state.step}/{config.iterations} is saved; "
+                    "to continue, run the same command again"
+                )
+    workers.wait()
+    return state
+
+
+def _iterate(job: Job, state: TrainState) -> dict[str, float]:
+    """All updates of one iteration; returns `role/metric` means over them."""
+    found: dict[str, list[float]] = {}
+    for role in job.method.roles(state.step):
+        for name, value in _update(job, state, role).items():
+            found.setdefault(f"{role}/{name}", []).append(value)
+    state.step += 1
+    return {name: math.fsum(values) / len(values) for name, values in found.items()}
+
+
+def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
+    """One update of one role: accumulate, average, check, clip, step."""
+    config, workers, optimiser = job.config, job.workers, state.optimisers[role]
+    parameters = list(state.networks[role].parameters())
+    optimiser.zero_grad(set_to_none=True)
+    first = sum(state.updates.values()) * config.batch_size
+    metrics: dict[str, float] = {}
+    for samples in workers.slices(first, config.batch_size, config.accumulate):
+        loss, extra = job.method.loss(role, job.data.batch(samples).to(job.device), state.step)
+        torch.autograd.backward(loss / config.accumulate)
+        for name, value in {"loss": loss.item(), **extra}.items():
+            metrics[name] = metrics.get(name, 0.0) + value / config.accumulate
+    workers.average_gradients(parameters)
+    metrics = workers.mean(metrics)
+    optimisation = state.configs[role]
+    metrics["grad_norm"] = nn.utils.clip_grad_norm_(parameters, optimisation.clip).item()
+    _refuse_non_finite(job, state.step, role, metrics)
+    lr = learning_rate(optimisation, state.updates[role], state.step / config.iterations)
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+    optimiser.step()
+    state.updates[role] += 1
+    return metrics | {"lr": lr}
+
+
+def _refuse_non_finite(job: Job, step: int, role: str, metrics: Mapping[str, float]) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            saved = list_checkpoints(job.checkpoints)
+            raise SaltError(
+                f"{job.run}: step {step + 1}, {role}: {name} is {value}; nothing was updated with it; "
+                f"the last checkpoint is {saved[-1] if saved else 'none'}; "
+                "a smaller optimiser.lr or optimiser.clip, or longer warmup may help"
+            )
+
+
+def _check_split(config: Train, workers: Workers) -> None:
+    parts = config.accumulate * workers.size
+    if config.batch_size % parts:
+        raise SaltError(
+            f"train.batch_size={config.batch_size} cannot be split over train.accumulate={config.accumulate} times "
+            f"{workers.size} processes: a multiple of {parts} is accepted"
+        )

@@ -1,0 +1,112 @@
+"""What a run says about itself: `metrics.jsonl`, TensorBoard if asked for, and progress on the terminal.
+
+One JSON object a line, one line an iteration; `seconds` is the only entry that depends on the machine.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from salt.config.schema import Train
+from salt.errors import SaltError
+from salt.files import write_text
+
+log = logging.getLogger(__name__)
+
+LINE_EVERY = 30.0
+"""Seconds between progress lines where there is no terminal."""
+
+
+class MetricLog:
+    """Writes the metrics of one run; made by `open_metrics`."""
+
+    def __init__(self, path: Path, total: int, step: int, board: Any) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._board = board
+        self._bar = tqdm(total=total, initial=step, unit="step", disable=not sys.stderr.isatty())
+        self._total, self._first = total, step
+        self._begun = self._spoken = time.monotonic()
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write the metrics of iteration `step` (1 is the first) and show the progress."""
+        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in metrics.items():
+                self._board.add_scalar(name, value, step)
+        self._bar.update()
+        now = time.monotonic()
+        if self._bar.disable and (now - self._spoken >= LINE_EVERY or step == self._total):
+            self._spoken = now
+            left = (now - self._begun) / (step - self._first) * (self._total - step)
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name.endswith("/loss"))
+            log.info("step %d/%d, %s, %.0f s left", step, self._total, shown, left)
+
+    def sync(self) -> None:
+        """Wait until everything written is on the disk, so that no checkpoint is ahead of its metrics."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the files and the progress bar."""
+        self._file.close()
+        self._bar.close()
+        if self._board is not None:
+            self._board.close()
+
+
+class Silence:
+    """The metrics of a process that is not the first: the first one writes the means over all."""
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write nothing."""
+
+    def sync(self) -> None:
+        """Nothing to wait for."""
+
+
+@contextmanager
+def open_metrics(run: Path, config: Train, step: int, first: bool) -> Iterator[MetricLog | Silence]:
+    """The metrics of a run that continues after iteration `step`; lines past it are dropped.
+
+    Args:
+        run: run directory.
+        config: the section `train`.
+        step: iterations done.
+        first: whether this process is the one that writes.
+
+    Raises:
+        SaltError: TensorBoard is asked for and not installed.
+    """
+    if not first:
+        yield Silence()
+        return
+    board = _tensorboard(run, step) if config.tensorboard else None
+    path = run / "metrics.jsonl"
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n")]
+        write_text(path, "".join(line for line in whole if json.loads(line)["step"] <= step))
+    metrics = MetricLog(path, config.iterations, step, board)
+    try:
+        yield metrics
+    finally:
+        metrics.close()
+
+
+def _tensorboard(run: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise SaltError(
+            "train.tensorboard=true needs the package tensorboard, which is not installed: "
+            "install it (pip install tensorboard) or set train.tensorboard=false"
+        ) from error
+    return SummaryWriter(run / "tensorboard", purge_step=step + 1)

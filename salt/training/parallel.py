@@ -1,0 +1,80 @@
+"""Data parallelism over the processes of `torchrun`: each takes its slice of a batch, gradients are averaged.
+
+Averaging `.grad` after backward, instead of wrapping networks in DDP, leaves a method free to call its networks as
+often as it likes within one loss. Networks start equal because they are seeded, and stay equal because every process
+applies the same averaged gradient.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among its peers."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    def slices(self, first: int, batch_size: int, accumulate: int) -> list[tuple[int, ...]]:
+        """The sample numbers of this process's micro-batches, in a batch that begins with number `first`."""
+        local = batch_size // (accumulate * self.size)
+        starts = [first + (part * self.size + self.rank) * local for part in range(accumulate)]
+        return [tuple(range(start, start + local)) for start in starts]
+
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over the processes."""
+        if self.size == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = nn.utils.parameters_to_vector(gradients)
+        distributed.all_reduce(flat)
+        nn.utils.vector_to_parameters(flat / self.size, gradients)
+
+    def mean(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """The mean of every number over the processes."""
+        if self.size == 1:
+            return dict(metrics)
+        return dict(zip(metrics, (self._sum(list(metrics.values())) / self.size).tolist(), strict=True))
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so."""
+        return flag if self.size == 1 else bool(self._sum([float(flag)]).item() > 0)
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def _sum(self, values: list[float]) -> Tensor:
+        total = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(total)
+        return total
+
+
+ALONE = Workers()
+"""The only process."""
+
+
+@contextmanager
+def join_workers() -> Iterator[Workers]:
+    """Join the processes that `torchrun` started (it sets RANK and WORLD_SIZE); without it, be the only one."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield ALONE
+        return
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Workers(distributed.get_rank(), size)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,47 @@
+"""The rules of the house that ruff and mypy cannot hold: floors, sizes, nothing left for later."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LONGEST_FILE = 350  # lines
+CODE = [
+    path
+    for folder in ("salt", "tests", "workflow")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in (".py", ".smk") or path.name == "Snakefile"
+]
+PROSE = [
+    path
+    for pattern in (
+        "*.md",
+        "*.toml",
+        "Makefile",
+        ".ci/*",
+        "docs/**/*.md",
+        "experiments/**/*.yaml",
+        "workflow/**/*.yaml",
+    )
+    for path in sorted(ROOT.glob(pattern))
+]
+
+
+def test_no_floor_imports_from_above() -> None:
+    command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", [*CODE, *PROSE], ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_left_for_later(path: Path) -> None:
+    text = path.read_text()
+    for mark in ("TO" + "DO", "FIX" + "ME", "XX" + "X"):
+        assert mark not in text

@@ -1,0 +1,227 @@
+"""The files in `experiments/`: they load at every scale, say what they are named for, and agree with the paper."""
+
+import json
+from itertools import combinations, product
+
+import jsonschema
+import pytest
+from pydantic import ValidationError
+
+from salt.config import (
+    experiment_names,
+    load_experiment,
+    load_scale,
+    paper_values,
+    repository_root,
+    scale_names,
+    training_hash,
+)
+from salt.config.files import read_mapping
+from salt.config.jsonschema import main, schemas
+
+FOLDER = repository_root() / "experiments"
+EVERY = list(product(experiment_names(), scale_names()))
+
+
+def test_names():
+    assert scale_names() == ["paper", "small", "smoke", "tiny"]
+    assert {"teacher", "dmd_4", "dmd_8", "dmd_16", "sc_dmd", "dmd_4_bs", "dmd_8_bs", "dmd_16_bs"} <= set(
+        experiment_names()
+    )
+
+
+@pytest.mark.parametrize(("name", "scale"), EVERY)
+def test_every_experiment_loads_at_every_scale(name, scale):
+    experiment = load_experiment(name, scale)
+    assert experiment.name == name
+    assert experiment.scale == load_scale(scale)
+    assert experiment.about
+    with pytest.raises(ValidationError, match="frozen"):
+        experiment.train.iterations = 1
+    assert hash(experiment) == hash(load_experiment(name, scale))
+
+
+@pytest.mark.parametrize("scale", scale_names())
+def test_no_two_experiments_are_one(scale):
+    experiments = [load_experiment(name, scale) for name in experiment_names()]
+    for one, other in combinations(experiments, 2):
+        assert training_hash(one) != training_hash(other), f"{one.name} and {other.name} train the same model"
+        assert one.title != other.title, f"{one.name} and {other.name} have one title"
+
+
+@pytest.mark.parametrize("scale", scale_names())
+def test_students_are_what_their_names_say(scale):
+    students = {name: load_experiment(name, scale) for name in experiment_names() if name != "teacher"}
+    grids = {name: (student.grid.steps, student.grid.train_steps) for name, student in students.items()}
+    assert grids["dmd_4"] == grids["dmd_4_bs"] == (4, 4)
+    assert grids["dmd_8"] == grids["sc_dmd"] == (4, 8)
+    assert grids["dmd_16"] == (4, 16)
+    assert grids["dmd_8_bs"] == (8, 8)
+    assert grids["dmd_16_bs"] == (16, 16)
+    for name, student in students.items():
+        assert student.init == "teacher"
+        assert student.objectives.dmd is not None
+        assert (student.rollout.kind == "backward_simulation") == name.endswith("_bs")
+        assert (student.objectives.sc is not None) == name.startswith("sc_")
+        if "_lambda_" in name:
+            assert student.objectives.sc.weight == float(name.split("_lambda_")[1].replace("_", "."))
+            assert student.title == f"SC-DMD, λ = {student.objectives.sc.weight:g}"
+    released = students["sc_dmd_released"].objectives.sc
+    assert (released.stop_gradient, released.time_weight, released.te_law) == ("composed", "one_minus_ts", "top2")
+
+
+@pytest.mark.parametrize("scale", scale_names())
+def test_sc_dmd_is_dmd_8_plus_one_objective(scale):
+    names = {"name": "", "title": "", "about": ""}
+    sc_dmd = load_experiment("sc_dmd", scale, {"objectives.sc": "null"}).model_copy(update=names)
+    assert sc_dmd == load_experiment("dmd_8", scale).model_copy(update=names)
+
+
+def test_paper_scale_has_the_published_values():
+    student = load_experiment("sc_dmd", "paper")
+    assert (student.train.iterations, student.train.batch_size, student.grid.shift) == (2400, 16, 12.0)
+    assert student.train.optimiser.lr == student.train.critic.optimiser.lr == 1e-6
+    assert (student.train.critic.ratio, student.train.ema.decay, student.train.ema.start) == (5, 0.99, 200)
+    backbone = student.scale.backbone
+    assert (backbone.num_layers, backbone.num_attention_heads * backbone.attention_head_dim) == (30, 1536)
+    assert (backbone.ffn_dim, backbone.patch_size, backbone.text_dim) == (8960, (1, 2, 2), 4096)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "tiny", "small"])
+def test_codec_text_and_backbone_fit_together(scale):
+    made = load_scale(scale)
+    backbone, side = made.backbone, made.world.size // made.codec.stride
+    assert backbone.in_channels == backbone.out_channels == made.codec.channels
+    assert backbone.text_dim == made.text.d_model
+    assert made.world.size % made.codec.stride == 0
+    assert side % backbone.patch_size[1] == side % backbone.patch_size[2] == 0
+    assert backbone.attention_head_dim % 2 == 0
+    assert 1 + (made.world.frames - 1) // 4 <= backbone.rope_max_seq_len
+    # a token wider than a quarter of the model does not fit through it
+    assert (
+        4 * backbone.in_channels * backbone.patch_size[1] * backbone.patch_size[2]
+        <= (backbone.num_attention_heads * backbone.attention_head_dim)
+        or not made.meaningful
+    )
+
+
+def test_only_smoke_means_nothing():
+    assert [name for name in scale_names() if not load_scale(name).meaningful] == ["smoke"]
+
+
+# ------------------------------------------------------------------------------------- schemas for editors
+def test_schemas_are_in_step():
+    assert main([]) == 0, "run python -m salt.config.jsonschema --fix"
+
+
+def test_fix_writes_what_is_missing(tmp_path, monkeypatch, capsys):
+    (tmp_path / "experiments" / "scales").mkdir(parents=True)
+    monkeypatch.setenv("SALT_ROOT", str(tmp_path))
+    assert main([]) == 1
+    assert "out of step; run with --fix" in capsys.readouterr().out
+    assert main(["--fix"]) == 0
+    assert main([]) == 0
+    written = sorted(path.name for path in (tmp_path / "experiments" / "schema").iterdir())
+    assert written == [f"{name}.schema.json" for name in sorted(schemas())]
+
+
+def files_with_schema():
+    yield from ((FOLDER / f"{name}.yaml", "experiment", "schema") for name in experiment_names())
+    yield from ((FOLDER / "scales" / f"{name}.yaml", "scale", "../schema") for name in scale_names())
+    yield FOLDER / "paper_values.yaml", "paper_values", "schema"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "folder"), list(files_with_schema()), ids=lambda value: getattr(value, "stem", "")
+)
+def test_files_fit_the_schema_they_name(path, kind, folder):
+    first = path.read_text().splitlines()[0]
+    assert first == f"# yaml-language-server: $schema={folder}/{kind}.schema.json"
+    schema = json.loads((path.parent / folder / f"{kind}.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(read_mapping(path), schema)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("experiment", {"titel": "x"}),
+        ("experiment", {"name": "x"}),
+        ("experiment", {"grid": {"stepz": 4}}),
+        ("experiment", {"grid": {"steps": 0}}),
+        ("experiment", {"scales": {"tiny": {"grid": {"stepz": 4}}}}),
+        ("experiment", {"scales": {"tiny": {"extends": "x"}}}),
+        ("scale", {"backbone": {"layers": 4}}),
+        ("scale", {"defaults": {"train": {"iterations": "x"}}}),
+        ("paper_values", {"rows": [{"table": "table4"}]}),
+    ],
+)
+def test_schemas_refuse(kind, wrong):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schemas()[kind])
+
+
+def test_schema_allows_parts_and_null():
+    part = {
+        "extends": "x",
+        "objectives": {"sc": None, "dmd": None},
+        "train": {"optimiser": {"lr": 1.0}},
+        "scales": {"a": {}},
+    }
+    jsonschema.validate(part, schemas()["experiment"])
+
+
+# ------------------------------------------------------------------------------------- published numbers
+def published_triples():
+    rows = {}
+    for value in paper_values():
+        key = (value.table, value.row, value.nfe, value.where)
+        rows.setdefault(key, {})[value.metric] = value.value
+    return [row for row in rows.values() if {"total", "quality", "semantic"} <= set(row)]
+
+
+def test_36_triples_satisfy_vbenchs_total():
+    triples = published_triples()
+    assert len(triples) == 36
+    for row in triples:
+        assert row["total"] == pytest.approx((4 * row["quality"] + row["semantic"]) / 5, abs=0.0101)
+
+
+def test_published_values():
+    values = paper_values()
+    count = {table: len({(v.row, v.nfe) for v in values if v.table == table}) for table in {v.table for v in values}}
+    assert count == {
+        "table1": 5,
+        "table2": 13,
+        "table3": 4,
+        "table4": 3,
+        "table5": 6,
+        "tableA1": 9,
+        "figA1": 2,
+        "text": 1,
+    }
+    assert len(values) == 5 * 7 + 13 * 3 + 4 * 9 + 3 * 7 + 6 * 3 + 9 * 3 + 2 + 3
+    assert len({(v.table, v.row, v.nfe, v.metric) for v in values}) == len(values)
+    defects = {v.experiment: v.value for v in values if v.metric == "semigroup_defect"}
+    assert defects == {"dmd_8": 0.0135, "sc_dmd": 0.0111}
+
+
+def test_rows_in_two_tables_agree():
+    values = paper_values()
+    for experiment, nfe in (("dmd_4", 4), ("sc_dmd", 4)):
+        for metric in ("total", "quality", "semantic"):
+            found = {
+                v.value
+                for v in values
+                if (v.experiment, v.nfe, v.metric) == (experiment, nfe, metric) and v.table in ("table2", "table4")
+            }
+            assert len(found) == 1
+    full = {v.metric: v.value for v in values if v.table == "table5" and v.row == "Ours (full)" and v.nfe == 4}
+    assert full == {
+        v.metric: v.value for v in values if v.table == "table2" and v.row == "Ours - Causal Forcing" and v.nfe == 4
+    }
+
+
+def test_contradictions_are_noted():
+    noted = {(v.table, v.row, v.nfe) for v in paper_values() if v.conflict}
+    assert {("table2", "Ours - Causal Forcing", 4), ("text", "Ours - Causal Forcing", 4), ("table1", "PCM", 8)} <= noted

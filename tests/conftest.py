@@ -1,0 +1,62 @@
+"""Shape checks for the mathematics, and the closed-form flow that tests compare with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+from torch import Tensor
+
+# Before anything imports these packages; under the numeric tower an int may stand for a float, as in the type system.
+install_import_hook(
+    ["salt.flow", "salt.objectives", "salt.rollout"],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
+
+
+@dataclass(frozen=True)
+class GaussianFlow:
+    """The flow of x_0 ~ N(mean, std^2), element by element: everything about it is known. States are `(B, n)`."""
+
+    mean: float
+    std: float
+
+    def variance(self, t: float | Tensor) -> float | Tensor:
+        """Var x_t, for x_t = (1 - t) x_0 + t eps."""
+        return (1 - t) ** 2 * self.std**2 + t**2
+
+    def velocity(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """E[eps - x_0 | x_t], by linear regression of jointly Gaussian variables."""
+        t = t.reshape(-1, 1)
+        return -self.mean + (t - (1 - t) * self.std**2) / self.variance(t) * (x_t - (1 - t) * self.mean)
+
+    def flow_map(self, x_t: Tensor, t: float, s: float) -> Tensor:
+        """Moves every quantile of x_t to the same quantile of x_s."""
+        stretch = (self.variance(s) / self.variance(t)) ** 0.5
+        return (1 - s) * self.mean + stretch * (x_t - (1 - t) * self.mean)
+
+    def posterior_mean(self, x_t: Tensor, t: float) -> Tensor:
+        """E[x_0 | x_t]."""
+        return self.mean + (1 - t) * self.std**2 / self.variance(t) * (x_t - (1 - t) * self.mean)
+
+    def score(self, x_t: Tensor, t: float) -> Tensor:
+        """The gradient of log p(x_t)."""
+        return ((1 - t) * self.mean - x_t) / self.variance(t)
+
+
+@pytest.fixture(scope="session")
+def gaussian() -> GaussianFlow:
+    return GaussianFlow(mean=0.7, std=0.4)
+
+
+@pytest.fixture(scope="session")
+def gaussian_flow() -> type[GaussianFlow]:
+    return GaussianFlow
+
+
+@pytest.fixture
+def randn() -> Callable[..., Tensor]:
+    """randn(*shape): float64 standard normal numbers from a generator of this test alone."""
+    generator = torch.Generator().manual_seed(0)
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)

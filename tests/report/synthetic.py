@@ -1,0 +1,138 @@
+"""Records as the scoring stages write them, of methods whose true differences are known. Nothing here is a result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+
+from salt.config.schema import World
+from salt.data.prompts import Prompt, Variant, report_prompts
+from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, aggregate, denormalise
+
+EXPERIMENTS = ("dmd_4", "dmd_8", "dmd_16", "sc_dmd", "sc_dmd_lambda_0_1", "sc_dmd_lambda_0_3", "sc_dmd_lambda_3")
+SKILL = {"dmd_4": 0.58, "dmd_8": 0.55, "dmd_16": 0.53, "sc_dmd": 0.60, "teacher": 0.75, "real": 0.97}
+DEFECT = {"dmd_4": 0.0045, "dmd_8": 0.0054, "dmd_16": 0.006, "sc_dmd": 0.0027, "sc_dmd_lambda_0_1": 0.0042}
+PROTOCOL = "groundtruth-1 0123456789ab"
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Writes records into `folder`."""
+
+    folder: Path
+    scale: str = "tiny"
+    prompts: int = 24
+    seeds: int = 2
+    nfe: tuple[int, ...] = (2, 4, 8, 16)
+
+    def write_all(self, experiments: Sequence[str] = EXPERIMENTS) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for experiment in experiments:
+            for seed in range(self.seeds):
+                self.scores(experiment, seed)
+                self.defect(experiment, seed)
+        self.scores("teacher", 0, [("euler", 50)])
+        self.scores("real", 0, [("none", 0)])
+        self.controls()
+
+    # ------------------------------------------------------------------------------------------------ scores
+    def scores(
+        self, experiment: str, seed: int, ways: Sequence[tuple[str, int]] = (), protocol: str = PROTOCOL
+    ) -> None:
+        ways = ways or [(solver, nfe) for solver in ("euler", "cm") for nfe in self.nfe]
+        videos = pd.concat(
+            [
+                self._videos(experiment, seed, variant, solver, nfe)
+                for variant in ("extended", "short")
+                for solver, nfe in ways
+            ]
+        )
+        tidy = [
+            self._line(experiment, seed, metric, value, int(n), protocol, prompts=v, solver=s, nfe=k)
+            for (v, s, k), part in videos.groupby(["prompts", "solver", "nfe"], sort=False)
+            for metric, value, n in _means(part)
+        ]
+        pd.DataFrame(tidy).to_csv(self.folder / f"{experiment}_seed{seed}_scores.csv", index=False)
+        videos.to_csv(self.folder / f"{experiment}_seed{seed}_prompts.csv.gz", index=False)
+
+    def _videos(self, experiment: str, seed: int, variant: Variant, solver: str, nfe: int) -> pd.DataFrame:
+        decay = 0.02 * np.log2(max(nfe, 4) / 4) * (solver == "cm") * (0.3 if "sc" in experiment else 1.0)
+        skill = SKILL.get(experiment, 0.56) - decay - 0.03 * (variant == "short") - 0.02 * (nfe == 2)
+        skill += 0.01 * np.random.default_rng([seed, _number(experiment)]).normal()
+        rng = np.random.default_rng([seed, nfe, *map(_number, (experiment, solver, variant))])
+        rows = []
+        for index, prompt in enumerate(_prompts(self.prompts)):
+            ease = np.random.default_rng(index).normal(scale=0.1)
+            row: dict[str, object] = dict(prompts=variant, solver=solver, nfe=nfe, prompt_id=prompt.id, sampling_seed=0)
+            for dimension in prompt.dimensions(variant):
+                share = float(np.clip(skill + ease + rng.normal(scale=0.25), 0, 1))
+                row[dimension] = float(share > 0.5) if dimension in BOOLEAN else denormalise(dimension, share)
+            rows.append(row)
+        return pd.DataFrame(rows, columns=["prompts", "solver", "nfe", "prompt_id", "sampling_seed", *DIMENSIONS])
+
+    # ------------------------------------------------------------------------------------------------ defect
+    def defect(self, experiment: str, seed: int, protocol: str = PROTOCOL) -> None:
+        rng = np.random.default_rng([seed, _number(experiment), 7])
+        size = DEFECT.get(experiment, 0.0015) * (1 + 0.04 * rng.normal())
+        times = [1.0, 0.9, 0.75, 0.5, 0.0]
+        middle = [0.9545, 0.8333, 0.6429, 0.3]
+        shape = np.array([0.3, 0.5, 0.9, 2.3])
+        rows = []
+        for i in range(4):
+            t = dict(t_s=times[i], t_m=middle[i], t_e=times[i + 1])
+            rows.append(self._line(experiment, seed, f"defect[{i}]", size * shape[i], 128, protocol, nfe=4) | t)
+        rows.append(self._line(experiment, seed, "defect_mean", size * shape.mean(), 128, protocol, nfe=4))
+        for solver in ("euler", "cm"):
+            for few, many in ((2, 4), (4, 8), (2, 8)):
+                distance = 0.02 * (many / few) ** 0.8 * (1.0 + size * 200) * (3 if solver == "cm" else 1)
+                name = f"cross_step[{few},{many}]"
+                rows.append(self._line(experiment, seed, name, distance, 128, protocol, solver=solver, nfe=many))
+        for nfe in self.nfe:
+            for depth in range(1, nfe + 1):
+                error = size * 40 * (depth / nfe) ** 1.3 / nfe**0.3
+                rows.append(self._line(experiment, seed, f"depth_error[{depth}]", error, 128, protocol, nfe=nfe))
+        pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed{seed}_defect.csv", index=False)
+
+    def controls(self) -> None:
+        rows = []
+        for control, skill in (
+            ("control_real", 0.97),
+            ("control_shuffled", 0.6),
+            ("control_frozen", 0.7),
+            ("control_wrong_caption", 0.5),
+        ):
+            raw = {name: denormalise(name, skill) for name in DIMENSIONS}
+            totals = aggregate(raw)
+            for metric, value in {**raw, **vars(totals)}.items():
+                rows.append(self._line(control, 0, metric, value, self.prompts, PROTOCOL) | {"method": control})
+        pd.DataFrame(rows).to_csv(self.folder / "controls.csv", index=False)
+
+    def _line(self, experiment: str, seed: int, metric: str, value: float, n: int, protocol: str, **keys: object):
+        fixed = dict(prompts="extended", solver="euler", nfe=0) | keys
+        return (
+            dict(method=experiment, experiment=experiment, scale=self.scale, seed=seed)
+            | fixed
+            | dict(metric=metric, value=value, n=n, protocol=protocol)
+        )
+
+
+@cache
+def _prompts(count: int) -> list[Prompt]:
+    return report_prompts(World(), count)
+
+
+def _number(text: str) -> int:
+    return crc32(text.encode())
+
+
+def _means(videos: pd.DataFrame) -> list[tuple[str, float, int]]:
+    raw = {name: float(videos[name].mean()) for name in DIMENSIONS}
+    totals = aggregate(raw)
+    counts = videos.count()
+    return [(name, value, int(counts[name])) for name, value in raw.items()] + [
+        (name, value, len(videos)) for name, value in vars(totals).items()
+    ]

@@ -1,0 +1,36 @@
+"""Makes `tiny` importable, and starts child processes that need no imports of their own."""
+
+import multiprocessing
+import runpy
+import sys
+from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
+    ["salt.training.job", "salt.methods", "salt.models.wan", "diffusers.models.transformers.transformer_wan"]
+)
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., ForkServerProcess]]:
+    """spawn(setting, folder, **environment) runs `child.py` in a process of its own."""
+    started: list[ForkServerProcess] = []
+
+    def start(setting: object, folder: Path, **environment: str) -> ForkServerProcess:
+        given = {"setting": setting, "folder": folder, "environment": environment}
+        process = context.Process(target=runpy.run_path, args=(str(HERE / "child.py"), given, "__main__"))
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()

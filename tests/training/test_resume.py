@@ -1,0 +1,261 @@
+"""Runs that are killed, stopped, doubled, starved of disk or damaged: the same command always leads to the same end."""
+
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import Clips, experiment, run, teacher_experiment
+
+from salt.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, SaltError
+from salt.files import sha256
+from salt.models.wan import WEIGHTS
+from salt.training.checkpoint import list_checkpoints
+from salt.training.run import lock_run
+
+KILLS = int(os.environ.get("SALT_KILLS", "3"))
+Spawn = Callable[..., ForkServerProcess]
+
+
+def metrics_of(folder: Path) -> list[dict[str, float]]:
+    """Without what depends on the machine."""
+    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def steps_done(folder: Path) -> int:
+    path = folder / "run" / "metrics.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def test_a_run_killed_at_random_moments_ends_as_the_unbroken_one(spawn: Spawn, tmp_path: Path) -> None:
+    setting = experiment(train__iterations=24, train__checkpoint_every=3)
+    begun = time.monotonic()
+    run(setting, tmp_path / "unbroken")
+    duration = time.monotonic() - begun
+    broken, moments, ends = tmp_path / "broken", random.Random(0), []
+    while ends.count(-signal.SIGKILL) < KILLS:
+        process = spawn(setting, broken)
+        wait_for(lambda: (broken / "run" / "lock.holder").exists() or not process.is_alive())
+        process.join(moments.uniform(0, 1.2 * duration / KILLS))
+        process.kill()
+        process.join()
+        ends.append(process.exitcode)
+        if ends[-1] == 0:  # it was done before the signal: once more from the start
+            shutil.rmtree(broken)
+    print(ends, duration)
+    run(setting, broken)
+    assert sha256(broken / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
+    assert metrics_of(broken) == metrics_of(tmp_path / "unbroken")
+    assert [path.name for path in (broken / "run" / "checkpoints").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_exits_with_75_and_the_same_command_continues(
+    spawn: Spawn, tmp_path: Path, number: signal.Signals
+) -> None:
+    setting = teacher_experiment(train__iterations=60, train__checkpoint_every=1000)
+    stopped = tmp_path / "stopped"
+    process = spawn(setting, stopped)
+    wait_for(lambda: steps_done(stopped) >= 2)
+    os.kill(process.pid, number)
+    process.join(20)
+    assert process.exitcode == EXIT_INTERRUPTED
+    (saved,) = list_checkpoints(stopped / "run" / "checkpoints")
+    assert int(saved.name.removeprefix("step_")) == steps_done(stopped) < 60
+    assert not (stopped / "out").exists()
+    run(setting, stopped)
+    run(setting, tmp_path / "unbroken")
+    assert sha256(stopped / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
+
+
+def test_two_processes_equal_one(spawn: Spawn, tmp_path: Path) -> None:
+    setting = experiment(train__iterations=3, train__batch_size=8)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [spawn(setting, tmp_path / "two", RANK=str(rank), **group) for rank in range(2)]
+    run(setting, tmp_path / "one")
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    for one, two in zip(metrics_of(tmp_path / "one"), metrics_of(tmp_path / "two"), strict=True):
+        assert two == pytest.approx(one, rel=1e-3)
+
+
+def test_a_second_process_is_turned_away_at_once(spawn: Spawn, tmp_path: Path) -> None:
+    setting = teacher_experiment(train__iterations=100_000)
+    holder = spawn(setting, tmp_path)
+    wait_for(lambda: steps_done(tmp_path) >= 1)
+    begun = time.monotonic()
+    with pytest.raises(SaltError, match=rf"{tmp_path / 'run'}: process {holder.pid} on .* is training"):
+        run(setting, tmp_path)
+    assert time.monotonic() - begun < 1
+    holder.kill()
+    holder.join()
+    with lock_run(tmp_path / "run"):
+        pass
+
+
+def test_another_configuration_on_the_same_run_is_refused_by_key(tmp_path: Path) -> None:
+    run(experiment(train__iterations=1), tmp_path)
+    for changes, told in (
+        ({"objectives__sc": {"weight": 0.5}}, "objectives.sc.weight (there 1.0, now 0.5)"),
+        ({"objectives__sc": None}, "objectives.sc (there null, now null)"),
+        ({"train__optimiser": {"lr": 0.1}}, "train.optimiser.lr (there 0.001, now 0.1)"),
+    ):
+        with pytest.raises(SaltError) as caught:
+            run(experiment(train__iterations=1, **changes), tmp_path)
+        if changes["objectives__sc"] if "objectives__sc" in changes else True:
+            assert told in str(caught.value)
+    with pytest.raises(SaltError, match=r"seed \(there 0, now 1\)"):
+        run(experiment(train__iterations=1), tmp_path, seed=1)
+
+
+def test_what_does_not_change_the_weights_may_change(tmp_path: Path) -> None:
+    assert run(experiment(), tmp_path)
+    shutil.rmtree(tmp_path / "out")
+    assert run(experiment(title="Another", train__checkpoint_every=1), tmp_path)
+
+
+def damage(checkpoint: Path, how: str) -> None:
+    path = checkpoint / "state.safetensors"
+    match how:
+        case "truncated":
+            path.write_bytes(path.read_bytes()[:1000])
+        case "one bit":
+            data = bytearray(path.read_bytes())
+            data[-1] ^= 1
+            path.write_bytes(data)
+        case "no file":
+            path.unlink()
+        case "no counters":
+            (checkpoint / "state.json").write_text("{")
+        case "of another network":
+            save_file(load_file(path) | {"ema/transformer.extra": torch.zeros(1)}, path)
+            counters = json.loads((checkpoint / "state.json").read_text())
+            (checkpoint / "state.json").write_text(json.dumps(counters | {"sha256": sha256(path)}))
+
+
+@pytest.mark.parametrize("how", ["truncated", "one bit", "no file", "no counters", "of another network"])
+def test_a_damaged_checkpoint_is_named_with_the_way_out(tmp_path: Path, how: str) -> None:
+    setting = teacher_experiment()
+    run(setting, tmp_path)
+    finished = sha256(tmp_path / "out" / WEIGHTS)
+    shutil.rmtree(tmp_path / "out")
+    older, newest = list_checkpoints(tmp_path / "run" / "checkpoints")
+    damage(newest, how)
+    with pytest.raises(SaltError) as caught:
+        run(setting, tmp_path)
+    assert str(caught.value).startswith(str(newest / "state.safetensors"))
+    assert f"delete {newest} to continue from {older.name}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    shutil.rmtree(newest)
+    run(setting, tmp_path)
+    assert sha256(tmp_path / "out" / WEIGHTS) == finished
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
+    run(teacher_experiment(train__iterations=9), tmp_path)
+    names = [path.name for path in list_checkpoints(tmp_path / "run" / "checkpoints")]
+    assert names == ["step_000008", "step_000009"]
+
+
+def test_half_written_checkpoints_do_not_count_and_are_cleared(tmp_path: Path) -> None:
+    setting = teacher_experiment()
+    half = tmp_path / "run" / "checkpoints" / ".step_000002.tmp"
+    half.mkdir(parents=True)
+    (half / "state.safetensors").write_bytes(b"half")
+    run(setting, tmp_path)
+    assert not half.exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"mounting a small tmpfs is not allowed here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_continues(small_disk: Path, tmp_path: Path) -> None:
+    setting = teacher_experiment(train__preview_every=3)
+    ballast = small_disk / "ballast"
+
+    class FillingClips(Clips):
+        def batch(self, samples: Any) -> Any:
+            if samples[0] == 4 * 2:  # the third update: the checkpoint of step 2 is written
+                free = shutil.disk_usage(small_disk).free
+                ballast.write_bytes(bytes(free - 20_000))
+            return super().batch(samples)
+
+    with pytest.raises(SaltError) as caught:
+        run(setting, small_disk, FillingClips())
+    checkpoints = small_disk / "run" / "checkpoints"
+    assert [path.name for path in checkpoints.iterdir()] == ["step_000002"]
+    assert "step_000004: the checkpoint could not be written" in str(caught.value)
+    assert f"the last whole checkpoint is {checkpoints / 'step_000002'}" in str(caught.value)
+    ballast.unlink()
+    run(setting, small_disk)
+    run(setting, tmp_path / "unbroken")
+    assert sha256(small_disk / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    setting, data = teacher_experiment(), Clips()
+    run(setting, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with caplog.at_level("INFO"):
+        assert not run(setting, tmp_path, data)
+    assert f"{tmp_path / 'out'}: complete, nothing to do" in caplog.text
+    assert data.asked == []
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_damaged_or_lost_weights_are_exported_again_without_training(tmp_path: Path) -> None:
+    setting = teacher_experiment()
+    run(setting, tmp_path)
+    finished = sha256(tmp_path / "out" / WEIGHTS)
+    (tmp_path / "out" / WEIGHTS).write_bytes(b"damaged")
+    data = Clips()
+    assert run(setting, tmp_path, data)
+    assert data.asked == []
+    assert sha256(tmp_path / "out" / WEIGHTS) == finished
+
+
+def test_provenance_names_everything(tmp_path: Path) -> None:
+    setting = teacher_experiment()
+    run(setting, tmp_path)
+    known = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert known["weights"] == {name: sha256(tmp_path / "out" / name) for name in ("config.json", WEIGHTS)}
+    assert known["experiment"] == setting.model_dump(mode="json")
+    assert (known["seed"], known["iterations"]) == (0, 4)
+    assert known["versions"]["torch"] == torch.__version__
+    assert known["seconds"] >= 0
+    assert {"training_hash", "git", "inputs", "finished"} <= known.keys()

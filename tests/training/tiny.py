@@ -1,0 +1,110 @@
+"""What the tests of methods and training share: the smallest experiment, its data and its networks."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from salt.config.schema import Experiment
+from salt.methods import Method, Streams, build_method
+from salt.models.protocol import Batch
+from salt.models.wan import build_wan, save_wan
+from salt.training.job import run_training
+
+LATENT = (2, 2, 3, 3)
+TEXT = (3, 4)
+BACKBONE = {
+    "num_layers": 1,
+    "num_attention_heads": 2,
+    "attention_head_dim": 12,
+    "ffn_dim": 24,
+    "patch_size": (1, 1, 1),
+    "in_channels": 2,
+    "out_channels": 2,
+    "text_dim": 4,
+    "freq_dim": 16,
+    "rope_max_seq_len": 8,
+}
+OPTIMISER = {"lr": 1e-3}
+
+
+def experiment(**changes: Any) -> Experiment:
+    """SC-DMD with a critic ratio of 2; `train__iterations=3` changes a nested key, `objectives__sc=None` removes one."""
+    values: dict[str, Any] = {
+        "name": "tiny_test",
+        "title": "Tiny",
+        "grid": {"steps": 2, "train_steps": 4, "shift": 3.0},
+        "objectives": {"dmd": {"cfg_weight": 3.0}, "sc": {"weight": 1.0}},
+        "train": {
+            "iterations": 4,
+            "batch_size": 4,
+            "optimiser": OPTIMISER,
+            "critic": {"optimiser": OPTIMISER, "ratio": 2},
+            "ema": {"decay": 0.9},
+            "checkpoint_every": 2,
+        },
+        "scale": {"name": "smoke", "assets": "none", "backbone": BACKBONE},
+    }
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        section = values
+        for key in parents:
+            section = section.setdefault(key, {})
+        section[last] = value
+    return Experiment.model_validate(values)
+
+
+def teacher_experiment(**changes: Any) -> Experiment:
+    """Flow matching, without a critic."""
+    flow_matching = {"objectives": {"flow_matching": {"shift": 2.0}}, "train__critic": None}
+    return experiment(**flow_matching | changes)
+
+
+class Clips:
+    """Random latents and embeddings, 16 of them, in turn."""
+
+    def __init__(self, poisoned: int = -1) -> None:
+        self.poisoned, self.asked = poisoned, []
+
+    def batch(self, samples: Sequence[int]) -> Batch:
+        self.asked.append(tuple(samples))
+        streams, clips = Streams(99), [sample % 16 for sample in samples]
+        x_0 = streams.normal("clip", 0, clips, LATENT)
+        if self.poisoned in samples:
+            x_0[samples.index(self.poisoned)] = torch.nan
+        return Batch(x_0, streams.normal("text", 0, clips, TEXT), torch.zeros(1, *TEXT), tuple(samples))
+
+
+def make_method(setting: Experiment, seed: int = 0) -> Method:
+    """The method with seeded networks; the generator starts from the teacher."""
+    teacher = build_wan(setting.scale.backbone, seed=7)
+    return build_method(setting, copy.deepcopy(teacher), teacher, Streams(seed))
+
+
+def run(setting: Experiment, folder: Path, data: Clips | None = None, seed: int = 0) -> bool:
+    """Train in `folder/run` and export to `folder/out`."""
+    return run_training(
+        setting,
+        seed,
+        lambda: (make_method(setting, seed), data or Clips()),
+        folder / "run",
+        folder / "out",
+        save_wan,
+        {},
+    )
+
+
+class Recorder(nn.Module):
+    """A network that remembers what it was called with."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.calls: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def forward(self, x_t: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        self.calls.append((x_t.detach(), t.detach(), text.detach()))
+        return self.network(x_t, t, text)

@@ -1,0 +1,63 @@
+"""Runs Snakemake as a user does, with a `salt` command that only notes how it was called and leaves its outputs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+FAKE_SALT = """#!/usr/bin/env bash
+set -euo pipefail
+echo "$1 $2" >> "$CALLS"
+verb=$1
+name=$2
+while [ $# -gt 0 ]; do
+    case $1 in
+        --out) out=$2 ;;
+        --run-dir) run_dir=$2 ;;
+    esac
+    shift
+done
+case $verb in
+    train)
+        mkdir -p "$run_dir" && touch "$run_dir/checkpoint"
+        if [ "$name" = "${INTERRUPTED:-}" ]; then exit 75; fi
+        mkdir -p "$out" && date +%N > "$out/provenance.json" ;;
+    teacher) mkdir -p "$out" && date +%N > "$out/provenance.json" ;;
+    sample) mkdir -p "$out" && date +%N > "$out/manifest.json" ;;
+    score) date +%N > "$out" && date +%N > "${out%_scores.csv}_prompts.csv.gz" ;;
+    table) touch "$out/$name".{csv,md,tex} ;;
+    figure) touch "$out/$name".{png,pdf} ;;
+    claims) touch "$out".{csv,md} ;;
+    *) date +%N > "$out" ;;
+esac
+"""
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path) -> Snakemake:
+    """`snakemake WORDS` in a copy of the workflow that has run nothing yet; `calls` there lists the calls of `salt`."""
+    for name in ("workflow", "experiments"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "environment.yml", tmp_path)
+    shutil.copy(ROOT / "slurm", tmp_path, follow_symlinks=False)
+    salt = tmp_path / "bin" / "salt"
+    salt.parent.mkdir()
+    salt.write_text(FAKE_SALT)
+    salt.chmod(0o755)
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("SALT_")}
+    path = os.pathsep.join([str(salt.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
+    ours = {"PATH": path, "PYTHONPATH": str(ROOT), "SALT_ROOT": str(tmp_path), "CALLS": str(tmp_path / "calls")}
+
+    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snakemake", *words]
+        everything = inherited | ours | environment
+        return subprocess.run(command, cwd=tmp_path, env=everything, capture_output=True, text=True, timeout=120)
+
+    return run

@@ -1,0 +1,149 @@
+"""What the workflow would run for every target, scale and place, and what it says to a user's mistakes."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SUITE = yaml.safe_load((ROOT / "experiments" / "tables.yaml").read_text())
+RULES = [ROOT / "workflow" / "Snakefile", *sorted((ROOT / "workflow").rglob("*.smk"))]
+SIDE_FILES = ("resources.yaml", "stages.yaml")
+TARGETS = ["all", "claims", "report", *SUITE["tables"], *SUITE["figures"], "ablation_sc_dmd"]
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def planned(run: subprocess.CompletedProcess[str]) -> Counter[str]:
+    """How many jobs of each rule a dry run lists."""
+    assert run.returncode == 0, run.stderr
+    text = run.stdout + run.stderr
+    return Counter(dict((name, int(n)) for name, n in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)))
+
+
+@pytest.mark.parametrize("scale", ["smoke", "tiny"])
+def test_every_target_has_a_plan(snakemake: Snakemake, scale: str) -> None:
+    jobs = planned(snakemake("-n", *TARGETS, "--config", f"scale={scale}"))
+    assert {target: jobs[target] for target in TARGETS} == dict.fromkeys(TARGETS, 1)
+    assert jobs["teacher"] == jobs["latents"] == 1
+    assert jobs["table"] == len(SUITE["tables"])
+    assert jobs["figure"] == len(SUITE["figures"])
+    assert jobs["sample"] == jobs["score"] == jobs["train"] + len(["teacher", "real"])
+
+
+def test_table4_is_three_students_with_three_seeds_each(snakemake: Snakemake) -> None:
+    jobs = planned(snakemake("-n", "table4"))
+    assert jobs["train"] == jobs["sample"] == jobs["score"] == 9
+    assert jobs["defect"] == 0
+
+
+def test_seeds_and_folders_can_be_chosen(snakemake: Snakemake) -> None:
+    run = snakemake("-n", "table4", "figA1", "--config", "seeds=1", "out=elsewhere", SALT_SCRATCH="large_disk")
+    jobs = planned(run)
+    assert jobs["train"] == jobs["defect"] == 3
+    text = run.stdout + run.stderr
+    assert "elsewhere/results/tiny/tables/table4.csv" in text
+    assert "large_disk/tiny/weights/sc_dmd/seed0/provenance.json" in text
+    assert not re.search(r" (results|paper_figures|scratch)/", text)
+
+
+def test_slurm_runs_the_paper_scale_even_when_another_key_is_given(snakemake: Snakemake) -> None:
+    site = {"SALT_PARTITION": "h200", "SALT_ACCOUNT": "video"}
+    run = snakemake("--profile", "slurm", "-n", "ablation_sc_dmd", "--config", "seeds=1", **site)
+    assert planned(run)["train"] == 1
+    text = run.stdout + run.stderr
+    train = next(block for block in text.split("\n\n") if "rule train:" in block)
+    assert "scratch/paper/weights/sc_dmd/seed0" in train
+    for resource in ("slurm_partition=h200", "slurm_account=video", "gpu=8", "nodes=1"):
+        assert resource in train
+    assert "torchrun --standalone --nproc-per-node=8 --no-python salt train sc_dmd" in train
+
+
+def test_slurm_may_run_the_smoke_scale(snakemake: Snakemake) -> None:
+    run = snakemake("--profile", "slurm", "-n", "fig1", "--config", "scale=smoke")
+    assert planned(run)["train"] == 3
+    text = run.stdout + run.stderr
+    assert "scratch/smoke/" in text
+    assert "paper/" not in text.replace("profiles/slurm", "")
+    assert set(re.findall(r"gpu=(\d+)", text)) == {"0"}
+    assert "torchrun" not in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("sede=3", "--config sede=3: unknown key; did you mean 'seeds'? accepted: scale, seeds, out, scratch"),
+        ("seeds=0", "--config seeds=0: accepted: the number of training seeds, 1 or more"),
+        ("scale=smok", "scale 'smok': there is no experiments/scales/smok.yaml; did you mean 'smoke'?"),
+    ],
+)
+def test_a_wrong_setting_is_named(snakemake: Snakemake, setting: str, message: str) -> None:
+    run = snakemake("-n", "all", "--config", setting)
+    assert run.returncode == 1
+    assert message in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_a_table_of_an_unknown_experiment_is_refused(snakemake: Snakemake, tmp_path: Path) -> None:
+    tables = tmp_path / "experiments" / "tables.yaml"
+    tables.write_text(tables.read_text().replace("experiment: sc_dmd,", "experiment: sc_dmt,", 1))
+    run = snakemake("-n", "table4")
+    assert run.returncode == 1
+    assert "experiments/tables.yaml: tables.table2: sc_dmt: no such student; did you mean 'sc_dmd'?" in run.stdout
+
+
+def test_lint_is_clean(snakemake: Snakemake) -> None:
+    run = snakemake("--lint")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_rules_are_formatted() -> None:
+    command = [Path(sys.executable).parent / "snakefmt", "--check", "workflow"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
+def test_rules_hold_no_science_and_no_retries(path: Path) -> None:
+    text = path.read_text()
+    # A rule's own retries are repeated inside one SLURM allocation; run: and script: hide work from the command line.
+    assert not re.search(r"^\s*(retries|run|script|notebook):", text, re.MULTILINE)
+    for outputs in re.findall(r"^    output:\n((?: {8}.*\n)+)", text, re.MULTILINE):
+        assert "/runs/" not in outputs
+        assert "directory(" not in outputs
+
+
+def test_the_side_files_name_rules_that_exist() -> None:
+    rules = set(re.findall(r"^rule (\w+):", "".join(path.read_text() for path in RULES), re.MULTILINE))
+    resources, stages = (yaml.safe_load((ROOT / "workflow" / name).read_text()) for name in SIDE_FILES)
+    assert {rule for part in resources.values() for rule in part} <= {*rules, "default"}
+    assert set(stages) <= {*rules, "paper"}
+
+
+def test_every_scale_has_resources() -> None:
+    resources = yaml.safe_load((ROOT / "workflow" / "resources.yaml").read_text())
+    assert set(resources) == {path.stem for path in (ROOT / "experiments" / "scales").glob("*.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"),
+    [
+        ("--config scale=smoke all", "all --config scale=smoke"),
+        ("--config scale=smoke seeds=1 table4 figA1 -n", "table4 figA1 --config scale=smoke seeds=1 -n"),
+        ("table4 --config seeds=1 --profile slurm", "table4 --config seeds=1 --profile slurm"),
+        ("--profile slurm all", "--profile slurm all"),
+        ("-C scale=smoke -- all", "-C scale=smoke -- all"),
+    ],
+)
+def test_targets_may_follow_the_settings(tmp_path: Path, given: str, passed_on: str) -> None:
+    wrapper, python = tmp_path / "snakemake", tmp_path / "python"
+    wrapper.write_text((ROOT / "workflow" / "snakemake.sh").read_text())
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    for script in (wrapper, python):
+        script.chmod(0o755)
+    run = subprocess.run([wrapper, *given.split()], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["-m", "snakemake", *passed_on.split()]

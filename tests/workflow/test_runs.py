@@ -1,0 +1,63 @@
+"""What is made again after a change, and what a failure leaves behind; `salt` itself is faked."""
+
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+TABLE4 = ("table4", "--config", "scale=smoke", "seeds=1")
+
+
+def run_table4(snakemake: Snakemake, folder: Path) -> Counter[str]:
+    """Make Table 4; the calls of `salt` that this took, as `verb name`."""
+    calls = folder / "calls"
+    calls.write_text("")
+    run = snakemake(*TABLE4)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return Counter(calls.read_text().splitlines())
+
+
+def change(path: Path, section: str, value: object) -> None:
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(content | {section: value}))
+
+
+def test_only_what_a_change_touches_is_made_again(snakemake: Snakemake, tmp_path: Path) -> None:
+    students = ("dmd_4", "dmd_8", "sc_dmd")
+    first = run_table4(snakemake, tmp_path)
+    assert first == Counter(
+        [
+            "teacher --scale",
+            "latents --scale",
+            "table table4",
+            *(f"{verb} {name}" for verb in ("train", "sample", "score") for name in students),
+        ]
+    )
+
+    start = time.monotonic()
+    assert run_table4(snakemake, tmp_path) == Counter()
+    assert time.monotonic() - start < 10
+
+    experiment = tmp_path / "experiments" / "sc_dmd.yaml"
+    change(experiment, "title", "A new title")
+    assert run_table4(snakemake, tmp_path) == Counter(["table table4"])
+
+    objectives = yaml.safe_load(experiment.read_text())["objectives"]
+    change(experiment, "objectives", objectives | {"sc": {"weight": 0.7}})
+    again = ["train sc_dmd", "sample sc_dmd", "score sc_dmd", "table table4"]
+    assert run_table4(snakemake, tmp_path) == Counter(again)
+
+    change(tmp_path / "workflow" / "stages.yaml", "score", 99)
+    assert run_table4(snakemake, tmp_path) == Counter(["table table4", *(f"score {name}" for name in students)])
+
+
+def test_an_interrupted_training_keeps_its_checkpoints(snakemake: Snakemake, tmp_path: Path) -> None:
+    run = snakemake(*TABLE4, INTERRUPTED="dmd_8")
+    assert run.returncode == 1
+    assert (tmp_path / "scratch/smoke/runs/dmd_8/seed0/checkpoint").exists()
+    assert not (tmp_path / "scratch/smoke/weights/dmd_8/seed0/provenance.json").exists()
+    assert not (tmp_path / "results/smoke/tables/table4.csv").exists()

@@ -1,0 +1,44 @@
+# What all students share: codec, text encoder and teacher; the bank of latents they are trained on.
+
+
+rule teacher:
+    output:
+        provenance=f"{SCRATCH}/teacher/provenance.json",
+    log:
+        f"{SCRATCH}/logs/teacher.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/teacher.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("teacher"),
+    params:
+        scale=SCALE.name,
+        run_dir=f"{SCRATCH}/runs/teacher",
+        folder=subpath(output.provenance, parent=True),
+        state=[STAGE["teacher"], *teacher_state()],
+    shell:
+        "salt teacher --scale {params.scale} --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
+
+
+rule latents:
+    input:
+        teacher=rules.teacher.output.provenance,
+    output:
+        bank=f"{SCRATCH}/latents.safetensors",
+    log:
+        f"{SCRATCH}/logs/latents.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/latents.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("latents"),
+    params:
+        scale=SCALE.name,
+        teacher=subpath(input.teacher, parent=True),
+        state=[STAGE["latents"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text))],
+    shell:
+        "salt latents --scale {params.scale} --teacher {params.teacher} --out {output} > {log} 2>&1"

@@ -1,0 +1,126 @@
+# Names, checks and look-ups that the rules share. Everything is known when the files have been parsed, so every
+# mistake in a YAML file is one line before the first job.
+import os
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from salt.config import content_hash, experiment_names, load_experiment, load_scale, repository_root, training_hash
+from salt.config.files import accepted, read_mapping
+from salt.errors import SaltError
+from salt.files import sha256
+
+DEFAULTS = {"scale": "tiny", "seeds": None, "out": ".", "scratch": os.environ.get("SALT_SCRATCH", "scratch")}
+REFERENCES = ("teacher", "real")  # sampled and scored, not distilled: the guided teacher and the codec's ceiling
+
+
+def settings():
+    """The workflow's own configuration: `--config` over DEFAULTS, names and values checked."""
+    for key, value in config.items():
+        if key not in DEFAULTS:
+            raise SaltError(f"--config {key}={value}: unknown key; {accepted(key, DEFAULTS)}")
+    merged = DEFAULTS | config
+    seeds = merged["seeds"]
+    if seeds is not None and (not isinstance(seeds, int) or seeds < 1):
+        raise SaltError(f"--config seeds={seeds}: accepted: the number of training seeds, 1 or more")
+    return merged
+
+
+def load_suite():
+    """Which experiments make which table and figure, every name checked."""
+    suite = read_mapping(repository_root() / "experiments" / "tables.yaml")
+    for kind in ("tables", "figures"):
+        for name, entry in suite[kind].items():
+            for experiment in experiments_of(entry):
+                if experiment not in STUDENTS:
+                    place = f"experiments/tables.yaml: {kind}.{name}: {experiment}"
+                    raise SaltError(f"{place}: no such student; {accepted(experiment, STUDENTS)}")
+    return suite
+
+
+def experiments_of(entry):
+    """The experiments of one table or figure, each once, in order."""
+    named = entry["experiments"] if "experiments" in entry else [row["experiment"] for row in entry["rows"]]
+    return list(dict.fromkeys(named))
+
+
+def teacher_state():
+    """What decides the teacher: the shipped files, or what it is trained with."""
+    shared = [content_hash(part) for part in (SCALE.world, SCALE.codec, SCALE.text, SCALE.backbone)]
+    if SCALE.teacher == "shipped":
+        return shared + [sha256(path) for path in sorted((repository_root() / SCALE.assets).rglob("provenance.json"))]
+    return shared + [training_hash(entry) for name, entry in EXPERIMENTS.items() if name not in STUDENTS]
+
+
+def paper_state(entry):
+    """What decides one table or figure besides its records: its entry, its titles, the published numbers."""
+    published = sha256(repository_root() / "experiments" / "paper_values.yaml")
+    return [STAGE["paper"], published, entry, [EXPERIMENTS[name].title for name in experiments_of(entry)]]
+
+
+def seeds_of(entry):
+    return range(SETTINGS["seeds"] or entry["seeds"])
+
+
+def students_of(entry):
+    """(experiment, seed) of one table or figure; references have one seed."""
+    pairs = [(experiment, seed) for experiment in experiments_of(entry) for seed in seeds_of(entry)]
+    return pairs, [(reference, 0) for reference in entry.get("references", [])]
+
+
+def records_of(entry):
+    """The record files that one table or figure reads."""
+    students, references = students_of(entry)
+    files = []
+    if "scores" in entry["uses"]:
+        files += [f"{RECORDS}/{name}_seed{seed}_scores.csv" for name, seed in students + references]
+    if "defect" in entry["uses"]:
+        files += [f"{RECORDS}/{name}_seed{seed}_defect.csv" for name, seed in students]
+    if "controls" in entry["uses"]:
+        files.append(f"{RECORDS}/controls.csv")
+    return files
+
+
+def videos_of(entry):
+    """The manifests of the videos that one figure shows."""
+    if "videos" not in entry["uses"]:
+        return []
+    return [f"{SCRATCH}/videos/{name}/seed{seed}/manifest.json" for name, seed in students_of(entry)[0]]
+
+
+def weights_of(wildcards):
+    """What is sampled: the student's weights, the teacher's, or none (`real`: the codec alone)."""
+    if wildcards.sampled == "real":
+        return []
+    if wildcards.sampled == "teacher":
+        return [f"{SCRATCH}/teacher/provenance.json"]
+    return [f"{SCRATCH}/weights/{wildcards.sampled}/seed{wildcards.seed}/provenance.json"]
+
+
+def needs(rule):
+    """What a job of `rule` asks for at this scale; a second attempt gets twice the memory."""
+    asked = NEEDS.get(rule, NEEDS["default"])
+    memory = asked["mem_mb"]
+    return asked | {"nodes": 1, "mem_mb": lambda wildcards, attempt: memory * attempt}
+
+
+try:
+    SETTINGS = settings()
+    SCALE = load_scale(SETTINGS["scale"])
+    EXPERIMENTS = {name: load_experiment(name, SCALE.name) for name in experiment_names()}
+    STUDENTS = [name for name, experiment in EXPERIMENTS.items() if experiment.objectives.dmd is not None]
+    SUITE = load_suite()
+    NEEDS = read_mapping(Path(workflow.basedir) / "resources.yaml")[SCALE.name]
+    STAGE = read_mapping(Path(workflow.basedir) / "stages.yaml")
+except SaltError as error:
+    raise WorkflowError(str(error)) from None
+
+TABLES, FIGURES = SUITE["tables"], SUITE["figures"]
+SCRATCH = Path(SETTINGS["scratch"], SCALE.name).as_posix()
+RESULTS = Path(SETTINGS["out"], "results", SCALE.name).as_posix()
+RECORDS = f"{RESULTS}/records"
+PAPER_FIGURES = Path(SETTINGS["out"], "paper_figures", SCALE.name).as_posix()
+ALL_RECORDS = sorted({file for entry in (TABLES | FIGURES).values() for file in records_of(entry)})
+# One process per GPU: results do not depend on how many there are.
+GPUS = needs("train")["gpu"]
+LAUNCH = f"torchrun --standalone --nproc-per-node={GPUS} --no-python " if GPUS > 1 else ""

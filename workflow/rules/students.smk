@@ -1,0 +1,105 @@
+# One student: train, sample, score, and the defect of its own operator.
+
+
+rule train:
+    input:
+        teacher=rules.teacher.output.provenance,
+        latents=rules.latents.output.bank,
+    output:
+        provenance=f"{SCRATCH}/weights/{{experiment}}/seed{{seed}}/provenance.json",
+    log:
+        f"{SCRATCH}/logs/train/{{experiment}}_seed{{seed}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/train/{{experiment}}_seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("train"),
+    params:
+        scale=SCALE.name,
+        run_dir=f"{SCRATCH}/runs/{{experiment}}/seed{{seed}}",  # no output: Snakemake deletes those of a failed job
+        folder=subpath(output.provenance, parent=True),
+        teacher=subpath(input.teacher, parent=True),
+        state=lambda wildcards: [STAGE["train"], training_hash(EXPERIMENTS[wildcards.experiment])],
+    shell:
+        f"{LAUNCH}salt train {{wildcards.experiment}} --scale {{params.scale}} --seed {{wildcards.seed}}"
+        " --teacher {params.teacher} --latents {input.latents}"
+        " --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
+
+
+rule sample:
+    input:
+        teacher=rules.teacher.output.provenance,
+        weights=weights_of,
+    output:
+        manifest=f"{SCRATCH}/videos/{{sampled}}/seed{{seed}}/manifest.json",
+    log:
+        f"{SCRATCH}/logs/sample/{{sampled}}_seed{{seed}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/sample/{{sampled}}_seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("sample"),
+    params:
+        scale=SCALE.name,
+        teacher=subpath(input.teacher, parent=True),
+        weights=lambda wildcards, input: [f"--weights {Path(file).parent}" for file in input.weights],
+        folder=subpath(output.manifest, parent=True),
+        state=[STAGE["sample"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
+    shell:
+        "salt sample {wildcards.sampled} --scale {params.scale} --seed {wildcards.seed}"
+        " --teacher {params.teacher} {params.weights} --out {params.folder} > {log} 2>&1"
+
+
+rule score:
+    input:
+        videos=rules.sample.output.manifest,
+    output:
+        scores=f"{RECORDS}/{{sampled}}_seed{{seed}}_scores.csv",
+        prompts=f"{RECORDS}/{{sampled}}_seed{{seed}}_prompts.csv.gz",
+    log:
+        f"{SCRATCH}/logs/score/{{sampled}}_seed{{seed}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/score/{{sampled}}_seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("score"),
+    params:
+        scale=SCALE.name,
+        videos=subpath(input.videos, parent=True),
+        details=f"{SCRATCH}/scores/{{sampled}}/seed{{seed}}",
+        state=[STAGE["score"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
+    shell:
+        "salt score {wildcards.sampled} --scale {params.scale} --seed {wildcards.seed}"
+        " --videos {params.videos} --out {output.scores} --details {params.details} > {log} 2>&1"
+
+
+rule defect:
+    input:
+        weights=rules.train.output.provenance,
+        teacher=rules.teacher.output.provenance,
+        latents=rules.latents.output.bank,
+    output:
+        defect=f"{RECORDS}/{{experiment}}_seed{{seed}}_defect.csv",
+    log:
+        f"{SCRATCH}/logs/defect/{{experiment}}_seed{{seed}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/defect/{{experiment}}_seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("defect"),
+    params:
+        scale=SCALE.name,
+        weights=subpath(input.weights, parent=True),
+        teacher=subpath(input.teacher, parent=True),
+        state=[STAGE["defect"], content_hash(SCALE.evaluation)],
+    shell:
+        "salt defect {params.weights} --scale {params.scale} --teacher {params.teacher} --latents {input.latents}"
+        " --out {output.defect} > {log} 2>&1"
