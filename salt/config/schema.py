@@ -207,11 +207,13 @@ class Codec(Section):
     stride: Literal[4, 8] = 4
     """Pixels of a latent's side."""
     channels: PositiveInt = 8
+    whitening: Probability = 0.5
+    """0: channels keep the variance of their principal component; 1: all have the same."""
     width: PositiveInt = 64
     """Channels of the decoder."""
     blocks: PositiveInt = 3
     """Residual blocks of the decoder."""
-    noise: NonNegativeFloat = 0.3
+    noise: NonNegativeFloat = 0.2
     """Noise added to latents while the decoder is trained."""
     steps: PositiveInt = 20000
     batch_size: PositiveInt = 8
@@ -258,9 +260,17 @@ class Evaluation(Section):
     seeds: tuple[NonNegativeInt, ...] = (0,)
     """Sampling seeds: one video per prompt and seed."""
     nfe: tuple[PositiveInt, ...] = (2, 4, 8, 16)
+    """Function evaluations of students, with extended prompts and every solver."""
     solvers: tuple[Solver, ...] = ("euler", "cm")
+    short_nfe: tuple[PositiveInt, ...] = (4,)
+    """Function evaluations of students, with short prompts and `main_solver` only."""
+    main_solver: Solver = "cm"
     teacher_nfe: PositiveInt = 50
-    defect_samples: PositiveInt = 128
+    """Euler steps of the guided teacher."""
+    cfg_weight: NonNegativeFloat = 3.0
+    """w of uncond + w (cond - uncond) of the guided teacher."""
+    defect_samples: Annotated[int, Field(ge=2)] = 128
+    """Prompts whose noise the diagnostics of `salt defect` start from; 2 or more, for a standard error."""
 
 
 class Scale(Section):

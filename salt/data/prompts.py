@@ -1,4 +1,4 @@
-"""What evaluation asks for: a fixed list of held-out captions, what each of them scores, and rules for captions at large.
+"""What evaluation asks for: a fixed list of held-out captions, what each of them scores, and rules for all captions.
 
 A prompt is a `Content` of a split that training never saw, with its extended caption (all attributes) and a short one
 (some left out, as VBench's standard prompts do). Its `dimensions` are the VBench dimensions that its videos enter:
@@ -143,7 +143,9 @@ def read_prompts(path: Path) -> list[Prompt]:
         prompts = [_prompt(row) for row in body["prompts"]]
         stated = body["hash"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SaltError(f"{path}: not a list of prompts ({error}); accepted: a file written by write_prompts") from error
+        raise SaltError(
+            f"{path}: not a list of prompts ({error}); accepted: a file written by write_prompts"
+        ) from error
     if stated != prompts_hash(prompts):
         raise SaltError(f"{path}: hash={stated!r} is not that of its prompts ({prompts_hash(prompts)}): it was edited")
     return prompts

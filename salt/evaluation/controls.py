@@ -73,7 +73,9 @@ CONTROLS: dict[str, Control] = {
     "noise": Control("Noise added", _noise, falls=(*PICTURE, "background_consistency", "temporal_flickering")),
     "blur": Control("Blurred", _blur, falls=PICTURE),
     "shuffled": Control(
-        "Frames shuffled", lambda clip, other, rng: rng.permutation(clip), falls=(*MOTION, "temporal_flickering")
+        "Frames shuffled",
+        lambda clip, other, rng: clip[rng.permutation(len(clip))],
+        falls=(*MOTION, "temporal_flickering"),
     ),
     "wrong_caption": Control(
         "Clip of another caption",
@@ -82,7 +84,7 @@ CONTROLS: dict[str, Control] = {
     ),
     "average": Control(
         "Mean of two clips",
-        lambda clip, other, rng: (clip + other) / 2,
+        lambda clip, other, rng: np.mean([clip, other], axis=0, dtype=np.float32),
         falls=(*MOTION, *PICTURE, *OBJECTS, "subject_consistency", "scene", "appearance_style"),
         free=("color",),  # asked of the few clips in which an object is left
     ),

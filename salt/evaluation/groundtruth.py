@@ -9,14 +9,14 @@ raw = low + s (high - low), so that normalising gives s back. What s is:
 |---|---|
 | subject_consistency | frames that are clean (one or two objects, nothing else) and have the commonest set of objects |
 | background_consistency | 1 - change from frame to frame of the pixels apart from objects / 64 units |
-| temporal_flickering | VBench's own formula on the stored frames: (255 - mean absolute difference of neighbours) / 255 |
+| temporal_flickering | VBench's own formula on stored frames: (255 - mean absolute change) / 255 |
 | motion_smoothness | evenness of the velocity (`motion.smoothness`); 0 for a clip that does not move |
 | dynamic_degree | whether an object goes at least 3/8 of the slowest clip's way |
 | aesthetic_quality | sharpness: gradient energy against the exact render's, r or 1/r, whichever is below 1 |
 | imaging_quality | PSNR against the best-fit render in its measured colours, from 10 dB (0) to 40 dB (100) |
 | object_class | frames that are clean and show one object, of the caption's shape |
 | multiple_objects | frames that are clean and show both objects, shape and colour |
-| spatial_relationship | frames in which both objects are there and their centres lie as told, more than a radius apart |
+| spatial_relationship | frames with both objects, their centres as told and more than a radius apart |
 | color | clean frames whose objects have the caption's colour; a video without a clean frame is left out |
 | human_action | whether every object goes in the caption's direction |
 | scene | frames with the caption's background |
@@ -24,8 +24,8 @@ raw = low + s (high - low), so that normalising gives s back. What s is:
 | temporal_style | two-frame displacements that fit one uniform speed and direction of the world |
 | overall_consistency | clean frames in which everything told is right; 0 where the direction is told and wrong |
 
-Left out of a caption, an attribute is not asked. Frames without objects count 0 for aesthetic and imaging quality, so an
-empty clip is no way to a good score. Objects may fade towards the background without touching appearance_style:
+Left out of a caption, an attribute is not asked. Frames without objects count 0 for aesthetic and imaging quality, so
+an empty clip is no way to a good score. Objects may fade towards the background without touching appearance_style:
 that is blur or low contrast, and the business of aesthetic_quality.
 """
 

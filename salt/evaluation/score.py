@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -92,39 +93,25 @@ def score_folder(
 ) -> CellScores:
     """Score every video of a folder with the ground-truth scorer.
 
-    If no video of the whole folder has a clean frame, `color` has nothing to be a mean of (VBench then divides by zero):
-    it is 0 for every video.
+    If no video of the whole folder has a clean frame, `color` has nothing to be a mean of (VBench then divides by
+    zero): it is 0 for every video.
 
     Raises:
         SaltError: where videos are missing, too many, undecodable or of the wrong size, in one message; where the
             prompts leave a dimension without any video.
     """
     _check_coverage(prompts, variant)
-    files = {(prompt.id, seed): f"{prompt.id}/{seed}.mp4" for prompt in prompts for seed in seeds}
-    _check_files(videos, set(files.values()))
-    rows: list[dict[str, Any]] = []
-    broken: list[str] = []
-    for prompt in prompts:
-        for seed in seeds:
-            try:
-                results = _score_file(videos / files[prompt.id, seed], prompt, variant, world)
-            except SaltError as error:
-                broken.append(str(error))
-            else:
-                rows.append({"prompt_id": prompt.id, "sampling_seed": seed, **results})
-    if broken:
-        raise SaltError(f"{videos}: {len(broken)} of {len(files)} videos cannot be scored: {_first(broken)}")
+    _check_files(videos, {_file(prompt.id, seed) for prompt in prompts for seed in seeds})
+    rows = _score_videos(videos, prompts, variant, seeds, world)
     if all(row.get("color") is None for row in rows):
         rows = [row | {"color": 0.0} if "color" in row else row for row in rows]
-    entries: dict[str, list[Entry]] = {
-        name: [
-            {"video_path": files[row["prompt_id"], row["sampling_seed"]], "video_results": row[name]}
-            for row in rows
-            if row.get(name) is not None
-        ]
-        for name in DIMENSIONS
-    }
-    results_by_dimension = results_of(entries)
+    entries: dict[str, list[Entry]] = {name: [] for name in DIMENSIONS}
+    for row in rows:
+        path = _file(row["prompt_id"], row["sampling_seed"])
+        for name in DIMENSIONS.keys() & row.keys():
+            if row[name] is not None:
+                entries[name].append({"video_path": path, "video_results": row[name]})
+    results = results_of(entries)
     provenance = {
         "scorer": groundtruth.SCORER,
         "scorer_version": groundtruth.VERSION,
@@ -133,9 +120,30 @@ def score_folder(
         "prompts_hash": prompts_hash(prompts),
         "seeds": list(seeds),
     }
-    return CellScores(
-        _wide(rows), Scored(results_by_dimension, provenance), aggregate(raw_scores(results_by_dimension))
-    )
+    return CellScores(_wide(rows), Scored(results, provenance), aggregate(raw_scores(results)))
+
+
+def _file(prompt_id: str, seed: int) -> str:
+    return f"{prompt_id}/{seed}.mp4"
+
+
+def _score_videos(
+    videos: Path, prompts: Sequence[Prompt], variant: Variant, seeds: Sequence[int], world: World
+) -> list[dict[str, Any]]:
+    """One row per video: its prompt, its sampling seed and its results."""
+    rows: list[dict[str, Any]] = []
+    broken: list[str] = []
+    for prompt, seed in product(prompts, seeds):
+        try:
+            results = _score_video(videos / _file(prompt.id, seed), prompt, variant, world)
+        except SaltError as error:
+            broken.append(str(error))
+        else:
+            rows.append({"prompt_id": prompt.id, "sampling_seed": seed, **results})
+    if broken:
+        number = len(rows) + len(broken)
+        raise SaltError(f"{videos}: {len(broken)} of {number} videos cannot be scored: {_first(broken)}")
+    return rows
 
 
 def _check_coverage(prompts: Sequence[Prompt], variant: Variant) -> None:
@@ -150,7 +158,9 @@ def _check_coverage(prompts: Sequence[Prompt], variant: Variant) -> None:
 def _check_files(videos: Path, expected: set[str]) -> None:
     found = {path.relative_to(videos).as_posix() for path in videos.rglob("*.mp4")}
     missing, extra = sorted(expected - found), sorted(found - expected)
-    told = [f"{len(names)} {what} ({_first(names)})" for what, names in (("missing", missing), ("extra", extra)) if names]
+    told = [
+        f"{len(names)} {what} ({_first(names)})" for what, names in (("missing", missing), ("extra", extra)) if names
+    ]
     if told:
         raise SaltError(f"{videos}: {' and '.join(told)}; accepted: exactly {len(expected)} videos PROMPT_ID/SEED.mp4")
 
@@ -159,7 +169,7 @@ def _first(names: Sequence[str]) -> str:
     return "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
 
 
-def _score_file(path: Path, prompt: Prompt, variant: Variant, world: World) -> dict[str, Any]:
+def _score_video(path: Path, prompt: Prompt, variant: Variant, world: World) -> dict[str, Any]:
     video = read_mp4(path)
     side = world.size * world.video_scale
     if video.shape[:3] != (world.frames, side, side):
@@ -180,14 +190,14 @@ def _wide(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 # -------------------------------------------------------------------------------------- what is written
 def write_cell(folder: Path, cell: Cell, scores: CellScores, provenance: Mapping[str, Any]) -> Path:
-    """Write `{cell}_eval_results.json` and its sidecar, which holds `provenance` (commit, weights, ...) and the cell."""
+    """Write `{cell}_eval_results.json` and its sidecar: `provenance` (commit, ...), the cell and the scorer."""
     path = folder / f"{cell.name}_eval_results.json"
     write_results(path, Scored(scores.scored.results, {**provenance, **asdict(cell), **scores.scored.provenance}))
     return path
 
 
 def records(cell: Cell, scores: CellScores) -> pd.DataFrame:
-    """Tidy rows, columns `RECORD_COLUMNS`: raw dimension means (0 to 1), quality, semantic, total (0 to 100), same_object.
+    """Tidy rows, columns `RECORD_COLUMNS`: raw dimension means and same_object (0 to 1), the aggregates (0 to 100).
 
     `n` is the number of videos behind a value.
     """

@@ -97,10 +97,8 @@ def fit(frames: Floats) -> Fit:
         under = label[open_frames] == sprite + 1
         rest[open_frames] = np.where(under[..., None], median[open_frames, None, None], rest[open_frames])
     count = (shape >= 0).sum(axis=1)
-    spare = _has_blob(frames, median, apart)
-    return Fit(
-        _background(frames, median), median, count, shape, colour, centre, mean_colour, label, apart, spare
-    )  # fmt: skip
+    background, spare = _background(frames, median), _has_blob(frames, median, apart)
+    return Fit(background, median, count, shape, colour, centre, mean_colour, label, apart, spare)
 
 
 def _best_sprite(frames: Floats, b: Floats) -> tuple[Bools, Ints, Ints, Ints, Floats]:
@@ -121,7 +119,7 @@ def _best_sprite(frames: Floats, b: Floats) -> tuple[Bools, Ints, Ints, Ints, Fl
     return found, s, c, np.stack([x, y], axis=1) + RADIUS, mean
 
 
-def _put(images: NDArray[np.generic], frames: Ints, centres: Ints, masks: Bools, value: object) -> None:
+def _put(images: NDArray[np.generic], frames: Ints, centres: Ints, masks: Bools, value: int) -> None:
     """Set the pixels of one mask per frame, centred, clipped at the border, in place."""
     reach = masks.shape[1] // 2
     which, row, column = np.nonzero(masks)
@@ -141,5 +139,5 @@ def _background(frames: Floats, median: Floats) -> Ints:
 def _has_blob(frames: Floats, median: Floats, apart: Bools) -> Bools:
     """Whether the mean of some 3 x 3 pixels apart from all sprites stands out from the background."""
     left = np.where(apart[..., None], frames - median[:, None, None], 0)
-    means = uniform_filter(left, size=(1, 3, 3, 1))
+    means = uniform_filter(left, size=(1, 3, 3, 1), mode="constant")
     return ((means**2).sum(axis=3) > SPARE_CONTRAST**2).any(axis=(1, 2))

@@ -1,8 +1,8 @@
 """VBench's arithmetic and file layout: sixteen raw scores to Quality, Semantic and Total, and back to single videos.
 
-The constants are those of VBench's `scripts/constant.py`: a raw score is normalised as (raw - low) / (high - low), Quality
-and Semantic are weighted means of normalised scores, Total = (4 Quality + Semantic) / 5. VBench counts a missing
-dimension as 0 and writes NaN; here both are errors. Whoever scores (a ground-truth scorer or VBench itself) writes
+The constants are those of VBench's `scripts/constant.py`: a raw score is normalised as (raw - low) / (high - low),
+Quality and Semantic are weighted means of normalised scores, Total = (4 Quality + Semantic) / 5. VBench counts a
+missing dimension as 0 and writes NaN; here both are errors. Whoever scores (a ground-truth scorer, or VBench) writes
 
     {dimension: [score, [{"video_path": ..., "video_results": ...}, ...]], ...}
 
@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
@@ -156,7 +157,7 @@ def results_of(entries: Mapping[str, Sequence[Entry]]) -> Results:
         if name not in DIMENSIONS:
             raise SaltError(f"{name}: unknown dimension; accepted: {', '.join(DIMENSIONS)}")
         ordered = sorted(videos, key=lambda entry: str(entry["video_path"]))
-        for one, other in zip(ordered, ordered[1:], strict=False):
+        for one, other in pairwise(ordered):
             if one["video_path"] == other["video_path"]:
                 raise SaltError(f"{name}: {one['video_path']} is scored twice; accepted: once")
         results[name] = dimension_score(name, ordered), ordered
@@ -218,7 +219,8 @@ def read_results(path: Path) -> Scored:
     if found != counts:
         wrong = sorted(set(found.items()) ^ set(counts.items()))[0][0]
         raise SaltError(
-            f"{path}: {wrong} has {found.get(wrong, 0)} videos; accepted: {counts.get(wrong, 0)}, as {sidecar(path).name} says"
+            f"{path}: {wrong} has {found.get(wrong, 0)} videos; accepted: {counts.get(wrong, 0)}, "
+            f"as {sidecar(path).name} says"
         )
     for name, score in raw_scores(results).items():
         if abs(score - stated[name]) > TOLERANCE:

@@ -1,7 +1,7 @@
 """The codec of the tiny scales: latents that are 4 times shorter than the video, as Wan's, and causal.
 
 1 + 4 k frames become 1 + k latent frames. Latent frame k is the closed-form linear code of video frame 4 k (the
-leading principal components of its patches, each of variance 1); a learned decoder draws frames 4 k - 3 ... 4 k from
+leading principal components of its patches, partly whitened, of mean square 1); a learned decoder draws frames 4 k - 3 ... 4 k from
 latent frames k - 1 and k. It was trained on noised latents, so it draws clean frames from slightly wrong ones, as a
 video VAE does. Latents of a prefix are a prefix of the latents, so a video can be coded and decoded as a stream.
 
@@ -61,8 +61,9 @@ class TinyCodec(nn.Module):
         self.correction = nn.Sequential(
             nn.Conv2d(2 * config.channels, width, 3, padding=1),
             *(ResBlock(width) for _ in range(config.blocks)),
-            nn.SiLU(),
             nn.Conv2d(width, STRIDE_T * patch, 1),
+            nn.SiLU(),
+            nn.Conv2d(STRIDE_T * patch, STRIDE_T * patch, 1),
         )
 
     def fit_linear(self, video: Tensor) -> None:
@@ -70,8 +71,10 @@ class TinyCodec(nn.Module):
         patches = self._key_patches(video).permute(0, 2, 3, 1).flatten(0, 2)
         mean = patches.mean(0)
         variance, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
-        scale = variance.flip(0)[: self.config.channels].clamp_min(1e-8).sqrt()
+        deviation = variance.flip(0)[: self.config.channels].clamp_min(1e-8).sqrt()
         vectors = vectors.flip(1)[:, : self.config.channels]
+        kept = deviation ** (1 - self.config.whitening)
+        scale = deviation / kept * kept.square().mean().sqrt()  # latents have mean square 1
         shares = torch.arange(1, STRIDE_T + 1) / STRIDE_T  # of the later latent in each of the four frames
         inverse = torch.stack([torch.cat([(1 - s) * vectors * scale, s * vectors * scale], 1) for s in shares])
         last = self.correction[-1]
@@ -136,7 +139,7 @@ def fit_codec(
     config = codec.config
     codec.fit_linear(clips(0))
     optimiser = torch.optim.AdamW(codec.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.lr, total_steps=config.steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.lr, total_steps=config.steps + 1, pct_start=0.1)
     generator = torch.Generator().manual_seed(seed)
     codec.train()
     for step in range(1, config.steps + 1):

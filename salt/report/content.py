@@ -24,7 +24,7 @@ class TableRow:
 
     @property
     def name(self) -> str:
-        """The row as a comparison names it."""
+        """The row as a list names it."""
         return self.title if self.nfe is None else f"{self.title}, {self.nfe} NFE"
 
 

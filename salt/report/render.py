@@ -5,6 +5,7 @@ The same table gives the same bytes: no dates, no paths.
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def comparison_frame(table: Table) -> pd.DataFrame:
     """Differences as printed, one line per comparison and metric."""
     lines = [
         {
-            "Comparison": f"{c.method.name} minus {c.baseline.name}",
+            "Comparison": f"{c.method.title} minus {c.baseline.title}, {c.method.nfe} NFE",
             "Metric": title(c.metric),
             "Ours": f"{c.interval.estimate:+.2f}",
             "95 % interval": interval_text(c.interval),
@@ -130,20 +131,32 @@ def _yes(true: bool) -> str:
 def to_markdown(table: Table) -> str:
     """Caption, rows with the paper's number in italics, differences, provenance."""
     frame = main_frame(table)
-    heads = ["*paper*" if kind == "paper" else name for name, kind in frame.columns.to_flat_index()]
+    heads = ["*paper*" if column[1] == "paper" else column[0] for column in frame.columns]
     body = frame.to_numpy().tolist()
     if len(table.metrics) > WIDEST:
         turned = [[head, *cells] for head, cells in zip(heads, zip(*body, strict=True), strict=True)]
         lines = markdown_lines(["Metric", *frame.index], turned)
     else:
         lines = markdown_lines(["Method", *heads], [[m, *cells] for m, cells in zip(frame.index, body, strict=True)])
-    parts = [f"# {table.name}: {table.title}", "\n".join(lines)]
+    parts = [f"# {heading(table.name)}{table.title}"]
+    if not table.provenance.scale.meaningful:
+        parts.append(f"**{table.provenance.scale.name}: numbers mean nothing.**")
+    parts.append("\n".join(lines))
     if table.comparisons:
         parts += ["## Differences", differences_note(), "\n".join(_frame_lines(comparison_frame(table)))]
     parts += ["## Where the numbers come from", "\n".join(f"- {line}" for line in table.provenance.lines())]
     if table.notes:
         parts += ["## Where the paper contradicts itself", "\n".join(f"- {note}" for note in table.notes)]
     return "\n\n".join(parts) + "\n"
+
+
+def heading(name: str) -> str:
+    """`Table 4. ` for `table4`, `Figure A1 (appendix). ` for `figA1`; nothing for what is not the paper's."""
+    found = re.fullmatch(r"(table|fig)(A?)(\d+)", name)
+    if found is None:
+        return ""
+    kind = {"table": "Table", "fig": "Figure"}[found[1]]
+    return f"{kind} {found[2]}{found[3]}{' (appendix)' if found[2] else ''}. "
 
 
 def differences_note() -> str:
@@ -154,14 +167,14 @@ def differences_note() -> str:
     )
 
 
-def markdown_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table: text to the left, numbers to the right."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
+def markdown_lines(header: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[int] = (0,)) -> list[str]:
+    """A Markdown table; the columns `texts` are set to the left, the others, numbers, to the right."""
+    rule = ["---" if place in texts else "---:" for place in range(len(header))]
     return ["| " + " | ".join(cells).replace("\n", " ") + " |" for cells in (header, rule, *rows)]
 
 
 def _frame_lines(frame: pd.DataFrame) -> list[str]:
-    return markdown_lines(list(frame.columns), frame.to_numpy().tolist())
+    return markdown_lines(list(frame.columns), frame.to_numpy().tolist(), texts=(0, 1, 4, 6))
 
 
 # ----------------------------------------------------------------------------------------------------- LaTeX
@@ -180,7 +193,12 @@ def to_latex(table: Table) -> str:
 def _latex(frame: pd.DataFrame, caption: str, label: str) -> str:
     style = frame.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
     text: str = style.to_latex(
-        hrules=True, caption=_escaped(caption), label=label, multicol_align="c", position_float="centering"
+        hrules=True,
+        caption=_escaped(caption),
+        label=label,
+        multicol_align="c",
+        position_float="centering",
+        column_format="l" * frame.index.nlevels + "r" * len(frame.columns),
     )
     return text
 

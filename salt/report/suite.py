@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt
 
 from salt.config.base import Section
 from salt.config.files import accepted, read_mapping, relative, repository_root
-from salt.config.schema import Name, Solver
+from salt.config.schema import Name
 from salt.config.validate import Layer, Merged, validate
 from salt.data.prompts import Variant
 from salt.errors import SaltError
@@ -34,8 +34,6 @@ class TableSpec(Section):
     """Kinds of records that are needed."""
     prompts: Variant
     """extended or short."""
-    solver: Solver
-    """euler or cm."""
     columns: tuple[str, ...]
     """Metrics, in the order printed; empty: all."""
     rows: tuple[Row, ...]

@@ -6,12 +6,13 @@ differences are. All numbers are times 100.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from salt.config.load import load_experiment, load_scale
 from salt.config.paper import PaperValue, paper_values
 from salt.errors import SaltError
-from salt.evaluation.statistics import LEVEL, RESAMPLES, Interval, PromptScores, paired_interval
+from salt.evaluation.statistics import LEVEL, RESAMPLES, Interval, paired_interval
 from salt.report.content import Comparison, Table, TableRow
 from salt.report.metrics import METRICS, all_metrics, percent
 from salt.report.records import Provenance, Records, Setting, one_protocol, read_measurements
@@ -52,7 +53,13 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
     metrics = spec.columns or METRICS
     paper = [value for value in paper_values() if value.table == name]
     students = [
-        _student(records, paper, Setting(row.experiment, spec.prompts, spec.solver, row.nfe), wanted, metrics)
+        _student(
+            records,
+            paper,
+            Setting(row.experiment, spec.prompts, records.scale.evaluation.main_solver, row.nfe),
+            wanted,
+            metrics,
+        )
         for row in spec.rows
     ]
     references = [_reference(records, reference, spec, metrics) for reference in spec.references]
@@ -71,7 +78,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
         tuple(metrics),
         rows,
         tuple(_comparisons(records, students, spec.baselines, metrics)),
-        Provenance(records.scale, used, _protocol_line(protocol, spec), METHOD, tuple(_not_run(rows, wanted))),
+        Provenance(records.scale, used, _protocol_line(records, protocol, spec), METHOD, tuple(_not_run(rows, wanted))),
         tuple(dict.fromkeys(f"{v.row}: {v.conflict}" for v in paper if v.conflict)),
     )
 
@@ -131,8 +138,9 @@ def _not_run(rows: Sequence[TableRow], wanted: Sequence[int]) -> list[str]:
     return missing
 
 
-def _protocol_line(protocol: str, spec: TableSpec) -> str:
-    return f"{protocol}, {spec.prompts} prompts, {spec.solver} solver"
+def _protocol_line(records: Records, protocol: str, spec: TableSpec) -> str:
+    evaluation = records.scale.evaluation
+    return f"{protocol}, {evaluation.prompts} {spec.prompts} prompts, {evaluation.main_solver} solver"
 
 
 # --------------------------------------------------------------------------------------------- comparisons
@@ -155,18 +163,18 @@ def compare(records: Records, method: TableRow, baseline: TableRow, metrics: Seq
     seeds = tuple(seed for seed in method.seeds if seed in baseline.seeds)
     if not seeds or method.setting is None or baseline.setting is None:
         return []
-    intervals = score_intervals(
-        records.prompt_scores(method.setting, seeds), records.prompt_scores(baseline.setting, seeds)
-    )
+    intervals = differences(records, method.setting, baseline.setting, seeds)
     return [
         Comparison(method, baseline, metric, intervals[metric], seeds, _paper_difference(method, baseline, metric))
         for metric in metrics
     ]
 
 
-def score_intervals(method: PromptScores, baseline: PromptScores | None) -> dict[str, Interval]:
-    """Intervals of all metrics as printed (0-100): of a difference, or of one method's own scores."""
-    return dict(zip(METRICS, paired_interval(method, baseline, all_metrics), strict=True))
+@cache
+def differences(records: Records, method: Setting, baseline: Setting, seeds: tuple[int, ...]) -> dict[str, Interval]:
+    """Intervals of the paired differences of all metrics, as printed (0-100)."""
+    pair = records.prompt_scores(method, seeds), records.prompt_scores(baseline, seeds)
+    return dict(zip(METRICS, paired_interval(*pair, all_metrics), strict=True))
 
 
 def _paper_difference(method: TableRow, baseline: TableRow, metric: str) -> float | None:

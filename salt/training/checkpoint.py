@@ -6,6 +6,7 @@ the same work for sharded networks; for the 30 MB of a tiny run it took 3 times 
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from salt.training.state import TrainState
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The whole checkpoints below a folder, oldest first."""
-    return sorted(folder.glob("step_*"), key=lambda path: int(path.name.removeprefix("step_")))
+    found = {int(match[1]): path for path in folder.glob("step_*") if (match := re.fullmatch(r"step_(\d+)", path.name))}
+    return [found[step] for step in sorted(found)]
 
 
 def save_checkpoint(folder: Path, state: TrainState, keep: int) -> None:

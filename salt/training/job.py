@@ -71,7 +71,7 @@ def run_training(
                     known = provenance(experiment, seed, inputs, out) | {"seconds": round(state.seconds, 1)}
                     write_text(out / NAME, json.dumps(known, indent=1) + "\n")
             except OSError as error:
-                if error.errno != errno.ENOSPC:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
                 raise SaltError(f"{error.filename or run}: the disk is full; checkpoints are as they were") from error
             workers.wait()

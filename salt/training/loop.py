@@ -87,7 +87,7 @@ def train(job: Job) -> TrainState:
         while state.step < config.iterations:
             # ---- updates and EMA
             begun = time.perf_counter()
-            entries = _iterate(job, state)
+            entries = iterate(job, state)
             state.ema.update(state.networks["generator"], state.step)
             seconds = time.perf_counter() - begun
             state.seconds += seconds
@@ -111,7 +111,7 @@ def train(job: Job) -> TrainState:
     return state
 
 
-def _iterate(job: Job, state: TrainState) -> dict[str, float]:
+def iterate(job: Job, state: TrainState) -> dict[str, float]:
     """All updates of one iteration; returns `role/metric` means over them."""
     found: dict[str, list[float]] = {}
     for role in job.method.roles(state.step):

@@ -31,7 +31,7 @@ class MetricLog:
     def __init__(self, path: Path, total: int, step: int, board: Any) -> None:
         self._file = path.open("a", encoding="utf-8")
         self._board = board
-        self._bar = tqdm(total=total, initial=step, unit="step", disable=not sys.stderr.isatty())
+        self._bar = tqdm(total=total, initial=step, unit="step", dynamic_ncols=True) if sys.stderr.isatty() else None
         self._total, self._first = total, step
         self._begun = self._spoken = time.monotonic()
 
@@ -42,9 +42,11 @@ class MetricLog:
         if self._board is not None:
             for name, value in metrics.items():
                 self._board.add_scalar(name, value, step)
-        self._bar.update()
+        if self._bar is not None:
+            self._bar.update()
+            return
         now = time.monotonic()
-        if self._bar.disable and (now - self._spoken >= LINE_EVERY or step == self._total):
+        if now - self._spoken >= LINE_EVERY or step == self._total:
             self._spoken = now
             left = (now - self._begun) / (step - self._first) * (self._total - step)
             shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name.endswith("/loss"))
@@ -57,7 +59,8 @@ class MetricLog:
     def close(self) -> None:
         """Close the files and the progress bar."""
         self._file.close()
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
         if self._board is not None:
             self._board.close()
 

@@ -46,7 +46,7 @@ def hash_files(path: Path) -> dict[str, str]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit of the program and whether it was changed since; None where it is no git checkout."""
+    """Commit, and whether program or experiments were changed since; None where this is no git checkout."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -54,7 +54,10 @@ def git_state() -> dict[str, Any] | None:
         return done.stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", "../.."))}
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--", "..", "../../experiments")),
+        }
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -64,6 +67,6 @@ def is_complete(out: Path, experiment: Experiment, seed: int) -> bool:
     try:
         known = json.loads((out / NAME).read_text(encoding="utf-8"))
         same = (known["training_hash"], known["seed"]) == (training_hash(experiment), seed)
-        return same and known["weights"] == hash_files(out)
-    except (OSError, ValueError, KeyError, TypeError):
+        return same and known["weights"].items() <= hash_files(out).items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -24,16 +24,18 @@ def lock_run(run: Path) -> Iterator[None]:
     """Be the only process that works in a run directory.
 
     Raises:
-        SaltError: another process is at work there; the message names it.
+        SaltError: another process is at work there (the message names it), or the directory cannot be made.
     """
-    run.mkdir(parents=True, exist_ok=True)
     holder = run / "lock.holder"
     lock = FileLock(run / "lock")
     try:
+        run.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
         raise SaltError(f"{run}: {who} is training in this run directory; wait for it, or stop it first") from error
+    except OSError as error:
+        raise SaltError(f"{run}: no run directory can be had here: {error.strerror or error}") from error
     try:
         write_text(holder, f"process {os.getpid()} on {socket.gethostname()}")
         yield

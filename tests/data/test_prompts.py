@@ -123,7 +123,9 @@ def test_a_world_without_room_is_refused():
         report_prompts(World(size=16, frames=17, video_scale=4), 16)
 
 
-@pytest.mark.parametrize("text", ["", "../../etc/passwd", "a" * 10_000, "👩‍🚀 rides a 🐎", "naïve café", 'quote " and \\'])
+@pytest.mark.parametrize(
+    "text", ["", "../../etc/passwd", "a" * 10_000, "👩‍🚀 rides a 🐎", "naïve café", 'quote " and \\']
+)
 def test_odd_captions_are_legal(text):
     assert check_prompt_text("p0000", text) == text
 

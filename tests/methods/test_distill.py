@@ -151,7 +151,22 @@ def test_roles_and_steps_draw_numbers_of_their_own() -> None:
     assert not any(torch.equal(states[i], states[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
+def test_the_generator_loss_is_dmd_plus_lambda_times_sc() -> None:
+    """Eq. (10), linear in lambda_SC, on the same draws."""
+
+    def loss(weight: float) -> tuple[float, dict[str, float]]:
+        value, metrics = recorded(objectives__sc={"weight": weight})[0].loss("generator", batch(), STEP)
+        return value.item(), metrics
+
+    dmd = recorded(objectives__sc=None)[0].loss("generator", batch(), STEP)[0].item()
+    for weight in (0.0, 0.5, 3.0):
+        value, metrics = loss(weight)
+        assert value == pytest.approx(dmd + (weight * metrics["sc"] if weight else 0.0), rel=1e-5)
+
+
 def test_zero_weight_is_dmd_bit_for_bit() -> None:
+    """Eq. (10) with lambda_SC = 0, over several optimiser steps."""
+
     def weights(**changes: Any) -> list[Tensor]:
         method = make_method(experiment(**changes))
         optimisers = {role: torch.optim.AdamW(net.parameters(), lr=1e-2) for role, net in method.trainable.items()}

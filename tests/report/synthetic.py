@@ -82,11 +82,13 @@ class Synthetic:
         middle = [0.9545, 0.8333, 0.6429, 0.3]
         shape = np.array([0.3, 0.5, 0.9, 2.3])
         rows = []
-        for i in range(4):
-            t = dict(t_s=times[i], t_m=middle[i], t_e=times[i + 1])
-            rows.append(self._line(experiment, seed, f"defect[{i}]", size * shape[i], 128, protocol, nfe=4) | t)
-        rows.append(self._line(experiment, seed, "defect_mean", size * shape.mean(), 128, protocol, nfe=4))
         for solver in ("euler", "cm"):
+            way = dict(solver=solver, nfe=4)
+            bent = shape * (0.8 if solver == "cm" else 1.0)
+            for i in range(4):
+                t = dict(t_s=times[i], t_m=middle[i], t_e=times[i + 1])
+                rows.append(self._line(experiment, seed, f"defect[{i}]", size * bent[i], 128, protocol, **way) | t)
+            rows.append(self._line(experiment, seed, "defect_mean", size * bent.mean(), 128, protocol, **way))
             for few, many in ((2, 4), (4, 8), (2, 8)):
                 distance = 0.02 * (many / few) ** 0.8 * (1.0 + size * 200) * (3 if solver == "cm" else 1)
                 name = f"cross_step[{few},{many}]"

@@ -7,9 +7,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.update(environment)  # noqa: F821
 
-from tiny import run  # noqa: E402
+from tiny import run
 
-from salt.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InterruptedBySignal, SaltError  # noqa: E402
+from salt.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InterruptedBySignal, SaltError
 
 try:
     run(setting, folder)  # noqa: F821

@@ -149,9 +149,9 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_update(tmp_path:
 
 
 def test_a_batch_that_cannot_be_split_is_refused(tmp_path: Path) -> None:
-    setting = experiment(train__accumulate=3)
-    with pytest.raises(SaltError, match=r"batch_size=4.*accumulate=3 times 1 processes: a multiple of 3"):
-        train_in(tmp_path, setting)
+    setting = experiment(train__accumulate=2)
+    with pytest.raises(SaltError, match=r"batch_size=4.*accumulate=2 times 3 processes: a multiple of 6"):
+        train_in(tmp_path, setting, workers=Workers(0, 3))
 
 
 def test_processes_and_micro_batches_share_a_batch_without_overlap() -> None:

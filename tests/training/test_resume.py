@@ -1,6 +1,5 @@
 """Runs that are killed, stopped, doubled, starved of disk or damaged: the same command always leads to the same end."""
 
-import itertools
 import json
 import os
 import random
@@ -19,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import Clips, experiment, run, teacher_experiment
 
-from salt.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, SaltError
+from salt.errors import EXIT_INTERRUPTED, SaltError
 from salt.files import sha256
 from salt.models.wan import WEIGHTS
 from salt.training.checkpoint import list_checkpoints
@@ -35,7 +34,7 @@ def metrics_of(folder: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -49,24 +48,21 @@ def steps_done(folder: Path) -> int:
 
 def test_a_run_killed_at_random_moments_ends_as_the_unbroken_one(spawn: Spawn, tmp_path: Path) -> None:
     setting = experiment(train__iterations=24, train__checkpoint_every=3)
-    begun = time.monotonic()
-    run(setting, tmp_path / "unbroken")
-    duration = time.monotonic() - begun
-    broken, moments, ends = tmp_path / "broken", random.Random(0), []
-    while ends.count(-signal.SIGKILL) < KILLS:
+    broken, moments, ends = tmp_path / "broken", random.Random(), []
+    for step in sorted(moments.sample(range(24), KILLS)):
         process = spawn(setting, broken)
-        wait_for(lambda: (broken / "run" / "lock.holder").exists() or not process.is_alive())
-        process.join(moments.uniform(0, 1.2 * duration / KILLS))
+        wait_for(lambda: steps_done(broken) >= step)  # noqa: B023
+        time.sleep(moments.uniform(0, 0.05))
         process.kill()
         process.join()
         ends.append(process.exitcode)
-        if ends[-1] == 0:  # it was done before the signal: once more from the start
-            shutil.rmtree(broken)
-    print(ends, duration)
+    assert set(ends) <= {-signal.SIGKILL, 0}
+    assert -signal.SIGKILL in ends
     run(setting, broken)
+    run(setting, tmp_path / "unbroken")
     assert sha256(broken / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
     assert metrics_of(broken) == metrics_of(tmp_path / "unbroken")
-    assert [path.name for path in (broken / "run" / "checkpoints").iterdir() if path.name.startswith(".")] == []
+    assert not list((broken / "run" / "checkpoints").glob(".*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -78,7 +74,7 @@ def test_a_signal_saves_and_exits_with_75_and_the_same_command_continues(
     process = spawn(setting, stopped)
     wait_for(lambda: steps_done(stopped) >= 2)
     os.kill(process.pid, number)
-    process.join(20)
+    process.join(60)
     assert process.exitcode == EXIT_INTERRUPTED
     (saved,) = list_checkpoints(stopped / "run" / "checkpoints")
     assert int(saved.name.removeprefix("step_")) == steps_done(stopped) < 60
@@ -110,24 +106,30 @@ def test_a_second_process_is_turned_away_at_once(spawn: Spawn, tmp_path: Path) -
     begun = time.monotonic()
     with pytest.raises(SaltError, match=rf"{tmp_path / 'run'}: process {holder.pid} on .* is training"):
         run(setting, tmp_path)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     holder.kill()
     holder.join()
     with lock_run(tmp_path / "run"):
         pass
 
 
+def test_a_run_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SaltError, match=r"file/run: no run directory can be had here"):
+        run(teacher_experiment(), tmp_path / "file")
+
+
 def test_another_configuration_on_the_same_run_is_refused_by_key(tmp_path: Path) -> None:
     run(experiment(train__iterations=1), tmp_path)
     for changes, told in (
         ({"objectives__sc": {"weight": 0.5}}, "objectives.sc.weight (there 1.0, now 0.5)"),
-        ({"objectives__sc": None}, "objectives.sc (there null, now null)"),
+        ({"objectives__sc": None}, "objectives.sc.weight (there 1.0, now null)"),
         ({"train__optimiser": {"lr": 0.1}}, "train.optimiser.lr (there 0.001, now 0.1)"),
     ):
         with pytest.raises(SaltError) as caught:
             run(experiment(train__iterations=1, **changes), tmp_path)
-        if changes["objectives__sc"] if "objectives__sc" in changes else True:
-            assert told in str(caught.value)
+        assert told in str(caught.value)
+        assert "train.batch_size" not in str(caught.value)
     with pytest.raises(SaltError, match=r"seed \(there 0, now 1\)"):
         run(experiment(train__iterations=1), tmp_path, seed=1)
 

@@ -32,7 +32,7 @@ OPTIMISER = {"lr": 1e-3}
 
 
 def experiment(**changes: Any) -> Experiment:
-    """SC-DMD with a critic ratio of 2; `train__iterations=3` changes a nested key, `objectives__sc=None` removes one."""
+    """SC-DMD with a critic ratio of 2; `train__iterations=3` changes a nested key."""
     values: dict[str, Any] = {
         "name": "tiny_test",
         "title": "Tiny",

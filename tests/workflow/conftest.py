@@ -34,7 +34,8 @@ case $verb in
     score) date +%N > "$out" && date +%N > "${out%_scores.csv}_prompts.csv.gz" ;;
     table) touch "$out/$name".{csv,md,tex} ;;
     figure) touch "$out/$name".{png,pdf} ;;
-    claims) touch "$out".{csv,md} ;;
+    claims) touch "$out"/claims.{csv,md} ;;
+    defect) date +%N > "$out" && date +%N > "${out%_defect.csv}_trajectory.csv" ;;
     *) date +%N > "$out" ;;
 esac
 """

@@ -8,12 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
+
+import salt.cli.paper
+import salt.cli.student
+import salt.cli.teacher  # noqa: F401  (each registers its verbs)
+from salt.cli import app
 
 ROOT = Path(__file__).parents[2]
 SUITE = yaml.safe_load((ROOT / "experiments" / "tables.yaml").read_text())
 RULES = [ROOT / "workflow" / "Snakefile", *sorted((ROOT / "workflow").rglob("*.smk"))]
 SIDE_FILES = ("resources.yaml", "stages.yaml")
+RULE_NAMES = set(re.findall(r"^rule (\w+):", "".join(path.read_text() for path in RULES), re.MULTILINE))
 TARGETS = ["all", "claims", "report", *SUITE["tables"], *SUITE["figures"], "ablation_sc_dmd"]
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -33,6 +40,17 @@ def test_every_target_has_a_plan(snakemake: Snakemake, scale: str) -> None:
     assert jobs["table"] == len(SUITE["tables"])
     assert jobs["figure"] == len(SUITE["figures"])
     assert jobs["sample"] == jobs["score"] == jobs["train"] + len(["teacher", "real"])
+
+
+def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> None:
+    run = snakemake("-n", *TARGETS, "--config", "seeds=1")
+    planned_calls = re.findall(r"^Shell command: (?!None)(.*)$", run.stdout, re.MULTILINE)
+    calls = [re.fullmatch(r"salt ([a-z]+) (.*) > \S+ 2>&1", call) for call in planned_calls]
+    assert all(calls), planned_calls
+    verbs = typer.main.get_command(app).commands
+    for verb, words in {call.groups() for call in calls}:
+        verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
+    assert {call[1] for call in calls} == {rule.removeprefix("score_") for rule in RULE_NAMES - {"all"}}
 
 
 def test_table4_is_three_students_with_three_seeds_each(snakemake: Snakemake) -> None:
@@ -118,10 +136,9 @@ def test_rules_hold_no_science_and_no_retries(path: Path) -> None:
 
 
 def test_the_side_files_name_rules_that_exist() -> None:
-    rules = set(re.findall(r"^rule (\w+):", "".join(path.read_text() for path in RULES), re.MULTILINE))
     resources, stages = (yaml.safe_load((ROOT / "workflow" / name).read_text()) for name in SIDE_FILES)
-    assert {rule for part in resources.values() for rule in part} <= {*rules, "default"}
-    assert set(stages) <= {*rules, "paper"}
+    assert {rule for part in resources.values() for rule in part} <= {*RULE_NAMES, "default"}
+    assert set(stages) <= {*RULE_NAMES, "paper"}
 
 
 def test_every_scale_has_resources() -> None:

@@ -9,6 +9,7 @@ from salt.config import content_hash, experiment_names, load_experiment, load_sc
 from salt.config.files import accepted, read_mapping
 from salt.errors import SaltError
 from salt.files import sha256
+from salt.report.suite import load_suite
 
 DEFAULTS = {"scale": "tiny", "seeds": None, "out": ".", "scratch": os.environ.get("SALT_SCRATCH", "scratch")}
 REFERENCES = ("teacher", "real")  # sampled and scored, not distilled: the guided teacher and the codec's ceiling
@@ -26,9 +27,9 @@ def settings():
     return merged
 
 
-def load_suite():
-    """Which experiments make which table and figure, every name checked."""
-    suite = read_mapping(repository_root() / "experiments" / "tables.yaml")
+def checked_suite():
+    """Which students make which table and figure."""
+    suite = load_suite().model_dump()
     for kind in ("tables", "figures"):
         for name, entry in suite[kind].items():
             for experiment in experiments_of(entry):
@@ -109,7 +110,7 @@ try:
     SCALE = load_scale(SETTINGS["scale"])
     EXPERIMENTS = {name: load_experiment(name, SCALE.name) for name in experiment_names()}
     STUDENTS = [name for name, experiment in EXPERIMENTS.items() if experiment.objectives.dmd is not None]
-    SUITE = load_suite()
+    SUITE = checked_suite()
     NEEDS = read_mapping(Path(workflow.basedir) / "resources.yaml")[SCALE.name]
     STAGE = read_mapping(Path(workflow.basedir) / "stages.yaml")
 except SaltError as error:

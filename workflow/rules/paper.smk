@@ -18,9 +18,11 @@ rule score_controls:
     params:
         scale=SCALE.name,
         teacher=subpath(input.teacher, parent=True),
+        videos=f"{SCRATCH}/videos/controls",
         state=[STAGE["score_controls"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
     shell:
-        "salt controls --scale {params.scale} --teacher {params.teacher} --out {output} > {log} 2>&1"
+        "salt controls --scale {params.scale} --teacher {params.teacher} --videos {params.videos}"
+        " --out {output} > {log} 2>&1"
 
 
 rule table:
@@ -91,10 +93,10 @@ rule claims:
     params:
         scale=SCALE.name,
         records=lambda wildcards, input: Path(input.records[0]).parent,
-        stem=subpath(output[0], strip_suffix=".csv"),
+        folder=subpath(output[0], parent=True),
         state=[paper_state(entry) for entry in (TABLES | FIGURES).values()],
     shell:
-        "salt claims --scale {params.scale} --records {params.records} --out {params.stem} > {log} 2>&1"
+        "salt claims --scale {params.scale} --records {params.records} --out {params.folder} > {log} 2>&1"
 
 
 rule report:

@@ -83,9 +83,9 @@ rule defect:
     input:
         weights=rules.train.output.provenance,
         teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output.bank,
     output:
         defect=f"{RECORDS}/{{experiment}}_seed{{seed}}_defect.csv",
+        trajectory=f"{RECORDS}/{{experiment}}_seed{{seed}}_trajectory.csv",
     log:
         f"{SCRATCH}/logs/defect/{{experiment}}_seed{{seed}}.log",
     benchmark:
@@ -99,7 +99,7 @@ rule defect:
         scale=SCALE.name,
         weights=subpath(input.weights, parent=True),
         teacher=subpath(input.teacher, parent=True),
-        state=[STAGE["defect"], content_hash(SCALE.evaluation)],
+        state=[STAGE["defect"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
     shell:
-        "salt defect {params.weights} --scale {params.scale} --teacher {params.teacher} --latents {input.latents}"
+        "salt defect {params.weights} --scale {params.scale} --teacher {params.teacher}"
         " --out {output.defect} > {log} 2>&1"

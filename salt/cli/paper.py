@@ -1,0 +1,60 @@
+"""`salt table`, `figure`, `claims` and `report`: from records to what a reader sees. No networks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salt.cli import app
+from salt.cli.options import Out, Records, ScaleName
+
+Name = Annotated[str, typer.Argument(help="As in experiments/tables.yaml.")]
+
+
+@app.command()
+def table(
+    name: Name,
+    scale: ScaleName,
+    records: Records,
+    out: Out,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Training seeds; default: as the suite says.")] = None,
+) -> None:
+    """One table as CSV, Markdown and LaTeX."""
+    from salt.report.tables import make_table
+
+    make_table(name, scale, records, seeds, out)
+
+
+@app.command()
+def figure(
+    name: Name,
+    scale: ScaleName,
+    records: Records,
+    videos: Annotated[Path, typer.Option("--videos", help="Folder of the videos.")],
+    out: Out,
+) -> None:
+    """One figure as PNG and PDF."""
+    from salt.report.figures import make_figure
+
+    make_figure(name, scale, records, videos, out)
+
+
+@app.command()
+def claims(scale: ScaleName, records: Records, out: Out) -> None:
+    """Each claim of the paper against our measurements, as CSV and Markdown."""
+    from salt.report.claims import make_claims
+
+    make_claims(scale, records, out)
+
+
+@app.command()
+def report(
+    scale: ScaleName,
+    results: Annotated[Path, typer.Option("--results", help="Folder of tables and claims.")],
+    figures: Annotated[Path, typer.Option("--figures", help="Folder of the figures.")],
+    out: Out,
+) -> None:
+    """Everything in one HTML file."""
+    from salt.report.html import make_report
+
+    make_report(scale, results, figures, out)

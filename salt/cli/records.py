@@ -1,0 +1,99 @@
+"""Sampling, scoring and measuring one model: what lies behind `salt sample`, `score`, `defect` and `controls`."""
+
+import gzip
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from salt.cli.assets import CODEC, TRANSFORMER, Assets
+from salt.config.schema import Experiment, Scale
+from salt.data.prompts import report_prompts
+from salt.errors import SaltError
+from salt.evaluation.cells import REAL, TEACHER, cells_of
+from salt.evaluation.controls import run_controls
+from salt.evaluation.diagnostics import measure
+from salt.evaluation.sample import RealClips, Sampled, Source, sample_cells
+from salt.evaluation.score import protocol_hash, records, score_folder, write_cell
+from salt.evaluation.solvers import Network
+from salt.files import whole_file
+from salt.models.wan import load_wan
+from salt.training.provenance import git_state, hash_files
+
+TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
+
+
+def sample_model(name: str, experiment: Experiment, seed: int, assets: Assets, weights: Path | None, out: Path) -> None:
+    """Make all videos of a student, of `teacher`, or of `real`."""
+    scale = experiment.scale
+    hashes = {f"{CODEC}/{file}": digest for file, digest in hash_files(assets.folder / CODEC).items()}
+    if name == REAL:
+        source: Source = RealClips(assets.codec, scale.world)
+    else:
+        folder = assets.folder / TRANSFORMER if name == TEACHER else weights
+        if folder is None:
+            raise SaltError(f"{name}: --weights is missing; the folder made by `salt train` is accepted")
+        hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")
+        model = load_wan(folder, scale.backbone).eval()
+        cfg_weight = scale.evaluation.cfg_weight if name == TEACHER else None
+        network = Network(model, assets.text_encoder, cfg_weight)
+        source = Sampled(network, experiment.grid.shift, assets.latent_shape)
+    cells = cells_of(name, TITLES.get(name, experiment.title), scale, seed)
+    sample_cells(cells, source, assets.codec, scale, out, hashes, _commit())
+
+
+def score_model(name: str, title: str, scale: Scale, seed: int, videos: Path, out: Path, details: Path) -> None:
+    """Score all cells of a model: tidy records into `out`, scores of single videos beside it, VBench's files apart."""
+    prompts = report_prompts(scale.world, scale.evaluation.prompts)
+    protocol = protocol_hash(scale.world, scale.evaluation)
+    tidy, wide = [], []
+    for cell in cells_of(name, TITLES.get(name, title), scale, seed):
+        scores = score_folder(
+            videos / cell.name, prompts, cell.prompts, scale.evaluation.seeds, scale.world, protocol
+        )
+        details.mkdir(parents=True, exist_ok=True)
+        write_cell(details, cell, scores, {"commit": _commit()})
+        tidy.append(records(cell, scores))
+        wide.append(scores.wide.assign(prompts=cell.prompts, solver=cell.solver, nfe=cell.nfe))
+    write_csv(pd.concat(tidy), out)
+    keys = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
+    single = pd.concat(wide)
+    single = single[keys + [column for column in single.columns if column not in keys]]
+    write_csv(single.round(6), out.with_name(out.name.replace("_scores.csv", "_prompts.csv.gz")))
+
+
+def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path) -> None:
+    """Defect, cross-step distance and accumulated error of a student into `out`, its trajectories beside it."""
+    evaluation = experiment.scale.evaluation
+    student = Network(load_wan(weights, experiment.scale.backbone).eval(), assets.text_encoder, None)
+    teacher = Network(assets.teacher().eval(), assets.text_encoder, evaluation.cfg_weight)
+    found = measure(student, teacher, experiment, seed, assets.latent_shape)
+    write_csv(found.trajectories, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
+    write_csv(found.records, out)
+
+
+def score_controls(assets: Assets, videos: Path, out: Path) -> None:
+    """Score videos that were spoilt on purpose; the table in percent goes beside `out`."""
+    scale = assets.scale
+    prompts = report_prompts(scale.world, scale.evaluation.prompts)
+    protocol = protocol_hash(scale.world, scale.evaluation)
+    tidy, _ = run_controls(prompts, scale.world, assets.codec, videos, scale=scale.name, protocol=protocol)
+    write_csv(tidy, out)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as a whole; `.gz` is compressed, to the same bytes for the same table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = frame.to_csv(index=False).encode()
+    with whole_file(path) as temporary:
+        temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+
+
+def _commit() -> str | None:
+    state = git_state()
+    return None if state is None else str(state["commit"])
+
+
+def single_thread() -> None:
+    """One CPU thread: jobs run side by side, which beats one job on all cores."""
+    torch.set_num_threads(1)

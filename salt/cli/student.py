@@ -1,0 +1,102 @@
+"""`salt train`, `sample`, `score`, `defect` and `controls`: one student, from its experiment file to its records."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salt.cli import app
+from salt.cli.options import Latents, Out, Overrides, RunDir, ScaleName, Seed, TeacherFolder, as_mapping
+
+Name = Annotated[str, typer.Argument(help="Stem of a file in experiments/.")]
+
+
+@app.command()
+def train(
+    experiment: Name,
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    latents: Latents,
+    run_dir: RunDir,
+    out: Out,
+    seed: Seed = 0,
+    overrides: Overrides = None,
+    device: str = "cpu",
+) -> None:
+    """Train one student. To resume, run the same command again."""
+    from salt.cli.assets import load_assets
+    from salt.cli.train import train_student
+    from salt.config import load_experiment
+
+    config = load_experiment(experiment, scale, as_mapping(overrides))
+    train_student(config, seed, load_assets(teacher, config.scale), latents, run_dir, out, device)
+
+
+@app.command()
+def sample(
+    experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    out: Out,
+    seed: Seed = 0,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Folder made by `salt train`.")] = None,
+) -> None:
+    """All videos of one model: every caption variant, solver and number of function evaluations of the scale."""
+    from salt.cli.assets import load_assets
+    from salt.cli.records import sample_model, single_thread
+    from salt.config import load_experiment
+
+    single_thread()
+    config = load_experiment("teacher" if experiment == "real" else experiment, scale)
+    sample_model(experiment, config, seed, load_assets(teacher, config.scale), weights, out)
+
+
+@app.command()
+def score(
+    experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
+    scale: ScaleName,
+    videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
+    out: Out,
+    details: Annotated[Path, typer.Option("--details", help="Folder for files in VBench's layout.")],
+    seed: Seed = 0,
+) -> None:
+    """Score all videos of one model."""
+    from salt.cli.records import score_model, single_thread
+    from salt.config import load_experiment
+
+    single_thread()
+    config = load_experiment("teacher" if experiment == "real" else experiment, scale)
+    score_model(experiment, config.title, config.scale, seed, videos, out, details)
+
+
+@app.command()
+def defect(
+    weights: Annotated[Path, typer.Argument(help="Folder made by `salt train`.")],
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    out: Out,
+) -> None:
+    """Semigroup defect (Eq. 16), cross-step distance and accumulated error of one student."""
+    from salt.cli.assets import load_assets
+    from salt.cli.records import measure_student, single_thread
+    from salt.cli.train import trained_as
+
+    single_thread()
+    config, seed = trained_as(weights, scale)
+    measure_student(config, seed, load_assets(teacher, config.scale), weights, out)
+
+
+@app.command()
+def controls(
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    videos: Annotated[Path, typer.Option("--videos", help="Folder for the spoilt videos.")],
+    out: Out,
+) -> None:
+    """Score videos that were spoilt on purpose: what the scorer sees, and what it does not."""
+    from salt.cli.assets import load_assets
+    from salt.cli.records import score_controls, single_thread
+    from salt.config import load_scale
+
+    single_thread()
+    score_controls(load_assets(teacher, load_scale(scale)), videos, out)

@@ -1,0 +1,41 @@
+"""`salt teacher` and `salt latents`: what is made once per scale."""
+
+from typing import Annotated
+
+import typer
+
+from salt.cli import app
+from salt.cli.options import Out, Overrides, RunDir, ScaleName, Seed, TeacherFolder, as_mapping
+
+
+@app.command()
+def teacher(
+    scale: ScaleName,
+    run_dir: RunDir,
+    out: Out,
+    seed: Seed = 0,
+    train: Annotated[bool, typer.Option("--train", help="Train even where the scale ships a teacher.")] = False,
+    overrides: Overrides = None,
+    device: str = "cpu",
+) -> None:
+    """Codec, text encoder and teacher of a scale: the shipped ones, or trained here where the scale says so."""
+    from salt.cli.assets import make_teacher, use_shipped
+    from salt.config import load_experiment
+
+    experiment = load_experiment("teacher", scale, as_mapping(overrides))
+    if experiment.scale.teacher == "shipped" and not train:
+        use_shipped(experiment.scale, out)
+    else:
+        make_teacher(experiment, seed, run_dir, out, device)
+
+
+@app.command()
+def latents(scale: ScaleName, teacher: TeacherFolder, out: Out) -> None:
+    """The bank of latents that students are trained on."""
+    import torch
+
+    from salt.cli.assets import load_assets, make_bank
+    from salt.config import load_scale
+
+    torch.set_num_threads(1)
+    make_bank(load_assets(teacher, load_scale(scale)), out)

@@ -1,0 +1,258 @@
+"""How far a student's steps are from composing, and from the teacher's flow: the measurements of `salt defect`.
+
+All start from the noise of held-out prompts, the noise that their videos start from. Symbols: T^(K) is the student's
+inference grid; a path is its states at (*grid, 0); B samples; RMS is over the elements of one sample.
+
+* `defect[i]`, Eq. (16), on interval i of T^(K), from the states of the Euler path and of the CM path. t_m is the one
+  node of T^(2K) between t_s and t_e, whatever grid the student was trained on, so that all students are measured alike.
+* `cross_step[a,b]`: RMS distance between the samples of a and b function evaluations from one noise.
+* `depth_error[i]`: RMS distance of the Euler path, after i steps, from the teacher's path at the same time, relative to
+  the RMS of the teacher's state. The teacher's path is guided Euler on its own grid and all times of the students'.
+* trajectories: Euler paths and the teacher's path of the first few samples on two principal directions.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from salt.config.schema import Evaluation, Experiment, Scale
+from salt.data.prompts import Prompt, prompts_hash, report_prompts
+from salt.errors import SaltError
+from salt.evaluation.cells import TEACHER
+from salt.evaluation.score import RECORD_COLUMNS
+from salt.evaluation.solvers import Draw, Network, first_broken, initial_noise, renoise_of, trajectory
+from salt.flow.grid import time_grid
+from salt.flow.path import Velocity, batch_time
+from salt.flow.semigroup import composed_endpoint, direct_endpoint, semigroup_defect
+from salt.flow.transport import Renoise
+
+DEFECT_COLUMNS = (*RECORD_COLUMNS, "t_s", "t_m", "t_e")
+TRAJECTORY_COLUMNS = ("sample", "solver", "nfe", "step", "t", "pc1", "pc2")
+TRAJECTORY_SAMPLES = 4
+TRAJECTORY_MOST_STEPS = 8
+VERSION = 1
+"""Raise it when a definition changes; part of the protocol."""
+
+States = list[Tensor]
+"""States `(B, ...)` at (*grid, 0): one path for each sample."""
+
+
+class Key(NamedTuple):
+    """What was measured, and at which times: those of a triple, or in `t_s` the time that a path has reached."""
+
+    metric: str
+    solver: str
+    nfe: int
+    t_s: float | None = None
+    t_m: float | None = None
+    t_e: float | None = None
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Tidy records, columns `DEFECT_COLUMNS`, and projected paths, columns `TRAJECTORY_COLUMNS`."""
+
+    records: pd.DataFrame
+    trajectory: pd.DataFrame
+
+
+# ------------------------------------------------------------------------------------------- measurements
+def rms(x: Tensor) -> Tensor:
+    """Root of the mean square of each sample, `(B, ...)` -> `(B,)`."""
+    return x.square().flatten(1).mean(1).sqrt()
+
+
+@torch.no_grad()
+def path_defects(velocity: Velocity, path: States, grid: Sequence[float], middle: Sequence[float]) -> Tensor:
+    """Eq. (16) of each interval of a path, `(B, len(grid))`.
+
+    Args:
+        velocity: the student.
+        path: its states at (*grid, 0); the last is not used.
+        grid: t_s of each interval; t_e is the next one, and 0 in the end.
+        middle: t_m of each interval.
+    """
+    defects = []
+    for x_s, t_s, t_m, t_e in zip(path[:-1], grid, middle, (*grid[1:], 0.0), strict=True):
+        v_s = velocity(x_s, batch_time(t_s, x_s))
+        x_1 = direct_endpoint(x_s, v_s, t_s, t_e)
+        x_2 = composed_endpoint(velocity, x_s, v_s, t_s, t_m, t_e)
+        defects.append(semigroup_defect(x_1, x_2, x_s))
+    return torch.stack(defects, dim=1)
+
+
+def merged_grid(*grids: Sequence[float]) -> tuple[float, ...]:
+    """All levels of all grids, from noise to data; nested grids share their levels exactly."""
+    return tuple(sorted({t for grid in grids for t in grid}, reverse=True))
+
+
+def principal_plane(path: Tensor) -> tuple[Tensor, Tensor]:
+    """The plane in which one sample's path `(S, ...)` moves most.
+
+    Returns:
+        Its mean `(n,)` and two orthonormal directions `(2, n)`, float64. The first is signed so that the path ends
+        further along it than it begins, the second so that the state half way lies on its positive side.
+    """
+    flat = path.flatten(1).double()
+    mean = flat.mean(0)
+    directions = torch.linalg.svd(flat - mean, full_matrices=False).Vh[:2]
+    ahead = torch.stack([flat[-1] - flat[0], flat[len(flat) // 2] - mean])
+    backwards = (ahead * directions).sum(1, keepdim=True) < 0
+    return mean, torch.where(backwards, -directions, directions)
+
+
+# ----------------------------------------------------------------------------------------------- one batch
+@dataclass(frozen=True)
+class _Plan:
+    """The grids of one student at one scale."""
+
+    evaluation: Evaluation
+    steps: int
+    shift: float
+
+    def grid(self, nfe: int) -> tuple[float, ...]:
+        return time_grid(nfe, self.shift)
+
+    @property
+    def middle(self) -> tuple[float, ...]:
+        """t_m of each interval of T^(K): the levels of T^(2K) that T^(K) leaves out."""
+        return self.grid(2 * self.steps)[1::2]
+
+    @property
+    def fine(self) -> tuple[float, ...]:
+        return merged_grid(*(self.grid(nfe) for nfe in (self.evaluation.teacher_nfe, *self.evaluation.nfe)))
+
+
+Paths = dict[tuple[str, int], States]
+"""(solver, nfe) -> its states."""
+
+
+def _student_paths(velocity: Velocity, noise: Tensor, renoise: Renoise, plan: _Plan) -> Paths:
+    nfes = sorted({*plan.evaluation.nfe, plan.steps})
+    return {
+        (solver, nfe): trajectory(velocity, noise, plan.grid(nfe), solver, renoise)
+        for solver in plan.evaluation.solvers
+        for nfe in nfes
+    }
+
+
+def _measurements(velocity: Velocity, paths: Paths, fine: States, plan: _Plan) -> Iterator[tuple[Key, Tensor]]:
+    """Every metric of a batch, `(B,)`."""
+    grid, middle = plan.grid(plan.steps), plan.middle
+    for solver in plan.evaluation.solvers:
+        defects = path_defects(velocity, paths[solver, plan.steps], grid, middle)
+        for i, (t_s, t_m, t_e) in enumerate(zip(grid, middle, (*grid[1:], 0.0), strict=True)):
+            yield Key(f"defect[{i}]", solver, plan.steps, t_s, t_m, t_e), defects[:, i]
+        yield Key("defect_mean", solver, plan.steps), defects.mean(1)
+    for solver in plan.evaluation.solvers:
+        for few, many in combinations(sorted(plan.evaluation.nfe), 2):
+            distance = rms(paths[solver, few][-1] - paths[solver, many][-1])
+            yield Key(f"cross_step[{few},{many}]", solver, many), distance
+    if "euler" in plan.evaluation.solvers:
+        teacher = dict(zip((*plan.fine, 0.0), fine, strict=True))
+        for nfe in plan.evaluation.nfe:
+            reached = (*plan.grid(nfe)[1:], 0.0)
+            for i, (t, x) in enumerate(zip(reached, paths["euler", nfe][1:], strict=True), start=1):
+                yield Key(f"depth_error[{i}]", "euler", nfe, t), rms(x - teacher[t]) / rms(teacher[t])
+
+
+def _drawn_paths(paths: Paths, fine: States, plan: _Plan, samples: Sequence[int]) -> Iterator[tuple[object, ...]]:
+    """Rows of `TRAJECTORY_COLUMNS`; `samples` are the numbers of the first samples of the batch."""
+    shown = {(solver, nfe): (plan.grid(nfe), path) for (solver, nfe), path in paths.items() if solver == "euler"}
+    shown = {way: path for way, path in shown.items() if way[1] <= TRAJECTORY_MOST_STEPS}
+    shown[TEACHER, len(plan.fine)] = plan.fine, fine
+    for place, sample in enumerate(samples):
+        mean, directions = principal_plane(torch.stack([x[place].cpu() for x in fine]))
+        for (solver, nfe), (grid, path) in shown.items():
+            for step, (t, x) in enumerate(zip((*grid, 0.0), path, strict=True)):
+                pc1, pc2 = (directions @ (x[place].cpu().double().flatten() - mean)).tolist()
+                yield sample, solver, nfe, step, t, pc1, pc2
+
+
+# ------------------------------------------------------------------------------------------------- the whole
+def defect_protocol(scale: Scale) -> str:
+    """12 hexadecimal digits of all that decides these measurements besides the student."""
+    world, evaluation = scale.world, scale.evaluation
+    decides = {
+        "version": VERSION,
+        "prompts": prompts_hash(report_prompts(world, evaluation.defect_samples)),
+        "seed": evaluation.seeds[0],
+        "clip": [world.size, world.frames],
+        "teacher": [evaluation.teacher_nfe, evaluation.cfg_weight, sorted(evaluation.nfe)],
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@torch.no_grad()
+def measure(
+    student: Network, teacher: Network, experiment: Experiment, seed: int, latent_shape: Sequence[int]
+) -> Diagnostics:
+    """Measure one student on `evaluation.defect_samples` report prompts (extended) and the first sampling seed.
+
+    Args:
+        student: without guidance.
+        teacher: with it, on the same device.
+        experiment: the student's; its `grid` gives K and the shift, its scale all the rest.
+        seed: the training seed, for the records.
+        latent_shape: `(C, T, H, W)`.
+
+    Raises:
+        SaltError: states that are not finite, naming path and prompt.
+    """
+    evaluation = experiment.scale.evaluation
+    plan = _Plan(evaluation, experiment.grid.steps, experiment.grid.shift)
+    prompts = report_prompts(experiment.scale.world, evaluation.defect_samples)
+    measured: dict[Key, list[Tensor]] = {}
+    drawn: list[tuple[object, ...]] = []
+    for start in tqdm(range(0, len(prompts), evaluation.batch_size), unit="batch", dynamic_ncols=True, disable=None):
+        batch = prompts[start : start + evaluation.batch_size]
+        draws = [Draw(evaluation.seeds[0], prompt.index) for prompt in batch]
+        captions = [prompt.extended for prompt in batch]
+        noise = initial_noise(draws, latent_shape).to(student.device)
+        velocity = student.velocity(captions)
+        paths = _student_paths(velocity, noise, renoise_of(draws), plan)
+        fine = trajectory(teacher.velocity(captions), noise, plan.fine, "euler", renoise_of(draws))
+        _check_finite(experiment, seed, {**paths, (TEACHER, len(plan.fine)): fine}, batch)
+        for key, values in _measurements(velocity, paths, fine, plan):
+            measured.setdefault(key, []).append(values.double().cpu())
+        drawn += _drawn_paths(paths, fine, plan, [p.index for p in batch if p.index < TRAJECTORY_SAMPLES])
+    samples = {key: torch.cat(parts) for key, parts in measured.items()}
+    return Diagnostics(_records(samples, experiment, seed), pd.DataFrame(drawn, columns=pd.Index(TRAJECTORY_COLUMNS)))
+
+
+def _check_finite(experiment: Experiment, seed: int, paths: Paths, batch: Sequence[Prompt]) -> None:
+    for (solver, nfe), path in paths.items():
+        place = first_broken(path[-1])
+        if place is not None:
+            raise SaltError(
+                f"{experiment.name} seed {seed}, {solver} path of {nfe} steps: the sample of prompt {batch[place].id} "
+                "holds NaN or infinity; accepted: finite ones. The weights are broken: train again"
+            )
+
+
+def _records(samples: dict[Key, Tensor], experiment: Experiment, seed: int) -> pd.DataFrame:
+    """Means over samples, and the standard error of `defect_mean`."""
+    means: list[tuple[Key, float, int]] = []
+    for key, values in samples.items():
+        means.append((key, float(values.mean()), len(values)))
+        if key.metric == "defect_mean":
+            error = float(values.std() / len(values) ** 0.5)
+            means.append((key._replace(metric="defect_mean_se"), error, len(values)))
+    fixed = {
+        "method": experiment.title,
+        "experiment": experiment.name,
+        "scale": experiment.scale.name,
+        "seed": seed,
+        "prompts": "extended",
+        "protocol": defect_protocol(experiment.scale),
+    }
+    rows = [fixed | key._asdict() | {"value": value, "n": n} for key, value, n in means]
+    return pd.DataFrame(rows, columns=pd.Index(DEFECT_COLUMNS))

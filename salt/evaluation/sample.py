@@ -1,0 +1,206 @@
+"""Videos of all cells of one model, on disk as `{cell}/{prompt_id}/{sampling seed}.mp4`.
+
+To resume, call it again: whole files stay, and none is ever there in part. Every cell's folder says in
+`made_from.json` which protocol and weights its videos are of; videos of others are made anew, never mixed.
+`manifest.json` is written last, so its presence means complete.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from salt.config.schema import Scale, World
+from salt.data.clips import as_tensor, as_uint8
+from salt.data.prompts import Prompt, prompts_hash, report_prompts
+from salt.data.world import render, sample_scene
+from salt.errors import SaltError
+from salt.evaluation.score import Cell, protocol_hash
+from salt.evaluation.solvers import Draw, Network, first_broken, generate, initial_noise, renoise_of
+from salt.evaluation.video import read_mp4, upscale, write_mp4
+from salt.files import write_text
+from salt.flow.grid import time_grid
+from salt.methods.streams import Streams
+from salt.models.protocol import Codec
+
+MANIFEST, MADE_FROM = "manifest.json", "made_from.json"
+
+
+class Item(NamedTuple):
+    """One video of a cell."""
+
+    prompt: Prompt
+    seed: int
+    """The sampling seed."""
+
+    def path(self, folder: Path) -> Path:
+        """Its file in the folder of its cell."""
+        return folder / self.prompt.id / f"{self.seed}.mp4"
+
+    def draw(self) -> Draw:
+        """What its random numbers are keyed by."""
+        return Draw(self.seed, self.prompt.index)
+
+
+class Source(Protocol):
+    """Where latents come from."""
+
+    def latents(self, cell: Cell, items: Sequence[Item]) -> Tensor:
+        """`(B, C, T, H, W)`, each item a function of itself and the cell."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """What decides them besides weights and protocol."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Latents that a network samples."""
+
+    network: Network
+    shift: float
+    """Of the grids."""
+    latent_shape: tuple[int, ...]
+
+    def latents(self, cell: Cell, items: Sequence[Item]) -> Tensor:
+        """By the solver and the NFE of the cell."""
+        draws = [item.draw() for item in items]
+        noise = initial_noise(draws, self.latent_shape).to(self.network.device)
+        velocity = self.network.velocity([item.prompt.text(cell.prompts) for item in items])
+        return generate(velocity, noise, time_grid(cell.nfe, self.shift), cell.solver, renoise_of(draws))
+
+    def settings(self) -> dict[str, Any]:
+        """Shift and guidance."""
+        return {"shift": self.shift, "cfg_weight": self.network.cfg_weight}
+
+
+@dataclass(frozen=True)
+class RealClips:
+    """Latents of clips of exactly the prompts' contents: what the codec can reach."""
+
+    codec: Codec
+    world: World
+    device: str = "cpu"
+
+    def latents(self, cell: Cell, items: Sequence[Item]) -> Tensor:
+        """Of one future of each content, drawn by the sampling seed."""
+        return self.codec.encode(as_tensor(np.stack([self._clip(item) for item in items])).to(self.device))
+
+    def _clip(self, item: Item) -> np.ndarray:
+        rng = Streams(item.seed).generator("sampling/scene", 0, item.prompt.index)
+        return render(sample_scene(item.prompt.content, self.world, rng), self.world)
+
+    def settings(self) -> dict[str, Any]:
+        """None: the world is part of the protocol."""
+        return {}
+
+
+@torch.no_grad()
+def sample_cells(
+    cells: Sequence[Cell],
+    source: Source,
+    codec: Codec,
+    scale: Scale,
+    out: Path,
+    weights: Mapping[str, str],
+    commit: str | None,
+) -> Path:
+    """Make every video of the cells that is not there yet.
+
+    Args:
+        cells: of one trained model, see `cells_of`.
+        source: gives latents on the device of `codec`.
+        codec: draws the videos.
+        scale: prompts, sampling seeds, size of videos and of batches.
+        out: folder of the videos.
+        weights: name -> hash of every file that decides the videos (network, codec, text encoder).
+        commit: of the program, for the manifest; None outside a git checkout.
+
+    Returns:
+        `manifest.json`, written last.
+
+    Raises:
+        SaltError: latents that are not finite; a scale without that many prompts.
+    """
+    prompts = report_prompts(scale.world, scale.evaluation.prompts)
+    items = [Item(prompt, seed) for seed in scale.evaluation.seeds for prompt in prompts]
+    origin = {
+        "protocol": protocol_hash(scale.world, scale.evaluation),
+        "prompts_hash": prompts_hash(prompts),
+        "weights": dict(weights),
+        **source.settings(),
+    }
+    manifest = out / MANIFEST
+    manifest.unlink(missing_ok=True)
+    with tqdm(total=len(cells) * len(items), unit="video", dynamic_ncols=True, disable=None) as bar:
+        for cell in cells:
+            bar.set_description(cell.name)
+            folder = _claim(out / cell.name, origin)
+            missing = [item for item in items if not _is_whole(item.path(folder))]
+            bar.update(len(items) - len(missing))
+            for start in range(0, len(missing), scale.evaluation.batch_size):
+                batch = missing[start : start + scale.evaluation.batch_size]
+                _write(folder, batch, codec.decode(_latents(source, cell, batch)), scale.world)
+                bar.update(len(batch))
+    known = {
+        "experiment": cells[0].experiment,
+        "seed": cells[0].seed,
+        "scale": scale.name,
+        "cells": [cell.name for cell in cells],
+        "videos": len(cells) * len(items),
+        "sampling_seeds": list(scale.evaluation.seeds),
+        **origin,
+        "commit": commit,
+    }
+    write_text(manifest, json.dumps(known, indent=1) + "\n")
+    return manifest
+
+
+def _claim(folder: Path, origin: dict[str, Any]) -> Path:
+    """Empty a cell's folder unless all in it has this origin, and write the origin down before any video."""
+    path = folder / MADE_FROM
+    try:
+        same = json.loads(path.read_text(encoding="utf-8")) == origin
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_text(path, json.dumps(origin, indent=1) + "\n")
+    return folder
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a video is there and can be decoded."""
+    if not path.exists():
+        return False
+    try:
+        read_mp4(path)
+    except SaltError:
+        return False
+    return True
+
+
+def _latents(source: Source, cell: Cell, batch: Sequence[Item]) -> Tensor:
+    latents = source.latents(cell, batch)
+    place = first_broken(latents)
+    if place is not None:
+        prompt, seed = batch[place]
+        raise SaltError(
+            f"{cell.experiment} seed {cell.seed}, cell {cell.name}: latents of prompt {prompt.id}, sampling seed "
+            f"{seed}, hold NaN or infinity; accepted: finite ones. The weights are broken: train again"
+        )
+    return latents
+
+
+def _write(folder: Path, batch: Sequence[Item], videos: Tensor, world: World) -> None:
+    for item, video in zip(batch, as_uint8(videos.cpu()), strict=True):
+        write_mp4(item.path(folder), upscale(video, world.video_scale), world.fps)

@@ -1,0 +1,54 @@
+"""`salt figure NAME`: draws one figure of `experiments/tables.yaml` and writes it as PNG and PDF."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from salt.config.files import accepted
+from salt.config.load import load_scale
+from salt.errors import SaltError
+from salt.report import curves, frames, trajectories
+from salt.report.canvas import Canvas
+from salt.report.records import Records
+from salt.report.style import save, styled
+from salt.report.suite import figure_spec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DRAW: dict[str, Callable[[Canvas], tuple["Figure", str]]] = {
+    "fig1": frames.more_steps,
+    "fig2": trajectories.training_trajectories,
+    "fig5": frames.across_steps,
+    "figA1": curves.defect_bars,
+    "fig_lambda": curves.lambda_curves,
+    "fig_steps": curves.steps_curves,
+    "fig_depth": curves.depth_curves,
+}
+"""Each returns the drawing and its footnote."""
+
+
+def make_figure(
+    name: str, scale: str, records_dir: Path, videos_dir: Path, out_dir: Path, seeds: int | None = None
+) -> list[Path]:
+    """Write `{name}.png` and `{name}.pdf`; the same records and videos give the same bytes.
+
+    Args:
+        name: a figure of `experiments/tables.yaml`.
+        scale: whose records these are.
+        records_dir: `results/{scale}/records`.
+        videos_dir: holds `{experiment}/seed{n}/{prompts}_{solver}_{nfe}/{prompt_id}/{sampling seed}.mp4`.
+        out_dir: made where it is missing.
+        seeds: number of training seeds; None: as `experiments/tables.yaml` says.
+
+    Raises:
+        SaltError: an unknown figure, nothing to draw, or broken records or videos.
+    """
+    spec = figure_spec(name)
+    if name not in DRAW:
+        raise SaltError(f"figure {name!r}: nothing draws it; {accepted(name, DRAW)}")
+    wanted = tuple(range(seeds if seeds is not None else spec.seeds))
+    canvas = Canvas(name, spec, Records(records_dir, load_scale(scale)), videos_dir, wanted)
+    with styled():
+        figure, footnote = DRAW[name](canvas)
+        return save(figure, out_dir, name, footnote)

@@ -1,0 +1,178 @@
+"""Figures of video frames: students with more and more steps (fig1), one student at several step counts (fig5).
+
+Which prompts are shown is a rule, not a choice: the first two prompts of the report list of each kind (one object, two
+objects), with extended captions, the first sampling seed and the first training seed, by the consistency sampler.
+Of every video the first, the middle and the last frame are shown.
+"""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from salt.config.load import load_experiment
+from salt.data.prompts import Prompt, report_prompts
+from salt.errors import SaltError
+from salt.evaluation.video import Video, downscale, read_mp4
+from salt.report.canvas import Canvas
+from salt.report.style import WIDTH, styled, write_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PER_KIND = 2
+_EDGE = 190
+"""Grey of the lines between frames."""
+SOLVER = "cm"
+STEP_COUNTS = (2, 4, 8)
+"""Rows of the paper's Figure 5."""
+RULE = (
+    f"Prompts shown: the first {PER_KIND} of each kind of the report list; first training and sampling seed; "
+    "consistency solver; first, middle and last frame"
+)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of frames: a video and what is written beside it."""
+
+    label: str
+    path: Path
+
+
+def more_steps(canvas: Canvas) -> tuple["Figure", str]:
+    """fig1: students of 4, 8 and 16 steps, each at its own number of steps."""
+    measured = canvas.measured("scores")
+
+    def strips(prompt: Prompt) -> list[list[Strip]]:
+        rows = []
+        for experiment, seeds in measured.items():
+            steps = load_experiment(experiment, canvas.records.scale.name).grid.steps
+            rows.append([Strip(f"{steps} steps", _path(canvas, experiment, seeds[0], steps, prompt))])
+        return rows
+
+    return _blocks(canvas, strips, [])
+
+
+def across_steps(canvas: Canvas) -> tuple["Figure", str]:
+    """fig5: the same noise and prompt at 2, 4 and 8 steps, DMD left, SC-DMD right."""
+    measured = canvas.measured("scores")
+
+    def strips(prompt: Prompt) -> list[list[Strip]]:
+        return [
+            [Strip(f"{nfe} steps", _path(canvas, name, seeds[0], nfe, prompt)) for name, seeds in measured.items()]
+            for nfe in STEP_COUNTS
+        ]
+
+    return _blocks(canvas, strips, [canvas.title(name) for name in measured])
+
+
+def _path(canvas: Canvas, experiment: str, seed: int, nfe: int, prompt: Prompt) -> Path:
+    sampling_seed = canvas.records.scale.evaluation.seeds[0]
+    cell = canvas.videos / experiment / f"seed{seed}" / f"extended_{SOLVER}_{nfe}"
+    return cell / prompt.id / f"{sampling_seed}.mp4"
+
+
+def shown_prompts(canvas: Canvas) -> list[Prompt]:
+    """The prompts that the rule picks."""
+    scale = canvas.records.scale
+    prompts = report_prompts(scale.world, scale.evaluation.prompts)
+    picked = [[p for p in prompts if p.kind == kind][:PER_KIND] for kind in ("single", "pair")]
+    return [prompt for kind in picked for prompt in kind]
+
+
+# ------------------------------------------------------------------------------------------------- drawing
+def _blocks(
+    canvas: Canvas, strips: Callable[[Prompt], list[list[Strip]]], heads: Sequence[str]
+) -> tuple["Figure", str]:
+    """One block of frames per prompt: its rows below each other, the videos of a row side by side."""
+    import matplotlib.pyplot as plt
+
+    prompts = shown_prompts(canvas)
+    rows = [strips(prompt) for prompt in prompts]
+    across = 2 if heads else 4
+    down = -(-len(prompts) // across)
+    figure, grid = plt.subplots(down, across, figsize=(WIDTH, down * (0.52 * len(rows[0]) + 0.5) + 0.2), squeeze=False)
+    for place, (axes, prompt, block) in enumerate(zip(grid.flat, prompts, rows, strict=False)):
+        videos = [[_read(canvas, strip) for strip in row] for row in block]
+        image, centres = tile([[pick(video, 3) for video in row] for row in videos])
+        axes.imshow(image)
+        letter = f"({'abcdefgh'[place]}) "
+        lines = textwrap.wrap(letter + prompt.extended, 26 if across == 4 else 60)
+        axes.set_title("\n".join(lines), fontsize=7.5, loc="left", pad=14 if heads else 4)
+        height = image.shape[0] / len(block)
+        first = place % across == 0
+        axes.set_yticks(
+            [(i + 0.5) * height for i in range(len(block))], [row[0].label for row in block] if first else []
+        )
+        for head, centre in zip(heads, centres, strict=False):
+            axes.annotate(head, (centre, 0), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7.5)
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    return figure, canvas.footnote("scores", RULE)
+
+
+def _read(canvas: Canvas, strip: Strip) -> Video:
+    """A video at the world's own resolution."""
+    if not strip.path.exists():
+        raise SaltError(f"{strip.path}: {canvas.name} shows this video, and there is none; run `salt sample` again")
+    small = downscale(read_mp4(strip.path), canvas.records.scale.world.video_scale)
+    return np.rint(small).astype(np.uint8)
+
+
+def pick(video: Video, count: int) -> Video:
+    """`count` frames from the first to the last, evenly spaced."""
+    return video[np.rint(np.linspace(0, len(video) - 1, count)).astype(int)]
+
+
+def tile(rows: Sequence[Sequence[Video]]) -> tuple[Video, list[float]]:
+    """Frames `rows[row][group]` of `(F, H, W, 3)` as one picture, and the middle of every group (x, pixels).
+
+    Frames of a group are parted by grey lines of 1/24 of their height, groups by white ones three times as wide.
+    """
+    line = max(rows[0][0].shape[1] // 24, 1)
+    edges = ((line, 0), (line, 0), (0, 0))
+    pictures, centres = [], [0.0] * len(rows[0])
+    for row in rows:
+        parts: list[Video] = []
+        for place, group in enumerate(row):
+            frames = [np.pad(frame, edges, constant_values=_EDGE) for frame in group]
+            start = sum(part.shape[1] for part in parts)
+            parts += [*frames, np.full((frames[0].shape[0], line, 3), _EDGE, dtype=np.uint8)]
+            centres[place] = (start + sum(part.shape[1] for part in parts)) / 2
+            parts.append(np.full((frames[0].shape[0], 3 * line, 3), 255, dtype=np.uint8))
+        pictures.append(np.concatenate(parts[:-1], axis=1))
+    return np.concatenate([*pictures, pictures[0][:line]], axis=0), centres
+
+
+def contact_sheet(videos: Sequence[Video], captions: Sequence[str], path: Path, frames: int = 6) -> None:
+    """Write a PNG with one video per row, its caption to the left: `frames` frames from the first to the last.
+
+    Args:
+        videos: uint8 `(F, H, W, 3)`, all of one size.
+        captions: one per video.
+        path: the PNG; its folder is made where it is missing.
+        frames: how many frames of each video.
+
+    Raises:
+        SaltError: where there is no video, or not one caption per video.
+    """
+    if not videos or len(videos) != len(captions):
+        raise SaltError(f"{path}: {len(videos)} videos and {len(captions)} captions; accepted: one caption per video")
+    import matplotlib.pyplot as plt
+
+    with styled():
+        image, _ = tile([[pick(video, frames)] for video in videos])
+        figure, axes = plt.subplots(figsize=(2 + 0.6 * frames, 0.6 * len(videos) + 0.1))
+        axes.imshow(image)
+        height = image.shape[0] / len(videos)
+        labels = ["\n".join(textwrap.wrap(caption, 32)) for caption in captions]
+        axes.set_yticks([(i + 0.5) * height for i in range(len(videos))], labels)
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        write_figure(figure, path)

@@ -1,0 +1,148 @@
+"""`salt report`: tables, claims and figures of one scale in one HTML file that needs nothing beside it.
+
+It is made of the files that `salt table`, `salt claims` and `salt figure` wrote, so it cannot say anything else.
+"""
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from salt.config.load import load_scale
+from salt.errors import SaltError
+from salt.files import write_text
+from salt.report.records import code_commit
+from salt.report.render import heading
+from salt.report.suite import load_suite
+
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Salt: results at scale {{ scale.name }}</title>
+<style>
+:root { color-scheme: light; --line: #d8d8d8; --soft: #f5f6f7; --ink: #1d2126; --quiet: #5b636b; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 1180px; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
+p, li { max-width: 85ch; } .quiet, figcaption { color: var(--quiet); }
+nav { background: var(--soft); border-radius: 6px; padding: .6rem 1rem; margin: 1rem 0; line-height: 1.9; }
+nav a { margin-right: 1rem; white-space: nowrap; }
+.warning { background: #fff0e6; border-left: 4px solid #d55e00; padding: .7rem 1rem; font-weight: 600; }
+.wide { overflow-x: auto; margin: .6rem 0; }
+table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; text-align: left; }
+th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
+.number { text-align: right; white-space: nowrap; } em { color: var(--quiet); }
+.v-reproduced { color: #00724f; } .v-not-reproduced { color: #b34700; }
+.v-inconclusive, .v-not-tested { color: var(--quiet); }
+figure { margin: 1rem 0 2rem; } figure img { max-width: 100%; height: auto; border: 1px solid var(--line); }
+</style>
+</head>
+<body>
+<h1>Self-consistent distribution matching: results at scale {{ scale.name }}</h1>
+<p class="quiet">Everything on this page was made by the workflow from the records of this scale; {{ commit }}.
+Columns headed <em>paper</em> are the published numbers (arXiv 2604.03118).</p>
+{% if not scale.meaningful %}<p class="warning">{{ scale.name }}: numbers mean nothing. This scale only shows that every
+rule runs.</p>{% endif %}
+<nav>{% for part in parts %}<a href="#{{ part.name }}">{{ part.name }}</a>{% endfor %}</nav>
+{% for part in parts %}
+<section id="{{ part.name }}">
+{{ part.body }}
+</section>
+{% endfor %}
+{% if missing %}<h2>Not made</h2><p>{{ missing | join(", ") }}</p>{% endif %}
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table or figure of the page."""
+
+    name: str
+    body: Markup
+
+
+def make_report(scale: str, results_dir: Path, figures_dir: Path, out: Path) -> Path:
+    """Write the page; the same files give the same bytes.
+
+    Args:
+        scale: whose results these are.
+        results_dir: holds `claims.md` and `tables/*.md`.
+        figures_dir: holds `*.png`.
+        out: the HTML file; its folder is made where it is missing.
+
+    Raises:
+        SaltError: an unknown scale, or nothing to show.
+    """
+    suite = load_suite()
+    texts = {"claims": results_dir / "claims.md"}
+    texts |= {name: results_dir / "tables" / f"{name}.md" for name in suite.tables}
+    pictures = {name: figures_dir / f"{name}.png" for name in suite.figures}
+    parts = [
+        Part(name, Markup("\n".join(markdown_to_html(path.read_text(encoding="utf-8")))))
+        for name, path in texts.items()
+        if path.exists()
+    ]
+    parts += [Part(name, _figure(path, suite.figures[name].title)) for name, path in pictures.items() if path.exists()]
+    if not parts:
+        raise SaltError(f"{results_dir}: no claims, tables or figures; accepted: the folder that `salt table` wrote to")
+    missing = [name for name, path in {**texts, **pictures}.items() if not path.exists()]
+    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, page.render(scale=load_scale(scale), commit=code_commit(), parts=parts, missing=missing))
+    return out
+
+
+def _figure(path: Path, title: str) -> Markup:
+    data = base64.b64encode(path.read_bytes()).decode()
+    html = '<h2>{}{}</h2><figure><img alt="{}" src="data:image/png;base64,{}"></figure>'
+    return Markup(html).format(heading(path.stem), title, title, data)
+
+
+# ------------------------------------------------------------------------------------- our own Markdown as HTML
+def markdown_to_html(text: str) -> Iterator[str]:
+    """The Markdown that the tables and claims are written in: headings, tables, lists, paragraphs, bold, italic."""
+    blocks = [block for block in text.split("\n\n") if block.strip()]
+    for block in blocks:
+        lines = block.strip().split("\n")
+        if block.startswith("#"):
+            level = len(block) - len(block.lstrip("#"))
+            yield f"<h{level + 1}>{_inline(block.lstrip('# '))}</h{level + 1}>"
+        elif block.startswith("| "):
+            yield from _table(lines)
+        elif block.startswith(("- ", "* ")):
+            yield f"<ul>{''.join(f'<li>{_inline(line[2:])}</li>' for line in lines)}</ul>"
+        else:
+            yield f"<p>{_inline(block)}</p>"
+
+
+def _table(lines: list[str]) -> Iterator[str]:
+    header, rule, *rows = ([cell.strip() for cell in line[1:-1].split(" | ")] for line in lines)
+    classes = [' class="number"' if mark.endswith(":") else "" for mark in rule]
+    yield '<div class="wide"><table><thead><tr>'
+    yield "".join(f"<th{kind}>{_inline(cell)}</th>" for kind, cell in zip(classes, header, strict=True))
+    yield "</tr></thead><tbody>"
+    for row in rows:
+        yield f"<tr>{''.join(f'<td{kind}>{_inline(cell)}</td>' for kind, cell in zip(classes, row, strict=True))}</tr>"
+    yield "</tbody></table></div>"
+
+
+def _inline(text: str) -> str:
+    html = str(escape(text))
+    html = re.sub(r"\*\*(reproduced|not reproduced|inconclusive|not tested)\*\*", _verdict, html)
+    html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html)
+    html = re.sub(r"\*(\S.*?)\*", r"<em>\1</em>", html)
+    return re.sub(r"`(.+?)`", r"<code>\1</code>", html)
+
+
+def _verdict(found: re.Match[str]) -> str:
+    return f'<strong class="v-{found[1].replace(" ", "-")}">{found[1]}</strong>'

@@ -1,0 +1,154 @@
+"""Scoring a folder: the right files or none, the same numbers in every output."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from salt.config.schema import Evaluation, World
+from salt.data.prompts import report_prompts
+from salt.data.world import render, sample_scene
+from salt.errors import SaltError
+from salt.evaluation.score import RECORD_COLUMNS, Cell, protocol_hash, records, score_folder, write_cell
+from salt.evaluation.vbench import DIMENSIONS, aggregate, raw_scores, read_results
+from salt.evaluation.video import upscale, write_mp4
+
+WORLD = World()
+PROMPTS = report_prompts(WORLD, 6)
+SEEDS = (0, 3)
+CELL = Cell("SC-DMD", "sc_dmd", "tiny", 1, "short", "euler", 4)
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for prompt in PROMPTS:
+        for seed in SEEDS:
+            scene = sample_scene(prompt.content, WORLD, np.random.default_rng((prompt.index, seed)))
+            write_mp4(folder / prompt.id / f"{seed}.mp4", upscale(render(scene, WORLD), 8), WORLD.fps)
+    return folder
+
+
+@pytest.fixture
+def videos(exact, tmp_path):
+    return shutil.copytree(exact, tmp_path / "videos")
+
+
+def score(folder, variant="extended", prompts=PROMPTS):
+    return score_folder(folder, prompts, variant, SEEDS, WORLD, "0123456789ab")
+
+
+@pytest.mark.parametrize("variant", ["extended", "short"])
+def test_exact_videos_score_high_and_frame_and_results_agree(exact, variant):
+    scores = score(exact, variant)
+    assert scores.scores.semantic > 98
+    assert scores.scores.quality > 97
+    wide = scores.wide
+    assert list(wide.columns) == ["prompt_id", "sampling_seed", *DIMENSIONS, "same_object"]
+    assert len(wide) == len(PROMPTS) * len(SEEDS)
+    means = wide[list(DIMENSIONS)].mean()
+    assert means.to_dict() == pytest.approx(raw_scores(scores.scored.results))
+    assert scores.scores == aggregate(raw_scores(scores.scored.results))
+    for prompt in PROMPTS:
+        rows = wide[wide.prompt_id == prompt.id]
+        assert {name for name in DIMENSIONS if rows[name].notna().all()} == set(prompt.dimensions(variant))
+        assert {name for name in DIMENSIONS if rows[name].isna().all()} == set(DIMENSIONS) - set(
+            prompt.dimensions(variant)
+        )
+
+
+def test_short_captions_are_asked_less(exact):
+    short, extended = (score(exact, variant).scored.results for variant in ("short", "extended"))
+    assert len(short["human_action"][1]) < len(extended["human_action"][1])
+    assert len(short["imaging_quality"][1]) == len(extended["imaging_quality"][1]) == 12
+
+
+def test_records_are_tidy(exact):
+    scores = score(exact, "short")
+    frame = records(CELL, scores)
+    assert tuple(frame.columns) == RECORD_COLUMNS
+    assert set(frame.metric) == {*DIMENSIONS, "quality", "semantic", "total", "same_object"}
+    assert (frame.protocol == "0123456789ab").all()
+    assert (frame.prompts == "short").all()
+    by_metric = frame.set_index("metric")
+    assert by_metric.loc["total", "value"] == scores.scores.total
+    assert by_metric.loc["total", "n"] == 12
+    assert by_metric.loc["object_class", "n"] == 6
+    assert by_metric.loc["same_object", "value"] == 1
+
+
+def test_written_cell_can_be_read_back(exact, tmp_path):
+    scores = score(exact, "short")
+    path = write_cell(tmp_path / "scores", CELL, scores, {"commit": "abc"})
+    assert path.name == "short_euler_4_eval_results.json"
+    read = read_results(path)
+    assert read.results == scores.scored.results
+    wanted = {"scorer": "groundtruth", "protocol": "0123456789ab", "commit": "abc", "nfe": 4, "experiment": "sc_dmd"}
+    assert wanted.items() <= read.provenance.items()
+    assert json.loads(path.read_text())["color"][1][0]["video_path"] == "p0002/0.mp4"
+
+
+def test_missing_and_extra_videos_are_told_in_one_message(videos):
+    (videos / "p0001" / "0.mp4").unlink()
+    shutil.rmtree(videos / "p0003")
+    shutil.copy(videos / "p0000" / "0.mp4", videos / "p0000" / "7.mp4")
+    with pytest.raises(SaltError) as error:
+        score(videos)
+    message = str(error.value)
+    assert "3 missing (p0001/0.mp4; p0003/0.mp4; p0003/3.mp4)" in message
+    assert "1 extra (p0000/7.mp4)" in message
+    assert "exactly 12 videos" in message
+    assert "\n" not in message
+
+
+def test_an_absent_folder_is_all_missing(tmp_path):
+    with pytest.raises(SaltError, match=r"12 missing \(p0000/0\.mp4; .*; \.\.\.\)"):
+        score(tmp_path / "nowhere")
+
+
+def test_other_files_do_not_matter(videos):
+    (videos / ".snakemake_timestamp").touch()
+    (videos / "provenance.json").write_text("{}")
+    (videos / "p0000" / ".9.mp4.tmp").write_bytes(b"half a video")
+    assert len(score(videos).wide) == 12
+
+
+def test_undecodable_and_misshapen_videos_are_told_in_one_message(videos):
+    (videos / "p0002" / "3.mp4").write_bytes(b"not a video")
+    write_mp4(videos / "p0004" / "0.mp4", np.zeros((9, 192, 192, 3), np.uint8), 16)
+    with pytest.raises(SaltError) as error:
+        score(videos)
+    message = str(error.value)
+    assert "2 of 12 videos cannot be scored" in message
+    assert "p0002/3.mp4: cannot be decoded" in message
+    assert "p0004/0.mp4: 9 frames of 192 x 192 pixels; accepted: 17 frames of 192 x 192" in message
+
+
+def test_too_few_prompts_for_all_dimensions_are_refused(exact):
+    with pytest.raises(SaltError, match=r"evaluation\.prompts=4: no short caption is scored on scene"):
+        score(exact, "short", PROMPTS[:4])
+
+
+def test_a_collapsed_model_gets_numbers_not_an_error(tmp_path):
+    for prompt in PROMPTS:
+        for seed in SEEDS:
+            write_mp4(tmp_path / prompt.id / f"{seed}.mp4", np.full((17, 192, 192, 3), 255, np.uint8), 16)
+    scores = score(tmp_path)
+    assert raw_scores(scores.scored.results)["color"] == 0
+    assert scores.wide["color"].notna().sum() == 6
+    assert scores.scores.total < 40
+
+
+def test_protocol_changes_with_what_decides_a_score_only():
+    base = protocol_hash(WORLD, Evaluation(prompts=12))
+    assert len(base) == 12
+    assert base == protocol_hash(World(clips=5), Evaluation(prompts=12, batch_size=1, nfe=(4,), solvers=("cm",)))
+    others = [
+        protocol_hash(WORLD, Evaluation(prompts=13)),
+        protocol_hash(WORLD, Evaluation(prompts=12, seeds=(0, 1))),
+        protocol_hash(World(fps=8), Evaluation(prompts=12)),
+        protocol_hash(World(frames=13), Evaluation(prompts=12)),
+        protocol_hash(World(size=32), Evaluation(prompts=12)),
+    ]
+    assert len({base, *others}) == 6

@@ -1,0 +1,93 @@
+"""Video files: faithful, identical from run to run, whole or absent, and refused in one line where they are broken."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from salt.config.schema import World
+from salt.data.world import contents_of, render, sample_scene
+from salt.errors import SaltError
+from salt.evaluation.video import downscale, read_mp4, upscale, write_mp4
+
+WORLD = World()
+
+
+@pytest.fixture(scope="module")
+def clip():
+    content = contents_of("report", 2)[100]
+    return render(sample_scene(content, WORLD, np.random.default_rng(0)), WORLD)
+
+
+def test_round_trip_through_a_file_is_visually_lossless(clip, tmp_path):
+    path = tmp_path / "p0000" / "0.mp4"
+    write_mp4(path, upscale(clip, 8), WORLD.fps)
+    decoded = read_mp4(path)
+    assert decoded.shape == (17, 192, 192, 3)
+    assert decoded.dtype == np.uint8
+    error = np.abs(downscale(decoded, 8) - clip)
+    assert error.max() <= 16
+    assert error.mean() < 0.5
+    assert [p.name for p in path.parent.iterdir()] == ["0.mp4"]
+
+
+def test_bytes_are_the_same_in_another_process(clip, tmp_path):
+    np.save(tmp_path / "clip.npy", upscale(clip, 8))
+    write_mp4(tmp_path / "here.mp4", upscale(clip, 8), WORLD.fps)
+    program = (
+        "import numpy, pathlib, sys\nfrom salt.evaluation.video import write_mp4\n"
+        "folder = pathlib.Path(sys.argv[1])\nwrite_mp4(folder / 'there.mp4', numpy.load(folder / 'clip.npy'), 16)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    here, there = (hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("here.mp4", "there.mp4"))
+    assert here == there
+
+
+def test_frame_rate_is_written(clip, tmp_path):
+    av = pytest.importorskip("av")
+    write_mp4(tmp_path / "a.mp4", upscale(clip, 8), 12)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.average_rate, stream.pix_fmt, stream.frames) == (12, "yuv420p", 17)
+
+
+@pytest.mark.parametrize(
+    "video",
+    [
+        np.zeros((3, 24, 64, 3), np.uint8),
+        np.zeros((3, 64, 100, 3), np.uint8),
+        np.zeros((3, 64, 64, 4), np.uint8),
+        np.zeros((64, 64, 3), np.uint8),
+        np.zeros((0, 64, 64, 3), np.uint8),
+        np.zeros((3, 64, 64, 3), np.float32),
+    ],
+)
+def test_what_is_no_storable_video_is_refused(tmp_path, video):
+    with pytest.raises(SaltError, match=r"a\.mp4.*accepted"):
+        write_mp4(tmp_path / "a.mp4", video, 16)
+    assert not list(tmp_path.iterdir())
+
+
+def test_broken_files_are_refused(clip, tmp_path):
+    write_mp4(tmp_path / "whole.mp4", upscale(clip, 8), 16)
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes()[:1500])
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("not a video")
+    for name in ("cut", "empty", "text", "absent"):
+        with pytest.raises(SaltError, match=rf"{name}\.mp4: cannot be decoded"):
+            read_mp4(tmp_path / f"{name}.mp4")
+
+
+@pytest.mark.parametrize("k", [1, 4, 8])
+def test_downscale_undoes_upscale(clip, k):
+    assert np.array_equal(downscale(upscale(clip, k), k), clip)
+
+
+def test_downscale_is_the_block_mean():
+    video = np.random.default_rng(0).integers(0, 256, (2, 6, 9, 3)).astype(np.uint8)
+    small = downscale(video, 3)
+    assert small[1, 1, 2, 0] == pytest.approx(video[1, 3:6, 6:9, 0].mean(), rel=1e-6)
+    with pytest.raises(SaltError, match="video_scale=4"):
+        downscale(video, 4)
