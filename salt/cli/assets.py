@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import torch
@@ -77,7 +78,7 @@ def use_shipped(scale: Scale, out: Path) -> None:
         known = json.loads((source / NAME).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError) as error:
         raise SaltError(
-            f"{source}: no shipped teacher ({error}); `teacher: train` in experiments/scales/{scale.name}.yaml trains one"
+            f"{source}: no shipped teacher ({error}); `teacher: train` in experiments/scales/{scale.name}.yaml makes one"
         ) from error
     found = hash_files(source)
     for name in sorted(known.keys() | found.keys()):
@@ -149,7 +150,7 @@ def _make_codec(scale: Scale, folder: Path) -> None:
     save_codec(codec, folder)
 
 
-def _advance(bar: "tqdm[object]", loss: float) -> None:
+def _advance(bar: "tqdm[Never]", loss: float) -> None:
     bar.set_postfix(loss=f"{loss:.5f}", refresh=False)
     bar.update()
 

@@ -17,7 +17,9 @@ def table(
     scale: ScaleName,
     records: Records,
     out: Out,
-    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Training seeds; default: as the suite says.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Training seeds; default: as the suite says.")
+    ] = None,
 ) -> None:
     """One table as CSV, Markdown and LaTeX."""
     from salt.report.tables import make_table

@@ -48,9 +48,7 @@ def score_model(name: str, title: str, scale: Scale, seed: int, videos: Path, ou
     protocol = protocol_hash(scale.world, scale.evaluation)
     tidy, wide = [], []
     for cell in cells_of(name, TITLES.get(name, title), scale, seed):
-        scores = score_folder(
-            videos / cell.name, prompts, cell.prompts, scale.evaluation.seeds, scale.world, protocol
-        )
+        scores = score_folder(videos / cell.name, prompts, cell.prompts, scale.evaluation.seeds, scale.world, protocol)
         details.mkdir(parents=True, exist_ok=True)
         write_cell(details, cell, scores, {"commit": _commit()})
         tidy.append(records(cell, scores))
@@ -68,7 +66,7 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
     student = Network(load_wan(weights, experiment.scale.backbone).eval(), assets.text_encoder, None)
     teacher = Network(assets.teacher().eval(), assets.text_encoder, evaluation.cfg_weight)
     found = measure(student, teacher, experiment, seed, assets.latent_shape)
-    write_csv(found.trajectories, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
+    write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
     write_csv(found.records, out)
 
 

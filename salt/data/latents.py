@@ -28,9 +28,10 @@ def write_bank(path: Path, chunks: Iterable[tuple[Tensor, Sequence[str]]], about
         chunks: latents and captions.
         about: what the file was made from, kept in its header.
     """
-    latents, captions = [], []
+    latents: list[Tensor] = []
+    captions: list[str] = []
     for chunk, texts in chunks:
-        latents.append(chunk.half())
+        latents.append(chunk.half().contiguous())
         captions.extend(texts)
     distinct = sorted(set(captions))
     place = {text: i for i, text in enumerate(distinct)}

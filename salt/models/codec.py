@@ -1,9 +1,9 @@
 """The codec of the tiny scales: latents that are 4 times shorter than the video, as Wan's, and causal.
 
 1 + 4 k frames become 1 + k latent frames. Latent frame k is the closed-form linear code of video frame 4 k (the
-leading principal components of its patches, partly whitened, of mean square 1); a learned decoder draws frames 4 k - 3 ... 4 k from
-latent frames k - 1 and k. It was trained on noised latents, so it draws clean frames from slightly wrong ones, as a
-video VAE does. Latents of a prefix are a prefix of the latents, so a video can be coded and decoded as a stream.
+leading principal components of its patches, partly whitened, of mean square 1); a learned decoder draws frames
+4 k - 3 ... 4 k from latent frames k - 1 and k. It was trained on noised latents, so it draws clean frames from slightly
+wrong ones, as a video VAE does. The latents of a prefix are a prefix of the latents: coding works as a stream.
 
 Videos are `(B, 3, F, H, W)` in [0, 1]; latents `(B, C, T, H / stride, W / stride)` with T = 1 + (F - 1) / 4.
 """
@@ -42,6 +42,7 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(B, width, h, w)` -> the same shape."""
         return x + self.layers(x)
 
 
@@ -83,8 +84,8 @@ class TinyCodec(nn.Module):
             self.encoding.copy_((vectors / scale).T)
             self.linear.weight.copy_(inverse.flatten(0, 1)[..., None, None])
             self.linear.bias.copy_(mean.repeat(STRIDE_T))  # type: ignore[union-attr]
-            last.weight.zero_()  # type: ignore[operator, union-attr]
-            last.bias.zero_()  # type: ignore[operator, union-attr]
+            last.weight.zero_()  # type: ignore[operator]
+            last.bias.zero_()  # type: ignore[operator]
 
     def _key_patches(self, video: Tensor) -> Tensor:
         """Patches of every fourth frame, `(B T, 3 stride^2, h, w)`."""

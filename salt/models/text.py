@@ -86,8 +86,12 @@ def fit_text_encoder(
     """The pretext task: from each token, tell every attribute of the scene.
 
     Args:
+        model: the encoder, trained in place.
+        tokenizer: its tokenizer.
         captions: N captions.
         labels: `(N, attributes)` class numbers, `not told` being a class of its own.
+        config: how long.
+        seed: of the batches and of the head that is thrown away.
 
     Returns:
         The share of attributes told right on the last batch of tokens.

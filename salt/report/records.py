@@ -151,9 +151,9 @@ def _check_columns(frame: pd.DataFrame, wanted: Sequence[str], path: Path) -> No
 
 def _check_names(frame: pd.DataFrame, path: Path, experiment: str, seed: int, scale: str) -> None:
     for column, wanted in (("experiment", experiment), ("seed", seed), ("scale", scale)):
-        found = list(frame[column].unique())
-        if found != [wanted]:
-            raise SaltError(f"{path}: {column} = {found}; accepted: {wanted}, as the file's name and folder say")
+        found = [str(value) for value in frame[column].unique()]
+        if found != [str(wanted)]:
+            raise SaltError(f"{path}: {column} = {', '.join(found)}; accepted: {wanted}, as file and folder are named")
 
 
 @lru_cache(maxsize=64)

@@ -59,6 +59,6 @@ def snakemake(tmp_path: Path) -> Snakemake:
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", *words]
         everything = inherited | ours | environment
-        return subprocess.run(command, cwd=tmp_path, env=everything, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=tmp_path, env=everything, capture_output=True, text=True, timeout=300)
 
     return run

@@ -1,4 +1,4 @@
-"""Records as the scoring stages write them, of methods whose true differences are known. Nothing here is a result."""
+"""Records, paths and videos as the other stages write them, of methods whose true order is known. No result is here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,12 @@ from zlib import crc32
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from salt.config.schema import World
 from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, aggregate, denormalise
+from salt.evaluation.video import upscale, write_mp4
 
 EXPERIMENTS = ("dmd_4", "dmd_8", "dmd_16", "sc_dmd", "sc_dmd_lambda_0_1", "sc_dmd_lambda_0_3", "sc_dmd_lambda_3")
 SKILL = {"dmd_4": 0.58, "dmd_8": 0.55, "dmd_16": 0.53, "sc_dmd": 0.60, "teacher": 0.75, "real": 0.97}
@@ -30,11 +32,14 @@ class Synthetic:
     nfe: tuple[int, ...] = (2, 4, 8, 16)
 
     def write_all(self, experiments: Sequence[str] = EXPERIMENTS) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         for experiment in experiments:
             for seed in range(self.seeds):
                 self.scores(experiment, seed)
                 self.defect(experiment, seed)
+        for experiment in ("dmd_4_bs", "dmd_8_bs", "dmd_16_bs"):
+            self.scores(experiment, 0)
+        for experiment in ("dmd_8", "sc_dmd"):
+            self.trajectory(experiment)
         self.scores("teacher", 0, [("euler", 50)])
         self.scores("real", 0, [("none", 0)])
         self.controls()
@@ -43,6 +48,7 @@ class Synthetic:
     def scores(
         self, experiment: str, seed: int, ways: Sequence[tuple[str, int]] = (), protocol: str = PROTOCOL
     ) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         ways = ways or [(solver, nfe) for solver in ("euler", "cm") for nfe in self.nfe]
         videos = pd.concat(
             [
@@ -99,6 +105,27 @@ class Synthetic:
                 rows.append(self._line(experiment, seed, f"depth_error[{depth}]", error, 128, protocol, nfe=nfe))
         pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed{seed}_defect.csv", index=False)
 
+    def trajectory(self, experiment: str) -> None:
+        rows = []
+        for sample in range(4):
+            for solver, nfe in (("teacher", 50), ("euler", 2), ("euler", 4), ("euler", 8)):
+                for step, u in enumerate(np.linspace(0, 1, nfe + 1)):
+                    bent = DEFECT[experiment] * 100 * u / nfe
+                    row = dict(sample=sample, solver=solver, nfe=nfe, step=step, t=1 - u)
+                    rows.append(row | dict(pc1=u * (sample + 1) + bent, pc2=np.sin(3 * u) + bent))
+        pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed0_trajectory.csv", index=False)
+
+    def videos(self, folder: Path) -> None:
+        """What fig1 and fig5 show, in 3 frames of 8 pixels."""
+        shown = [(f"dmd_{k}_bs", (k,)) for k in (4, 8, 16)] + [("dmd_4", (2, 4, 8)), ("sc_dmd", (2, 4, 8))]
+        for experiment, nfes in shown:
+            for nfe in nfes:
+                for prompt in _prompts(4):
+                    rng = np.random.default_rng([nfe, prompt.index])
+                    small = rng.integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+                    cell = folder / experiment / "seed0" / f"extended_cm_{nfe}"
+                    write_mp4(cell / prompt.id / "0.mp4", upscale(small, World().video_scale), 16)
+
     def controls(self) -> None:
         rows = []
         for control, skill in (
@@ -138,3 +165,26 @@ def _means(videos: pd.DataFrame) -> list[tuple[str, float, int]]:
     return [(name, value, int(counts[name])) for name, value in raw.items()] + [
         (name, value, len(videos)) for name, value in vars(totals).items()
     ]
+
+
+# ---------------------------------------------------------------------------------------------- fixtures
+@pytest.fixture(scope="session")
+def make_records() -> type[Synthetic]:
+    """make_records(folder, ...): a writer of records, for tests that spoil some."""
+    return Synthetic
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with records of two training seeds, which tests only read."""
+    folder = tmp_path_factory.mktemp("results")
+    Synthetic(folder / "records").write_all()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of videos, which tests only read."""
+    folder = tmp_path_factory.mktemp("videos")
+    Synthetic(folder).videos(folder)
+    return folder

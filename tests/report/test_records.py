@@ -1,0 +1,96 @@
+"""What is read is what was written, and anything doubtful is refused by name."""
+
+import pandas as pd
+import pytest
+
+from salt.config.load import load_scale
+from salt.errors import SaltError
+from salt.report.records import Provenance, Records, Setting, one_protocol, read_measurements
+
+SETTING = Setting("sc_dmd", "extended", "cm", 4)
+
+
+@pytest.fixture
+def written(tmp_path, make_records):
+    """One experiment with two seeds, in a folder that a test may spoil."""
+    writer = make_records(tmp_path, prompts=8, nfe=(4,))
+    for seed in (0, 1):
+        writer.scores("sc_dmd", seed)
+    return writer
+
+
+def edited(path, change):
+    frame = pd.read_csv(path)
+    change(frame).to_csv(path, index=False)
+
+
+def records(folder):
+    return Records(folder, load_scale("tiny"))
+
+
+def test_values_come_one_per_seed_in_the_order_asked(written):
+    both = pd.concat([pd.read_csv(written.folder / f"sc_dmd_seed{seed}_scores.csv") for seed in (1, 0)])
+    chosen = both[(both.metric == "total") & (both.solver == "cm") & (both.prompts == "extended")]
+    assert records(written.folder).values("scores", SETTING, (1, 0), "total") == chosen["value"].tolist()
+    assert records(written.folder).seeds("scores", "sc_dmd", (0, 1, 2)) == (0, 1)
+
+
+def test_prompt_scores_average_to_the_recorded_means(written):
+    scores = records(written.folder).prompt_scores(SETTING, (0, 1))
+    for dimension, mean in zip(scores.dimensions, scores.means()[1], strict=True):
+        assert records(written.folder).values("scores", SETTING, (1,), dimension) == [pytest.approx(mean)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns="protocol"), r"_scores.csv: no column protocol"),
+        (lambda f: f.assign(value=f["value"].where(f.index != 3)), r"is not a finite number"),
+        (lambda f: pd.concat([f, f.iloc[:1]]), r"subject_consistency at nfe=4 solver=euler is measured twice"),
+        (lambda f: f.assign(seed=1), r"seed = 1; accepted: 0, as file"),
+        (lambda f: f.assign(scale="smoke"), r"scale = smoke; accepted: tiny"),
+        (lambda f: f[f["metric"] != "total"], r"no total for prompts=extended solver=cm nfe=4"),
+    ],
+)
+def test_broken_measurements_are_refused(written, change, message):
+    edited(written.folder / "sc_dmd_seed0_scores.csv", change)
+    with pytest.raises(SaltError, match=message):
+        records(written.folder).values("scores", SETTING, (0, 1), "total")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns="color"), r"no column color"),
+        (lambda f: f.assign(color=f["color"] + 0.1), r"color at nfe=4 solver=cm is .* score again"),
+        (lambda f: f.assign(nfe=8), r"prompts=extended solver=cm nfe=4: no video"),
+        (lambda f: pd.concat([f, f]), r"is scored twice"),
+        (lambda f: pd.concat([f, f[f.index % 8 == 0].assign(sampling_seed=1)]), r"different numbers of videos"),
+        (lambda f: f[f.index % 8 != 0], r"training seeds \[0, 1\] were scored on different videos"),
+    ],
+)
+def test_broken_prompt_scores_are_refused(written, change, message):
+    edited(written.folder / "sc_dmd_seed0_prompts.csv.gz", change)
+    with pytest.raises(SaltError, match=message):
+        records(written.folder).prompt_scores(SETTING, (0, 1))
+
+
+def test_missing_prompt_scores_are_named(written):
+    (written.folder / "sc_dmd_seed1_prompts.csv.gz").unlink()
+    with pytest.raises(SaltError, match=r"sc_dmd_seed1_prompts.csv.gz: there is no such file"):
+        records(written.folder).prompt_scores(SETTING, (0, 1))
+
+
+def test_two_protocols_are_refused_and_both_named(written):
+    written.scores("dmd_4", 0, protocol="vbench-0.1.5 ffff")
+    frames = [read_measurements(written.folder / f"{name}_seed0_scores.csv") for name in ("sc_dmd", "dmd_4")]
+    with pytest.raises(SaltError, match=r"table4: .* groundtruth-1 0123456789ab and vbench-0.1.5 ffff"):
+        one_protocol(frames, "table4")
+
+
+def test_provenance_says_everything_and_warns_first():
+    lines = Provenance(load_scale("smoke"), (0, 2), "p", "m", ("rCM",)).lines()
+    assert lines[0] == "smoke: numbers mean nothing."
+    assert "Training seeds: 0, 2. Protocol: p." in lines[1]
+    assert lines[2:] == ["Intervals: m.", "Not run: rCM."]
+    assert "nothing" in Provenance(load_scale("tiny"), (0,), "p", "m", ()).lines()[-1]

@@ -1,0 +1,168 @@
+"""Tables against the records they are made of and the numbers the paper prints."""
+
+import csv
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from salt.config.files import repository_root
+from salt.config.load import load_scale
+from salt.errors import SaltError
+from salt.report.metrics import AGGREGATES, METRICS, all_metrics
+from salt.report.records import Records
+from salt.report.suite import load_suite
+from salt.report.tables import build_table, make_table
+
+DIFFERENCE = ("difference", "low", "high")
+
+
+@pytest.fixture(scope="module")
+def table4(results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("tables")
+    make_table("table4", "tiny", results / "records", 2, out)
+    return out
+
+
+def lines(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_number_is_the_mean_over_seeds_of_the_records(results, table4):
+    for line in lines(table4 / "table4.csv"):
+        if not line["ours"]:
+            continue
+        frames = [pd.read_csv(results / "records" / f"{line['experiment']}_seed{s}_scores.csv") for s in (0, 1)]
+        both = pd.concat(frames).query("prompts == 'extended' and solver == 'cm' and nfe == 4")
+        values = both[both["metric"] == line["metric"]]["value"] * (1 if line["metric"] in AGGREGATES else 100)
+        assert float(line["ours"]) == pytest.approx(values.mean(), rel=1e-12)
+        assert float(line["seed_sd"]) == pytest.approx(values.std(), rel=1e-9)
+
+
+def test_the_papers_numbers_stand_beside_ours(table4):
+    published = yaml.safe_load((repository_root() / "experiments" / "paper_values.yaml").read_text())["rows"]
+    rows = {row["experiment"]: row["values"] for row in published if row["table"] == "table4"}
+    found = [
+        (line["experiment"], line["metric"], float(line["paper"]))
+        for line in lines(table4 / "table4.csv")
+        if line["paper"]
+    ]
+    assert len(found) == 21
+    assert all(rows[experiment][metric] == value for experiment, metric, value in found)
+
+
+def test_differences_are_those_of_the_rows_with_the_papers_sign(table4):
+    table = lines(table4 / "table4.csv")
+    ours = {(line["row"], line["metric"]): float(line["ours"]) for line in table if line["ours"]}
+    differences = [line for line in table if line["baseline"]]
+    pairs = {(line["row"], line["baseline"]) for line in differences}
+    assert pairs == {("DMD-8", "DMD-4, 4 NFE"), ("SC-DMD (Ours)", "DMD-4, 4 NFE"), ("SC-DMD (Ours)", "DMD-8, 4 NFE")}
+    for line in differences:
+        baseline = line["baseline"].removesuffix(", 4 NFE")
+        difference, low, high = (float(line[key]) for key in DIFFERENCE)
+        assert difference == pytest.approx(ours[line["row"], line["metric"]] - ours[baseline, line["metric"]])
+        assert low < difference < high
+        assert line["same_sign"] == ("yes" if difference * float(line["paper_difference"]) > 0 else "no")
+
+
+def test_markdown_says_what_a_reader_must_know(table4):
+    text = (table4 / "table4.md").read_text()
+    said = ("# Table 4. Ablation", "| *paper* |", "82.78", "Same sign", "Training seeds: 0, 1.", "Not run: nothing")
+    for part in (*said, "groundtruth-1 0123456789ab, 256 extended prompts, cm solver", "Student's t"):
+        assert part in text
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("| SC-DMD (Ours) | 4")}
+    assert widths == {18}
+
+
+def test_latex_is_booktabs_and_escaped(table4):
+    text = (table4 / "table4.tex").read_text()
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
+    assert r"95 \% interval" in text
+    assert not [line for line in text.splitlines() if "%" in line.replace(r"\%", "")]
+    body = [line for line in text.splitlines() if line.startswith("SC-DMD (Ours) & 4")]
+    assert body[0].count("&") == 16
+
+
+@pytest.mark.parametrize("name", ["table4", "table2"])
+def test_the_same_records_give_the_same_bytes(results, tmp_path, name):
+    first = make_table(name, "tiny", results / "records", 2, tmp_path / "a")
+    second = make_table(name, "tiny", results / "records", 2, tmp_path / "b")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_what_was_not_run_is_named(results, tmp_path):
+    folder = tmp_path / "records"
+    shutil.copytree(results / "records", folder)
+    for path in [*folder.glob("dmd_8_seed*"), folder / "sc_dmd_seed1_scores.csv"]:
+        path.unlink()
+    table = build_table("table4", Records(folder, load_scale("tiny")), 2)
+    assert table.provenance.not_run == ("DMD-8, 4 NFE", "SC-DMD (Ours), 4 NFE seeds 1")
+    assert {comparison.seeds for comparison in table.comparisons} == {(0,)}
+    assert {comparison.interval.covers for comparison in table.comparisons} == {"captions"}
+
+
+def test_rows_of_the_paper_without_an_experiment_are_kept_and_said_to_be_missing(results):
+    table = build_table("table2", Records(results / "records", load_scale("tiny")), 2)
+    rcm = next(row for row in table.rows if row.title == "rCM")
+    assert rcm.paper["total"] == 82.73
+    assert not rcm.ours
+    assert "rCM, 4 NFE" in table.provenance.not_run
+    assert [row.nfe for row in table.rows if row.title == "Teacher"] == [50]
+    two_steps = [c for c in table.comparisons if c.method.nfe == 2]
+    assert {c.baseline.nfe for c in two_steps} == {2}
+
+
+def test_short_prompts_are_read_for_the_appendix(results):
+    records = Records(results / "records", load_scale("tiny"))
+    extended, short = build_table("table4", records, 1), build_table("tableA1", records, 1)
+    values = [next(r.ours["total"] for r in t.rows if r.title == "SC-DMD (Ours)") for t in (extended, short)]
+    assert values[0] != values[1]
+
+
+def test_controls_print_every_metric_of_every_control(results, tmp_path):
+    make_table("controls", "tiny", results / "records", None, tmp_path)
+    table = lines(tmp_path / "controls.csv")
+    assert len(table) == 4 * len(METRICS)
+    assert "| Total | 97.00 | 60.00 | 70.00 | 50.00 |" in (tmp_path / "controls.md").read_text()
+
+
+def test_a_scale_without_meaning_says_so_first(make_records, tmp_path):
+    writer = make_records(tmp_path / "records", scale="smoke", prompts=8, nfe=(4,))
+    for experiment in ("dmd_4", "dmd_8", "sc_dmd"):
+        writer.scores(experiment, 0)
+    make_table("table4", "smoke", writer.folder, 1, tmp_path)
+    assert "\n\n**smoke: numbers mean nothing.**\n\n" in (tmp_path / "table4.md").read_text()
+    assert "smoke: numbers mean nothing" in (tmp_path / "table4.tex").read_text()
+
+
+def test_two_scorers_in_one_table_are_refused(make_records, tmp_path):
+    writer = make_records(tmp_path, prompts=8, nfe=(4,))
+    writer.scores("dmd_4", 0)
+    writer.scores("sc_dmd", 0, protocol="vbench-0.1.5 ffff")
+    with pytest.raises(SaltError, match=r"groundtruth-1 0123456789ab and vbench-0.1.5 ffff"):
+        build_table("table4", Records(tmp_path, load_scale("tiny")), 1)
+
+
+def test_nothing_to_print_and_unknown_names_are_refused(tmp_path):
+    with pytest.raises(SaltError, match=r"no records of table4; accepted: dmd_8, dmd_4, sc_dmd"):
+        make_table("table4", "tiny", tmp_path, None, tmp_path)
+    with pytest.raises(SaltError, match=r"table 'table44': .*did you mean 'table4'"):
+        make_table("table44", "tiny", tmp_path, None, tmp_path)
+
+
+def test_every_table_of_the_suite_can_be_built(results):
+    records = Records(results / "records", load_scale("tiny"))
+    for name, spec in load_suite().tables.items():
+        table = build_table(name, records, 1)
+        assert table.metrics == (spec.columns or METRICS)
+        assert any(row.ours for row in table.rows)
+
+
+def test_all_metrics_are_the_aggregates_and_the_dimensions_times_100():
+    means = np.linspace(0.2, 0.9, 16)
+    values = dict(zip(METRICS, all_metrics(means), strict=True))
+    assert values["subject_consistency"] == pytest.approx(20)
+    assert values["total"] == pytest.approx((4 * values["quality"] + values["semantic"]) / 5)
