@@ -175,15 +175,15 @@ class Train(Section):
 class World(Section):
     """The procedural captioned video world (tiny scales)."""
 
-    size: PositiveInt = 24
+    size: PositiveInt = 32
     """Side in pixels."""
-    frames: PositiveInt = 17
+    frames: PositiveInt = 9
     """1 + 4 k, as Wan."""
     pair_share: Probability = 0.4
     """Share of two-object scenes."""
     short_share: Probability = 0.25
     """Share of training captions that leave attributes out."""
-    video_scale: PositiveInt = 8
+    video_scale: PositiveInt = 4
     """Nearest-neighbour factor of stored videos; their sides must be multiples of 64."""
     fps: PositiveInt = 16
     clips: PositiveInt = 65536

@@ -1,9 +1,9 @@
 """The world of the tiny scales: procedural captioned videos whose every attribute is known.
 
 One or two 7x7 sprites (a shape, a colour) glide over a plain background; all sprites of a scene move together, by
-one pixel every frame or every second frame, in one of four directions. A caption tells shapes, colours, relation,
-direction and background; where things start and how fast they go it does not tell, so one caption has many futures,
-and the first frame does not settle the rest of the clip.
+one or two pixels a frame, in one of four directions. A caption tells shapes, colours, relation, direction and
+background; where things start and how fast they go it does not tell, so one caption has many futures, and the first
+frame does not settle the rest of the clip.
 
 Everything is on the pixel grid: `render` is exact, and a scene is the ground truth of its own video.
 Videos are uint8 `(F, H, W, 3)`; positions are integer centres `(x, y)`, x to the right, y down.
@@ -41,13 +41,13 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {"black": (0, 0, 0), "gray": (128, 128, 128), "white": (255, 255, 255)}
 STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-FRAMES_PER_PIXEL = (1, 2)
-"""The speeds of the world: a step of one pixel every frame, or every second frame."""
-PAIR_GAPS = (8, 12)
+SPEEDS = (1, 2)
+"""The speeds of the world, in pixels a frame."""
+PAIR_GAPS = (8, 16)
 """Distances of the two centres along the axis of their relation."""
-PAIR_SLIPS = (-4, 0, 4)
+PAIR_SLIPS = (-8, 0, 8)
 """Offsets of the two centres across that axis."""
-LATTICE = 4
+LATTICE = 8
 """Scenes start with all centres on this lattice of pixels (the first centre is `RADIUS`)."""
 SPLIT_SHARES: dict[Split, float] = {"train": 0.5, "validation": 0.1, "report": 0.4}
 
@@ -78,11 +78,12 @@ class Scene:
     content: Content
     starts: tuple[tuple[int, int], ...]
     """Centre of each sprite in frame 0."""
-    frames_per_pixel: int
+    speed: int
+    """Pixels a frame."""
 
     def tracks(self, frames: int) -> NDArray[np.int64]:
         """Centres of all sprites in all frames, `(frames, sprites, 2)`."""
-        moved = np.arange(frames) // self.frames_per_pixel
+        moved = np.arange(frames) * self.speed
         step = np.array(STEPS[self.content.direction])
         return np.array(self.starts)[None] + moved[:, None, None] * step[None, None]
 
@@ -116,7 +117,7 @@ def contents_of(split: Split, sprites: int) -> list[Content]:
 # -------------------------------------------------------------------------------------------- one future
 def sample_scene(content: Content, world: World, rng: np.random.Generator) -> Scene:
     """Draw where a content starts and how fast it goes, so that the whole clip stays inside the frame."""
-    speeds = [s for s in FRAMES_PER_PIXEL if _room(content, world, s) is not None]
+    speeds = [s for s in SPEEDS if _room(content, world, s) is not None]
     if not speeds:
         raise ValueError(f"a world of {world.size} pixels and {world.frames} frames has no room for {caption(content)}")
     while True:
@@ -137,10 +138,10 @@ def _offsets(content: Content, rng: np.random.Generator) -> tuple[tuple[int, int
 
 
 def _box(
-    offsets: tuple[tuple[int, int], ...], direction: str, world: World, frames_per_pixel: int
+    offsets: tuple[tuple[int, int], ...], direction: str, world: World, speed: int
 ) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Where the first sprite may start, `((x_low, x_high), (y_low, y_high))`, or None if nowhere."""
-    travel = (world.frames - 1) // frames_per_pixel
+    travel = (world.frames - 1) * speed
     bounds = []
     for axis in (0, 1):
         shifts = [o[axis] + m * STEPS[direction][axis] for o in offsets for m in (0, travel)]
@@ -156,9 +157,9 @@ def _places(low: int, high: int) -> list[int]:
     return [place for place in range(RADIUS, high + 1, LATTICE) if place >= low]
 
 
-def _room(content: Content, world: World, frames_per_pixel: int) -> object:
+def _room(content: Content, world: World, speed: int) -> object:
     tight = {None: ((0, 0),), "left of": ((0, 0), (PAIR_GAPS[0], 0)), "above": ((0, 0), (0, PAIR_GAPS[0]))}
-    return _box(tight[content.relation], content.direction, world, frames_per_pixel)
+    return _box(tight[content.relation], content.direction, world, speed)
 
 
 def render(scene: Scene, world: World) -> NDArray[np.uint8]:

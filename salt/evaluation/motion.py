@@ -1,29 +1,24 @@
 """Where the objects of a video go: tracks of fitted centres, how far, how evenly.
 
 Symbols: N frames, K objects (the commonest number in the video), tracks `(N, K, 2)` in pixels, x to the right, y down,
-NaN in frames that have not K objects. The world moves by one pixel every frame or every second frame, so whatever asks
-for evenness looks at displacements over two frames, which are constant at both speeds.
+NaN in frames that have not K objects. Everything in the world moves at one of two constant speeds.
 """
-
-from math import lcm
 
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.data.world import FRAMES_PER_PIXEL, STEPS
+from salt.data.world import SPEEDS, STEPS
 from salt.evaluation.synthesis import SPRITES, Fit
 
 Floats = NDArray[np.float64]
 
-LAG = lcm(*FRAMES_PER_PIXEL)
-"""Frames over which every speed of the world is a whole number of pixels."""
 LEAST_SHARE = 3 / 8
-"""Share of the slowest clip's way that counts as moving: 3 pixels in 17 frames."""
+"""Share of the slowest clip's way that counts as moving: 3 pixels in 9 frames."""
 
 
 def least_travel(frames: int) -> float:
     """The way, in pixels, from which on a clip moves."""
-    return LEAST_SHARE * (frames - 1) / max(FRAMES_PER_PIXEL)
+    return LEAST_SHARE * (frames - 1) * min(SPEEDS)
 
 
 def tracks(fit: Fit) -> Floats:
@@ -76,20 +71,20 @@ def goes(paths: Floats, direction: str) -> bool:
 def smoothness(paths: Floats) -> float:
     """How little the velocity changes, 0 to 1: 1 at constant speed, 0 where it jumps by 2 pixels or nothing moves.
 
-    Mean over the frames of 1 - |change of the two-frame displacement| / 2, where that is positive. A clip that does
+    Mean over the frames of 1 - |change of the displacement| / 2, where that is positive. A clip that does
     not move has no motion to be smooth and gets 0: otherwise standing still would be the best motion of all.
     """
     if not moves(paths):
         return 0.0
-    displacement = paths[LAG:] - paths[:-LAG]
+    displacement = np.diff(paths, axis=0)
     change = np.abs(np.diff(displacement, axis=0)).sum(axis=2).mean(axis=1)
     return float(np.nan_to_num(np.clip(1 - change / 2, 0, 1), nan=0.0).mean())
 
 
 def uniform_share(paths: Floats) -> float:
-    """Share of two-frame displacements that fit the one speed and direction of the world that fits best, 0 to 1."""
+    """Share of displacements that fit the one speed and direction of the world that fits best, 0 to 1."""
     if not paths.shape[1]:
         return 0.0
-    displacement = paths[LAG:] - paths[:-LAG]
-    uniform = [np.array(step) * (LAG // slow) for step in STEPS.values() for slow in FRAMES_PER_PIXEL]
+    displacement = np.diff(paths, axis=0)
+    uniform = [np.array(step) * speed for step in STEPS.values() for speed in SPEEDS]
     return float(max((displacement == wanted).all(axis=(1, 2)).mean() for wanted in uniform))

@@ -4,12 +4,13 @@ Colours are Okabe and Ito's, which stay apart for colour-blind readers; methods 
 matplotlib is imported when a figure is drawn, so that tables and the command line do not wait for it.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from salt.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,12 +98,8 @@ def write_figure(figure: "Figure", path: Path) -> None:
     """Write one file as a whole, its format by its suffix, without dates and names of programs."""
     blank = {".png": {"Software": None}, ".pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with whole_file(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], metadata=blank[path.suffix])
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def panel_letter(axes: "Axes", letter: str) -> None:

@@ -100,7 +100,7 @@ def test_without_records_nothing_is_tested(tmp_path):
 
 
 def test_a_scale_without_meaning_tests_nothing(make_records, tmp_path):
-    writer = make_records(tmp_path / "records", scale="smoke", prompts=8, nfe=(2, 4))
+    writer = make_records(tmp_path / "records", scale="smoke", prompts=8)
     for experiment in ("dmd_4", "sc_dmd"):
         writer.scores(experiment, 0)
         writer.defect(experiment, 0)

@@ -1,6 +1,7 @@
 """Figures are drawn from records and videos, legibly, and the same each time."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,8 +51,7 @@ def test_the_drawings_of_fig2_need_no_paths(make_records, tmp_path):
     writer.folder.mkdir()
     writer.defect("sc_dmd", 0)
     png, _ = make_figure("fig2", "tiny", writer.folder, tmp_path, tmp_path)
-    with_paths = 1000
-    assert Image.open(png).height < with_paths
+    assert Image.open(png).height < 500
 
 
 def test_a_scale_without_meaning_says_so_in_the_figure(make_records, tmp_path, monkeypatch):
@@ -62,7 +62,7 @@ def test_a_scale_without_meaning_says_so_in_the_figure(make_records, tmp_path, m
     monkeypatch.setattr("salt.report.figures.save", lambda figure, out, name, footnote: said.append(footnote))
     make_figure("figA1", "smoke", writer.folder, tmp_path, tmp_path)
     assert said[0].startswith("SMOKE: NUMBERS MEAN NOTHING.")
-    assert said[0].endswith("Not run: DMD-8, SC-DMD.")
+    assert said[0].replace("\n", " ").endswith("Not run: DMD-8, SC-DMD.")
 
 
 def test_the_first_middle_and_last_frames_are_picked():
@@ -91,7 +91,7 @@ def test_labels_at_the_ends_of_lines_do_not_overlap():
         figure.canvas.draw()
         boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
         assert [text.get_text() for text in axes.texts] == ["one", "two", "three", "four"]
-        assert all(lower.y1 <= upper.y0 for lower, upper in zip(boxes, boxes[1:], strict=False))
+        assert all(lower.y1 <= upper.y0 for lower, upper in pairwise(boxes))
 
 
 def test_a_contact_sheet_has_a_row_per_video(videos, tmp_path):
