@@ -9,6 +9,7 @@ from salt.cli import app
 from salt.cli.options import Out, Records, ScaleName
 
 Name = Annotated[str, typer.Argument(help="As in experiments/tables.yaml.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Training seeds; default: as experiments/tables.yaml.")]
 
 
 @app.command()
@@ -34,11 +35,12 @@ def figure(
     records: Records,
     videos: Annotated[Path, typer.Option("--videos", help="Folder of the videos.")],
     out: Out,
+    seeds: Seeds = None,
 ) -> None:
     """One figure as PNG and PDF."""
     from salt.report.figures import make_figure
 
-    make_figure(name, scale, records, videos, out)
+    make_figure(name, scale, records, videos, out, seeds)
 
 
 @app.command()

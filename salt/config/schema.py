@@ -283,6 +283,8 @@ class Scale(Section):
     assets: str
     """Folder of the shipped codec, text encoder and teacher."""
     teacher: Literal["shipped", "train"] = "shipped"
+    training_seeds: PositiveInt = 3
+    """At most so many training seeds of each student, whatever a table asks for."""
     world: World = World()
     codec: Codec = Codec()
     text: Text = Text()

@@ -101,6 +101,7 @@ def fit_text_encoder(
     head = nn.Linear(config.d_model, sum(sizes))
     with torch.no_grad():
         head.weight.normal_(std=config.d_model**-0.5, generator=generator)
+        head.bias.zero_()
     optimiser = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=config.steps)
     model.train()

@@ -132,7 +132,7 @@ def pick(video: Video, count: int) -> Video:
 def tile(rows: Sequence[Sequence[Video]]) -> tuple[Video, list[float]]:
     """Frames `rows[row][group]` of `(F, H, W, 3)` as one picture, and the middle of every group (x, pixels).
 
-    Frames of a group are parted by grey lines of 1/24 of their height, groups by white ones three times as wide.
+    Frames of a group are parted by grey lines of about 1/24 of their height, groups by white ones three times as wide.
     """
     line = max(rows[0][0].shape[1] // 24, 1)
     edges = ((line, 0), (line, 0), (0, 0))

@@ -19,7 +19,7 @@ SINGLE, PAIR = PROMPTS[0], PROMPTS[1]
 
 def clip_of(prompt, content=None):
     scene = sample_scene(prompt.content, WORLD, np.random.default_rng(prompt.index))
-    return render(Scene(content or prompt.content, scene.starts, scene.frames_per_pixel), WORLD)
+    return render(Scene(content or prompt.content, scene.starts, scene.speed), WORLD)
 
 
 def shares(video, prompt, variant="extended"):
@@ -99,7 +99,7 @@ def test_exchanged_colours():
 def test_second_object_missing():
     content = replace(PAIR.content, sprites=PAIR.content.sprites[:1])
     scene = sample_scene(PAIR.content, WORLD, np.random.default_rng(PAIR.index))
-    video = render(Scene(replace(content, relation=None), scene.starts[:1], scene.frames_per_pixel), WORLD)
+    video = render(Scene(replace(content, relation=None), scene.starts[:1], scene.speed), WORLD)
     assert moved(video, PAIR, by=0.05) == {"multiple_objects", "spatial_relationship", "overall_consistency"}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from salt.config.load import load_scale
 from salt.config.schema import World
 from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, aggregate, denormalise
@@ -116,15 +117,16 @@ class Synthetic:
         pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed0_trajectory.csv", index=False)
 
     def videos(self, folder: Path) -> None:
-        """What fig1 and fig5 show, in 3 frames of 8 pixels."""
+        """What fig1 and fig5 show, in 3 frames of 64 stored pixels."""
+        scale = load_scale(self.scale).world.video_scale
         shown = [(f"dmd_{k}_bs", (k,)) for k in (4, 8, 16)] + [("dmd_4", (2, 4, 8)), ("sc_dmd", (2, 4, 8))]
         for experiment, nfes in shown:
             for nfe in nfes:
                 for prompt in _prompts(4):
                     rng = np.random.default_rng([nfe, prompt.index])
-                    small = rng.integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+                    small = rng.integers(0, 256, (3, 64 // scale, 64 // scale, 3), dtype=np.uint8)
                     cell = folder / experiment / "seed0" / f"extended_cm_{nfe}"
-                    write_mp4(cell / prompt.id / "0.mp4", upscale(small, World().video_scale), 16)
+                    write_mp4(cell / prompt.id / "0.mp4", upscale(small, scale), 16)
 
     def controls(self) -> None:
         rows = []

@@ -60,7 +60,7 @@ def paper_state(entry):
 
 
 def seeds_of(entry):
-    return range(SETTINGS["seeds"] or entry["seeds"])
+    return range(SETTINGS["seeds"] or min(entry["seeds"], SCALE.training_seeds))
 
 
 def students_of(entry):

@@ -70,10 +70,11 @@ rule figure:
         records=RECORDS,
         videos=f"{SCRATCH}/videos",
         folder=subpath(output[0], parent=True),
+        seeds=lambda wildcards: len(seeds_of(FIGURES[wildcards.figure])),
         state=lambda wildcards: paper_state(FIGURES[wildcards.figure]),
     shell:
         "salt figure {wildcards.figure} --scale {params.scale} --records {params.records} --videos {params.videos}"
-        " --out {params.folder} > {log} 2>&1"
+        " --seeds {params.seeds} --out {params.folder} > {log} 2>&1"
 
 
 rule claims:
