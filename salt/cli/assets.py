@@ -26,7 +26,7 @@ from salt.errors import SaltError
 from salt.files import whole_folder, write_text
 from salt.methods import Streams, build_method
 from salt.methods.protocol import Method
-from salt.models.codec import TinyCodec, fit_codec, load_codec, save_codec
+from salt.models.codec import WEIGHTS, TinyCodec, fit_codec, load_codec, save_codec
 from salt.models.text import UMT5TextEncoder, build_text_encoder, fit_text_encoder, load_text_encoder, save_text_encoder
 from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan
 from salt.training.job import run_training
@@ -56,14 +56,32 @@ class Assets:
         return load_wan(self.folder / TRANSFORMER, self.scale.backbone)
 
     @property
+    def codec_hash(self) -> str:
+        """SHA-256 of the codec's weights: latents of one codec mean nothing to another."""
+        return hash_files(self.folder / CODEC)[WEIGHTS]
+
+    @property
     def latent_shape(self) -> tuple[int, int, int, int]:
         """`(C, T, h, w)`."""
         return self.codec.latent_shape(self.scale.world.frames, self.scale.world.size)
 
 
 def load_assets(folder: Path, scale: Scale) -> Assets:
-    """Codec and text encoder of a folder made by `make_teacher` or `use_shipped`."""
-    return Assets(folder, scale, load_codec(folder / CODEC), load_text_encoder(folder, scale.text.tokens))
+    """Codec and text encoder of a folder made by `make_teacher` or `use_shipped`.
+
+    Raises:
+        SaltError: a file is missing or broken, or the networks are not of this scale.
+    """
+    assets = Assets(folder, scale, load_codec(folder / CODEC), load_text_encoder(folder, scale.text.tokens))
+    codec = assets.codec.config
+    for key, found, wanted in (
+        ("codec.stride", codec.stride, scale.codec.stride),
+        ("codec.channels", codec.channels, scale.codec.channels),
+        ("text.d_model", assets.text_encoder.dim, scale.text.d_model),
+    ):
+        if found != wanted:
+            raise SaltError(f"{folder}: {key}={found}, but scale {scale.name} has {key}={wanted}")
+    return assets
 
 
 # --------------------------------------------------------------------------------------------- shipped
@@ -76,9 +94,10 @@ def use_shipped(scale: Scale, out: Path) -> None:
     source = repository_root() / scale.assets
     try:
         known = json.loads((source / NAME).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SaltError(
-            f"{source}: no shipped teacher ({error}); `teacher: train` in experiments/scales/{scale.name}.yaml makes one"
+            f"{source}: no shipped teacher ({error}); "
+            f"`teacher: train` in experiments/scales/{scale.name}.yaml makes one"
         ) from error
     found = hash_files(source)
     for name in sorted(known.keys() | found.keys()):
@@ -175,5 +194,5 @@ def make_bank(assets: Assets, path: Path) -> None:
                 latents = assets.codec.encode(as_tensor(np.stack([clip.video for clip in clips])))
             yield latents, [clip.caption for clip in clips]
 
-    about = {"world": content_hash(world), "codec": hash_files(assets.folder / CODEC)["codec.safetensors"]}
-    write_bank(path, chunks(), about)
+    about = {"world": content_hash(world), "codec": assets.codec_hash}
+    write_bank(path, world.clips, assets.latent_shape, chunks(), about)

@@ -1,15 +1,19 @@
 """Options that several verbs share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from salt.errors import SaltError
 
 ScaleName = Annotated[str, typer.Option("--scale", help="Stem of a file in experiments/scales.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Training seed.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 TeacherFolder = Annotated[Path, typer.Option("--teacher", help="Folder made by `salt teacher`.")]
 Latents = Annotated[Path, typer.Option("--latents", help="File made by `salt latents`.")]
+Device = Annotated[str, typer.Option("--device", help="As torch names it: cpu, cuda, cuda:1.")]
 RunDir = Annotated[Path, typer.Option("--run-dir", help="Checkpoints and metrics; the same command continues there.")]
 Records = Annotated[Path, typer.Option("--records", help="Folder of the records.")]
 Overrides = Annotated[
@@ -18,9 +22,47 @@ Overrides = Annotated[
 
 
 def as_mapping(overrides: list[str] | None) -> dict[str, str]:
-    """`["a.b=1"]` -> `{"a.b": "1"}`."""
+    """`["a.b=1"]` -> `{"a.b": "1"}`.
+
+    Raises:
+        SaltError: no `=`, or nothing before it.
+    """
     pairs = [text.partition("=") for text in overrides or []]
     for key, sign, value in pairs:
         if not (key and sign):
-            raise typer.BadParameter(f"--set {key}{sign}{value}: KEY=VALUE is accepted, as in train.iterations=400")
+            raise SaltError(f"--set {key}{sign}{value}: KEY=VALUE is accepted, as in train.iterations=400")
     return {key: value for key, _, value in pairs}
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not have here.
+
+    Raises:
+        SaltError: with torch's reason.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # not compiled for it, not there, no such name
+        reason = str(error).splitlines()[0]
+        raise SaltError(f"--device {device}: {reason}; accepted: cpu, or cuda where torch sees a GPU") from error
+
+
+def check_out(out: Path, made_first: Sequence[str] = ()) -> None:
+    """Refuse to replace a file, or a folder that is not salt's.
+
+    Args:
+        out: what is to be replaced; it may be missing or empty.
+        made_first: what the names of files begin with that a verb leaves before `provenance.json`.
+
+    Raises:
+        SaltError: it holds something else, which would be lost.
+    """
+    others = [out.name] if out.is_file() else []
+    if out.is_dir() and not (out / "provenance.json").exists():
+        others = sorted(path.name for path in out.iterdir() if not path.name.lstrip(".").startswith(tuple(made_first)))
+    if others:
+        raise SaltError(
+            f"--out {out}: {others[0]} is in the way; accepted: a folder that is new, empty or made by salt"
+        )

@@ -9,7 +9,9 @@ from salt.cli import app
 from salt.cli.options import Out, Records, ScaleName
 
 Name = Annotated[str, typer.Argument(help="As in experiments/tables.yaml.")]
-Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Training seeds; default: as experiments/tables.yaml.")]
+Seeds = Annotated[
+    int | None, typer.Option("--seeds", min=1, help="Training seeds; default: as experiments/tables.yaml.")
+]
 
 
 @app.command()

@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import Latents, Out, Overrides, RunDir, ScaleName, Seed, TeacherFolder, as_mapping
+from salt.cli.options import (
+    Device,
+    Latents,
+    Out,
+    Overrides,
+    RunDir,
+    ScaleName,
+    Seed,
+    TeacherFolder,
+    as_mapping,
+    check_device,
+    check_out,
+)
 
 Name = Annotated[str, typer.Argument(help="Stem of a file in experiments/.")]
 
@@ -21,7 +33,7 @@ def train(
     out: Out,
     seed: Seed = 0,
     overrides: Overrides = None,
-    device: str = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Train one student. To resume, run the same command again."""
     from salt.cli.assets import load_assets
@@ -29,6 +41,8 @@ def train(
     from salt.config import load_experiment
 
     config = load_experiment(experiment, scale, as_mapping(overrides))
+    check_device(device)
+    check_out(out, ("config.json", "diffusion_pytorch_model", "provenance.json"))
     train_student(config, seed, load_assets(teacher, config.scale), latents, run_dir, out, device)
 
 

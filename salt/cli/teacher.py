@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import Out, Overrides, RunDir, ScaleName, Seed, TeacherFolder, as_mapping
+from salt.cli.options import (
+    Device,
+    Out,
+    Overrides,
+    RunDir,
+    ScaleName,
+    Seed,
+    TeacherFolder,
+    as_mapping,
+    check_device,
+    check_out,
+)
 
 
 @app.command()
@@ -16,13 +27,15 @@ def teacher(
     seed: Seed = 0,
     train: Annotated[bool, typer.Option("--train", help="Train even where the scale ships a teacher.")] = False,
     overrides: Overrides = None,
-    device: str = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Codec, text encoder and teacher of a scale: the shipped ones, or trained here where the scale says so."""
     from salt.cli.assets import make_teacher, use_shipped
     from salt.config import load_experiment
 
     experiment = load_experiment("teacher", scale, as_mapping(overrides))
+    check_device(device)
+    check_out(out)
     if experiment.scale.teacher == "shipped" and not train:
         use_shipped(experiment.scale, out)
     else:

@@ -30,7 +30,7 @@ def train_student(
         generator = build_wan(experiment.scale.backbone, seed).to(device) if fresh else assets.teacher().to(device)
         return (
             build_method(experiment, generator, teacher, Streams(seed)),
-            LatentBank(latents, assets.text_encoder, seed),
+            _bank(latents, assets, seed),
         )
 
     def preview(step: int, generator: nn.Module) -> None:
@@ -41,6 +41,17 @@ def train_student(
     run_training(
         experiment, seed, build, run_dir, out, save_wan, {"teacher": assets.folder, "latents": latents}, device, preview
     )
+
+
+def _bank(path: Path, assets: Assets, seed: int) -> LatentBank:
+    bank = LatentBank(path, assets.text_encoder, seed)
+    shape = tuple(bank.latents.shape[1:])
+    if bank.about.get("codec") != assets.codec_hash or shape != assets.latent_shape:
+        raise SaltError(
+            f"{path}: latents {shape} of another codec or world; {assets.latent_shape} by the codec of {assets.folder} "
+            "are expected: make the file anew with `salt latents`"
+        )
+    return bank
 
 
 def trained_as(weights: Path, scale: str) -> tuple[Experiment, int]:

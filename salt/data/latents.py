@@ -20,23 +20,37 @@ from salt.files import whole_file
 from salt.models.protocol import Batch, TextEncoder
 
 
-def write_bank(path: Path, chunks: Iterable[tuple[Tensor, Sequence[str]]], about: dict[str, str]) -> None:
-    """Write latents `(B, C, T, h, w)` and their captions, chunk after chunk, into one file.
+def write_bank(
+    path: Path,
+    clips: int,
+    shape: Sequence[int],
+    chunks: Iterable[tuple[Tensor, Sequence[str]]],
+    about: dict[str, str],
+) -> None:
+    """Write latents and their captions, chunk after chunk, into one file.
 
     Args:
         path: appears only when it is complete.
-        chunks: latents and captions.
+        clips: how many there are in all chunks.
+        shape: `(C, T, h, w)` of each.
+        chunks: latents `(B, C, T, h, w)` and B captions.
         about: what the file was made from, kept in its header.
+
+    Raises:
+        ValueError: there are more or fewer clips.
     """
-    latents: list[Tensor] = []
+    # one allocation: small blocks kept between large temporary ones would keep the memory of both
+    latents = torch.empty((clips, *shape), dtype=torch.float16)
     captions: list[str] = []
     for chunk, texts in chunks:
-        latents.append(chunk.half().contiguous())
+        latents[len(captions) : len(captions) + len(texts)] = chunk
         captions.extend(texts)
+    if len(captions) != clips:
+        raise ValueError(f"{path}: {len(captions)} clips came, {clips} were announced")
     distinct = sorted(set(captions))
     place = {text: i for i, text in enumerate(distinct)}
     tensors = {
-        "latents": torch.cat(latents),
+        "latents": latents,
         "caption": torch.tensor([place[text] for text in captions], dtype=torch.int32),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,21 +59,29 @@ def write_bank(path: Path, chunks: Iterable[tuple[Tensor, Sequence[str]]], about
 
 
 class LatentBank:
-    """Batches of latents and text embeddings."""
+    """Batches of latents and text embeddings.
+
+    Attributes:
+        latents: `(N, C, T, h, w)`, float16.
+        about: what the file was made from.
+    """
 
     def __init__(self, path: Path, text_encoder: TextEncoder, seed: int) -> None:
         """Read a file that `write_bank` wrote.
 
         Raises:
-            SaltError: it is missing, truncated, or no such file.
+            SaltError: it is missing, truncated, empty, no such file, or holds numbers that are not finite.
         """
         try:
             with safe_open(path, "pt") as file:
-                captions = json.loads(file.metadata()["captions"])
+                self.about = dict(file.metadata())
+                captions = json.loads(self.about.pop("captions"))
                 self.latents: Tensor = file.get_tensor("latents")
                 self._caption: Tensor = file.get_tensor("caption").long()
         except Exception as error:
             raise SaltError(f"{path}: not a bank of latents (made by `salt latents`): {error}") from error
+        if not len(self.latents):
+            raise SaltError(f"{path}: holds no clips; make the file anew with `salt latents`")
         if not bool(self.latents.isfinite().all()):
             raise SaltError(f"{path}: latents hold NaN or infinity; make the file anew with `salt latents`")
         self._embeddings = text_encoder.encode(captions)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salt.config.schema import Split, World
+from salt.errors import SaltError
 
 Direction = Literal["left", "right", "up", "down"]
 Relation = Literal["left of", "above"]
@@ -116,10 +117,17 @@ def contents_of(split: Split, sprites: int) -> list[Content]:
 
 # -------------------------------------------------------------------------------------------- one future
 def sample_scene(content: Content, world: World, rng: np.random.Generator) -> Scene:
-    """Draw where a content starts and how fast it goes, so that the whole clip stays inside the frame."""
+    """Draw where a content starts and how fast it goes, so that the whole clip stays inside the frame.
+
+    Raises:
+        SaltError: it cannot.
+    """
     speeds = [s for s in SPEEDS if _room(content, world, s) is not None]
     if not speeds:
-        raise ValueError(f"a world of {world.size} pixels and {world.frames} frames has no room for {caption(content)}")
+        raise SaltError(
+            f"scale.world: size={world.size} and frames={world.frames} leave no room for {caption(content)!r}; "
+            "accepted: a larger size or fewer frames"
+        )
     while True:
         speed = int(rng.choice(speeds))
         offsets = _offsets(content, rng)

@@ -75,7 +75,8 @@ CONTROLS: dict[str, Control] = {
     "shuffled": Control(
         "Frames shuffled",
         lambda clip, other, rng: clip[rng.permutation(len(clip))],
-        falls=(*MOTION, "temporal_flickering"),
+        falls=MOTION,
+        free=("temporal_flickering",),  # which falls by less: objects are a twentieth of the pixels
     ),
     "wrong_caption": Control(
         "Clip of another caption",

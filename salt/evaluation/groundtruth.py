@@ -10,7 +10,7 @@ raw = low + s (high - low), so that normalising gives s back. What s is:
 | subject_consistency | frames that are clean (one or two objects, nothing else) and have the commonest set of objects |
 | background_consistency | 1 - change from frame to frame of the pixels apart from objects / 64 units |
 | temporal_flickering | VBench's own formula on stored frames: (255 - mean absolute change) / 255 |
-| motion_smoothness | evenness of the velocity (`motion.smoothness`); 0 for a clip that does not move |
+| motion_smoothness | evenness of the velocity (`motion.smoothness`); 0 where nothing moves |
 | dynamic_degree | whether an object goes at least 3/8 of the slowest clip's way |
 | aesthetic_quality | sharpness: gradient energy against the exact render's, r or 1/r, whichever is below 1 |
 | imaging_quality | PSNR against the best-fit render in its measured colours, from 10 dB (0) to 40 dB (100) |
@@ -21,7 +21,7 @@ raw = low + s (high - low), so that normalising gives s back. What s is:
 | human_action | whether every object goes in the caption's direction |
 | scene | frames with the caption's background |
 | appearance_style | nearness of the colours of background and objects to the palette (1 - RGB distance / 96) |
-| temporal_style | two-frame displacements that fit one uniform speed and direction of the world |
+| temporal_style | displacements from frame to frame that fit one speed and direction of the world |
 | overall_consistency | clean frames in which everything told is right; 0 where the direction is told and wrong |
 
 Left out of a caption, an attribute is not asked. Frames without objects count 0 for aesthetic and imaging quality, so
@@ -42,7 +42,7 @@ from salt.evaluation.vbench import BOOLEAN, PERCENT, denormalise
 from salt.evaluation.video import Video, downscale
 
 SCORER = "groundtruth"
-VERSION = 1
+VERSION = 2
 """Part of the protocol: another number when a score of any video changes."""
 STEADY = 64.0
 """Mean change from frame to frame, in units of 255, at which a background counts as not consistent at all."""

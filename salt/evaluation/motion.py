@@ -71,14 +71,17 @@ def goes(paths: Floats, direction: str) -> bool:
 def smoothness(paths: Floats) -> float:
     """How little the velocity changes, 0 to 1: 1 at constant speed, 0 where it jumps by 2 pixels or nothing moves.
 
-    Mean over the frames of 1 - |change of the displacement| / 2, where that is positive. A clip that does
-    not move has no motion to be smooth and gets 0: otherwise standing still would be the best motion of all.
+    Mean over three frames in a row of 1 - |change of the displacement| / 2, where that is positive. A clip that does
+    not move has no motion to be smooth and gets 0, and so do three frames in which nothing moves: otherwise standing
+    still would be the best motion of all, and standing still with a jump now and then the second best.
     """
     if not moves(paths):
         return 0.0
     displacement = np.diff(paths, axis=0)
     change = np.abs(np.diff(displacement, axis=0)).sum(axis=2).mean(axis=1)
-    return float(np.nan_to_num(np.clip(1 - change / 2, 0, 1), nan=0.0).mean())
+    even = np.nan_to_num(np.clip(1 - change / 2, 0, 1), nan=0.0)
+    going = (displacement != 0).any(axis=(1, 2))
+    return float((even * (going[1:] | going[:-1])).mean())
 
 
 def uniform_share(paths: Floats) -> float:

@@ -1,8 +1,9 @@
 """Video files: H.264 in MP4, the same bytes for the same frames, and what lies between the world and a file.
 
-Videos are uint8 `(F, H, W, 3)`. A world of 24 pixels is stored at 8 times its size (nearest neighbour), because players
-and VBench's decoder want sides that are multiples of 64; it is read back by block means. The quantiser (crf 12) is fine
-enough that what is lost is colour subsampling, about 1 unit of 255 after the block means.
+Videos are uint8 `(F, H, W, 3)`. A world of 32 pixels is stored at 4 times its size (nearest neighbour), because players
+and VBench's decoder want sides that are multiples of 64; it is read back by block means. Colour is stored at half the
+sides, as players want it; it is averaged over 2 x 2 pixels (`CHROMA`), which lie inside one pixel of the world, so that
+nothing bleeds over its edges. What is lost after the block means is the quantiser's (crf 8): a PSNR of 57 dB.
 """
 
 import io
@@ -19,8 +20,10 @@ Video = NDArray[np.uint8]
 
 SIDE = 64
 """Sides of stored videos are multiples of this."""
-ENCODER = {"crf": "12", "preset": "veryfast", "threads": "1"}
+ENCODER = {"crf": "8", "preset": "veryfast", "threads": "1"}
 """Options of libx264, part of the protocol; one thread, because slices change the bytes."""
+CHROMA = "AREA"
+"""How colour is subsampled; the default filter is wider than 2 pixels and costs 10 dB."""
 
 
 def write_mp4(path: Path, video: Video, fps: int) -> None:
@@ -55,7 +58,8 @@ def _encode(video: Video, fps: int) -> bytes:
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
         for frame in video:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            container.mux(stream.encode(picture.reformat(format=stream.pix_fmt, interpolation=CHROMA)))
         container.mux(stream.encode())
     return file.getvalue()
 

@@ -171,13 +171,16 @@ def load_codec(folder: Path) -> TinyCodec:
     """Read what `save_codec` wrote, frozen and in evaluation mode.
 
     Raises:
-        SaltError: a file is missing, truncated or does not fit its config.
+        SaltError: a file is missing, truncated or does not fit its config, or a weight is not finite.
     """
     try:
         codec = TinyCodec(CodecConfig(**json.loads((folder / CONFIG).read_text())))
         codec.load_state_dict(load_file(folder / WEIGHTS))
     except Exception as error:
         raise SaltError(
-            f"{folder}: not a codec ({CONFIG} and {WEIGHTS} are expected): {str(error).splitlines()[0]}"
+            f"{folder}: not a codec ({CONFIG} and {WEIGHTS} are expected): {' '.join(str(error).split())[:200]}"
         ) from error
+    for name, value in codec.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise SaltError(f"{folder / WEIGHTS}: weights {name!r} hold NaN or infinity; finite numbers are expected")
     return codec.eval().requires_grad_(False)

@@ -7,7 +7,8 @@ attributes of the scene. Then it is frozen.
 Embeddings are `(N, L, D)`, zero where a caption is padded, as diffusers' WanPipeline gives them to the backbone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,23 +125,53 @@ def fit_text_encoder(
 
 def save_text_encoder(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write both in transformers' own format."""
-    model.save_pretrained(folder / "text_encoder")
-    tokenizer.save_pretrained(folder / "tokenizer")
+    with _silent_transformers():
+        model.save_pretrained(folder / "text_encoder")
+        tokenizer.save_pretrained(folder / "tokenizer")
 
 
 def load_text_encoder(folder: Path, tokens: int) -> UMT5TextEncoder:
     """Read `text_encoder/` and `tokenizer/` below a folder.
 
     Raises:
-        SaltError: a file is missing or broken.
+        SaltError: a file is missing or broken, or weights are missing, left over or not finite.
     """
     from transformers import AutoTokenizer, UMT5EncoderModel
 
+    wanted = f"{folder}: text_encoder/ and tokenizer/ in transformers' format are expected"
+    if not (folder / "tokenizer").is_dir():  # transformers would take the path for a name on its hub
+        raise SaltError(f"{wanted}: there is no tokenizer/")
     try:
-        model = UMT5EncoderModel.from_pretrained(folder / "text_encoder", local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    except Exception as error:
-        raise SaltError(
-            f"{folder}: text_encoder/ and tokenizer/ in transformers' format are expected: {str(error).splitlines()[0]}"
-        ) from error
+        with _silent_transformers():
+            model, report = UMT5EncoderModel.from_pretrained(
+                folder / "text_encoder",
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # the report tells them
+                output_loading_info=True,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except Exception as error:  # transformers raises whatever the layer below it met
+        raise SaltError(f"{wanted}: {str(error).splitlines()[0]}") from error
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[kind]:
+            raise SaltError(f"{wanted}: {kind.replace('_keys', '')} weights {sorted(report[kind])[0]!r}")
+    for name, value in model.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise SaltError(f"{folder}: text_encoder/: weights {name!r} hold NaN or infinity; finite ones are expected")
     return UMT5TextEncoder(model, tokenizer, tokens)
+
+
+@contextmanager
+def _silent_transformers() -> Iterator[None]:
+    """Keep transformers from printing bars, and what is told in one line."""
+    from transformers.utils import logging
+
+    before, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bar:
+            logging.enable_progress_bar()

@@ -117,7 +117,7 @@ def test_experiment_file(repository, old, new, told):
             "evaluation: {nfe: [2, x]}\ndefaults:",
             'one.yaml: evaluation.nfe.1 = "x": accepted: a valid integer',
         ),
-        ("defaults:", "world: {size: 20}\ndefaults:", "one.yaml: world: stored videos would have sides of 20 x 8"),
+        ("defaults:", "world: {size: 20}\ndefaults:", "one.yaml: world: stored videos would have sides of 20 x 4"),
         ("iterations: 5", "iterations: x", 'one.yaml: defaults.train.iterations = "x": accepted: a valid integer'),
         ("  train:", "  trian:", "one.yaml: defaults.trian: unknown key; did you mean 'train'?"),
         ("    iterations: 5\n", "", "experiments/dmd.yaml: train.iterations: missing; accepted: Generator updates."),

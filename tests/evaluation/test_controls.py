@@ -18,7 +18,7 @@ class NearlyExact:
     """A codec that loses a little: 3 units of noise, kept in a checked shape."""
 
     def encode(self, video):
-        assert video.shape == (1, 3, 17, 24, 24)
+        assert video.shape == (1, 3, WORLD.frames, WORLD.size, WORLD.size)
         assert video.dtype == torch.float32
         assert 0 <= video.min() <= video.max() <= 1
         return video
@@ -70,6 +70,12 @@ def test_a_frozen_clip_loses_more_than_its_stillness_wins(outcome):
     table = outcome[2]
     assert table.loc["frozen", "temporal_flickering"] > table.loc["real", "temporal_flickering"]
     assert table.loc["frozen", "quality"] < table.loc["real", "quality"] - 15
+
+
+def test_shuffled_frames_flicker_more(outcome):
+    """An object of 7 x 7 pixels that lands elsewhere changes at most twice as many of the 32 x 32."""
+    table = outcome[2]
+    assert table.loc["shuffled", "temporal_flickering"] < table.loc["real", "temporal_flickering"] - 3
 
 
 def test_a_wrong_caption_leaves_quality_as_it_is(outcome):

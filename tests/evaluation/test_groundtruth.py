@@ -15,6 +15,7 @@ from salt.evaluation.video import upscale
 WORLD = World()
 PROMPTS = report_prompts(WORLD, 24)
 SINGLE, PAIR = PROMPTS[0], PROMPTS[1]
+SHAPE = (WORLD.frames, WORLD.size, WORLD.size, 3)
 
 
 def clip_of(prompt, content=None):
@@ -24,7 +25,7 @@ def clip_of(prompt, content=None):
 
 def shares(video, prompt, variant="extended"):
     """Scores as shares from 0 to 1, `same_object` left as it is."""
-    out = score_video(upscale(np.asarray(video, np.uint8), 8), prompt, variant, 8)
+    out = score_video(upscale(np.asarray(video, np.uint8), WORLD.video_scale), prompt, variant, WORLD.video_scale)
     out["imaging_quality"] /= 100
     return {k: v if v is None or k == "same_object" else normalise(k, v) for k, v in out.items()}
 
@@ -45,7 +46,7 @@ def test_exact_clips_are_perfect(prompt, variant):
 
 
 def test_types_are_those_of_vbenchs_entries():
-    got = score_video(upscale(clip_of(SINGLE), 8), SINGLE, "extended", 8)
+    got = score_video(upscale(clip_of(SINGLE), WORLD.video_scale), SINGLE, "extended", WORLD.video_scale)
     assert got["dynamic_degree"] is True
     assert got["human_action"] is True
     assert got["imaging_quality"] == pytest.approx(100)
@@ -120,10 +121,11 @@ def test_attributes_that_a_caption_leaves_out_are_not_asked():
 def test_a_colour_that_changes_half_way_costs_consistency():
     sprite = SINGLE.content.sprites[0]
     content = replace(SINGLE.content, sprites=(Sprite(sprite.shape, other(COLOURS, sprite.colour)),))
-    video = np.concatenate([clip_of(SINGLE)[:9], clip_of(SINGLE, content)[9:]])
+    half = WORLD.frames // 2 + 1
+    video = np.concatenate([clip_of(SINGLE)[:half], clip_of(SINGLE, content)[half:]])
     assert moved(video, SINGLE) == {"subject_consistency", "color", "overall_consistency"}
     got = shares(video, SINGLE)
-    assert got["same_object"] == got["subject_consistency"] == got["color"] == pytest.approx(9 / 17)
+    assert got["same_object"] == got["subject_consistency"] == got["color"] == pytest.approx(half / WORLD.frames)
 
 
 # --------------------------------------------------------------------------------------- frames that cost
@@ -133,9 +135,8 @@ def test_a_spare_blob_in_every_frame_costs(prompt, blob):
     video = clip_of(prompt).copy()
     there = (np.abs(video.astype(int) - video[:, :1, :1]).sum(axis=3) > 0).any(axis=0)
     reach = 7 if blob == "sprite" else 4
-    free = [
-        (y, x) for y in range(25 - reach) for x in range(25 - reach) if not there[y : y + reach, x : x + reach].any()
-    ]
+    places = range(WORLD.size + 1 - reach)
+    free = [(y, x) for y in places for x in places if not there[y : y + reach, x : x + reach].any()]
     y, x = free[-1]
     used = [sprite.colour for sprite in prompt.content.sprites]
     if blob == "sprite":
@@ -151,7 +152,8 @@ def test_a_spare_blob_in_every_frame_costs(prompt, blob):
 @pytest.mark.parametrize("prompt", [SINGLE, PAIR], ids=["single", "pair"])
 def test_one_empty_frame_costs(prompt):
     video = clip_of(prompt).copy()
-    video[8] = video[8, 0, 0]
+    middle = WORLD.frames // 2
+    video[middle] = video[middle, 0, 0]
     hit = moved(video, prompt)
     assert {"subject_consistency", "imaging_quality", "aesthetic_quality", "overall_consistency"} <= hit
     assert not hit & {"scene", "background_consistency", "human_action", "dynamic_degree", "color"}
@@ -166,7 +168,7 @@ def test_a_still_clip_does_not_win_by_standing_still():
 
 
 def test_pure_noise_scores_nothing_but_flickering():
-    video = np.random.default_rng(0).integers(0, 256, (17, 24, 24, 3))
+    video = np.random.default_rng(0).integers(0, 256, SHAPE)
     for prompt in (SINGLE, PAIR):
         got = shares(video, prompt)
         assert got.pop("temporal_flickering") < 0.2
@@ -175,7 +177,7 @@ def test_pure_noise_scores_nothing_but_flickering():
 
 
 def test_an_empty_clip_scores_only_for_its_background():
-    video = np.broadcast_to(clip_of(SINGLE)[:, :1, :1], (17, 24, 24, 3))
+    video = np.broadcast_to(clip_of(SINGLE)[:, :1, :1], SHAPE)
     got = shares(video, SINGLE)
     left = {name for name, value in got.items() if value}
     assert left == {"background_consistency", "temporal_flickering", "scene", "appearance_style"}
@@ -186,7 +188,7 @@ def test_an_empty_clip_scores_only_for_its_background():
 def test_imaging_quality_is_psnr_between_ten_and_forty_decibels():
     """Noise of 255 * 10^(-25/20) units has 25 dB, half of the way; the black background is avoided, where it is cut."""
     prompt = next(p for p in PROMPTS if p.content.background == "gray")
-    noise = np.random.default_rng(0).normal(0, 255 * 10 ** (-25 / 20), (17, 24, 24, 3))
+    noise = np.random.default_rng(0).normal(0, 255 * 10 ** (-25 / 20), SHAPE)
     got = shares(np.clip(np.rint(clip_of(prompt) + noise), 0, 255), prompt)
     assert got["imaging_quality"] == pytest.approx(0.5, abs=0.03)
 

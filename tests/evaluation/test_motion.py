@@ -4,28 +4,28 @@ import numpy as np
 import pytest
 
 from salt.config.schema import World
-from salt.data.world import STEPS, Content, Scene, Sprite, render
+from salt.data.world import SPEEDS, STEPS, Content, Scene, Sprite, render
 from salt.evaluation import motion
 from salt.evaluation.synthesis import fit
 
-FRAMES = 17
+FRAMES = World().frames
 
 
-def line(direction="right", slow=1, objects=1):
-    way = (np.arange(FRAMES) // slow)[:, None, None] * np.array(STEPS[direction])
+def line(direction="right", speed=1, objects=1):
+    way = (speed * np.arange(FRAMES))[:, None, None] * np.array(STEPS[direction])
     return np.tile(way, (1, objects, 1)) + 3.0 + 8 * np.arange(objects)[:, None]
 
 
 @pytest.mark.parametrize("direction", STEPS)
-@pytest.mark.parametrize("slow", [1, 2])
+@pytest.mark.parametrize("speed", SPEEDS)
 @pytest.mark.parametrize("objects", [1, 2])
-def test_the_worlds_motion_is_perfect(direction, slow, objects):
-    paths = line(direction, slow, objects)
+def test_the_worlds_motion_is_perfect(direction, speed, objects):
+    paths = line(direction, speed, objects)
     assert motion.moves(paths)
     assert motion.smoothness(paths) == 1
     assert motion.uniform_share(paths) == 1
     assert [name for name in STEPS if motion.goes(paths, name)] == [direction]
-    assert np.allclose(np.abs(motion.travel(paths)).sum(axis=1), 16 / slow, atol=0.1)
+    assert np.allclose(np.abs(motion.travel(paths)).sum(axis=1), (FRAMES - 1) * speed)
 
 
 @pytest.mark.parametrize(
@@ -38,21 +38,50 @@ def test_still_and_absent_objects_get_nothing(paths):
     assert not any(motion.goes(paths, name) for name in STEPS)
 
 
-def test_a_jump_costs_smoothness_and_uniformity():
+@pytest.mark.parametrize("jump", [(0.0, 5.0), (0.0, 2.0), (2.0, 0.0), (-2.0, 0.0)])
+def test_a_jump_costs_smoothness_and_uniformity(jump):
+    """Two of the seven changes of velocity, one of the eight displacements."""
+    for speed in SPEEDS:
+        paths = line(speed=speed)
+        paths[FRAMES // 2 :] += np.array(jump)
+        assert motion.smoothness(paths) == pytest.approx(1 - 2 / (FRAMES - 2))
+        assert motion.uniform_share(paths) == 1 - 1 / (FRAMES - 1)
+
+
+def test_a_change_between_the_worlds_speeds_costs_half_of_a_jump():
     paths = line()
-    paths[9:] += np.array([0.0, 5.0])
-    assert 0.7 < motion.smoothness(paths) < 0.9
-    assert 0.8 < motion.uniform_share(paths) < 0.9
+    paths[FRAMES // 2 :] += np.array([1.0, 0.0])
+    assert motion.smoothness(paths) == pytest.approx(1 - 1 / (FRAMES - 2))
+    zigzag = line() + (np.arange(FRAMES) // 2)[:, None, None] * np.array([1.0, 0.0])
+    assert motion.smoothness(zigzag) == motion.uniform_share(zigzag) == 0.5
 
 
-def test_a_double_step_each_second_frame_is_uniform_in_the_mean_but_another_speed_is_not():
-    stutter = 2 * line("right", 2) - 3
-    assert motion.uniform_share(stutter) == 1
-    assert motion.uniform_share(2 * line("right", 1) - 3) == 0
+def test_a_double_step_each_second_frame_is_not_the_uniform_motion_that_it_is_in_the_mean():
+    stutter = line()
+    stutter[1::2] = stutter[:-1:2]
+    assert motion.goes(stutter, "right")
+    assert motion.smoothness(stutter) == 0
+    assert motion.uniform_share(stutter) == 0.5
+
+
+def test_another_speed_is_even_but_not_the_worlds():
+    paths = line(speed=3)
+    assert motion.smoothness(paths) == 1
+    assert motion.uniform_share(paths) == 0
+
+
+@pytest.mark.parametrize("jumps", [(4,), (0, 4)])
+def test_standing_still_between_jumps_is_not_smooth(jumps):
+    """As a model does that paints each latent frame still."""
+    way = sum((np.arange(FRAMES) > jump) * 4.0 for jump in jumps)
+    paths = 3 + way[:, None, None] * np.array([1.0, 0.0])
+    assert motion.moves(paths)
+    assert motion.smoothness(paths) == 0
+    assert motion.uniform_share(paths) == 0
 
 
 def test_turning_round_is_neither_direction():
-    there_and_back = np.abs(np.arange(FRAMES) - 8.0)[:, None, None] * np.array([1.0, 0.0]) + 3
+    there_and_back = np.abs(np.arange(FRAMES) - FRAMES // 2)[:, None, None] * np.array([1.0, 0.0]) + 3
     assert not motion.goes(there_and_back, "left")
     assert not motion.goes(there_and_back, "right")
     assert motion.uniform_share(there_and_back) < 0.6
@@ -60,7 +89,7 @@ def test_turning_round_is_neither_direction():
 
 def test_lost_frames_cost_but_do_not_break_direction():
     paths = line()
-    paths[[4, 9]] = np.nan
+    paths[[2, 6]] = np.nan
     assert motion.goes(paths, "right")
     assert 0 < motion.smoothness(paths) < 0.6
     assert 0 < motion.uniform_share(paths) < 0.8
@@ -68,7 +97,7 @@ def test_lost_frames_cost_but_do_not_break_direction():
 
 def test_an_object_seen_in_less_than_half_of_the_frames_does_not_move():
     paths = line()
-    paths[:10] = np.nan
+    paths[: FRAMES // 2 + 1] = np.nan
     assert not motion.moves(paths)
 
 
@@ -80,8 +109,8 @@ def test_both_objects_must_go_in_the_direction():
     assert motion.uniform_share(paths) == 0
 
 
-def test_least_travel_is_three_pixels_in_seventeen_frames():
-    assert motion.least_travel(17) == 3
+def test_least_travel_is_three_pixels_in_nine_frames():
+    assert motion.least_travel(9) == 3
     assert motion.moves(line()[:1] + np.linspace(0, 3, FRAMES)[:, None, None] * np.array([1.0, 0.0]))
     assert not motion.moves(line()[:1] + np.linspace(0, 2.9, FRAMES)[:, None, None] * np.array([1.0, 0.0]))
 
@@ -93,7 +122,8 @@ def test_tracks_keep_objects_apart_when_their_looks_change():
     for colours in (("red", "blue"), ("blue", "red")):
         sprites = tuple(Sprite(shape, colour) for shape, colour in zip(("square", "ring"), colours, strict=True))
         parts.append(render(Scene(Content(sprites, "down", "black", "left of"), ((4, 3), (14, 3)), 1), world))
-    video = np.concatenate([parts[0][:8], parts[1][8:]]).astype(np.float32)
+    half = FRAMES // 2
+    video = np.concatenate([parts[0][:half], parts[1][half:]]).astype(np.float32)
     paths = motion.tracks(fit(video))
     assert paths.shape == (FRAMES, 2, 2)
     assert {tuple(x) for x in paths[:, :, 0].T} == {(4.0,) * FRAMES, (14.0,) * FRAMES}

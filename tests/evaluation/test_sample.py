@@ -32,7 +32,8 @@ class Pictures:
         raise AssertionError("nothing is encoded here")
 
     def decode(self, latents):
-        still = torch.sigmoid(latents[:, :, :1]).repeat_interleave(6, 3).repeat_interleave(6, 4)
+        side = WORLD.size // LATENT[-1]
+        still = torch.sigmoid(latents[:, :, :1]).repeat_interleave(side, 3).repeat_interleave(side, 4)
         return still.expand(-1, -1, WORLD.frames, -1, -1)
 
 
@@ -175,7 +176,8 @@ def test_layout_and_manifest(sampled):
         "made_from.json",
     }
     video = read_mp4(sampled / "extended_cm_2/p0001/5.mp4")
-    assert video.shape == (WORLD.frames, 192, 192, 3)
+    side = WORLD.size * WORLD.video_scale
+    assert video.shape == (WORLD.frames, side, side, 3)
     manifest = json.loads((sampled / "manifest.json").read_text())
     assert manifest["cells"] == ["extended_euler_2", "extended_cm_2", "short_cm_2"]
     assert (manifest["videos"], manifest["sampling_seeds"], manifest["commit"]) == (18, [0, 5], "0123abc")
@@ -187,7 +189,8 @@ def test_layout_and_manifest(sampled):
 def test_videos_show_the_latents(sampled):
     item = Item(PROMPTS[2], 5)
     latents = source().latents(CELLS[1], [item])
-    expected = Pictures().decode(latents)[0].permute(1, 2, 3, 0).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    picture, k = Pictures().decode(latents)[0].permute(1, 2, 3, 0), WORLD.video_scale
+    expected = picture.repeat_interleave(k, 1).repeat_interleave(k, 2)
     error = read_mp4(item.path(sampled / "extended_cm_2")) / 255 - expected.numpy()
     assert np.abs(error.mean(axis=(1, 2))).max() < 0.01
     assert np.sqrt((error**2).mean()) < 0.1  # colour is subsampled

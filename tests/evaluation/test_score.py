@@ -15,6 +15,7 @@ from salt.evaluation.vbench import DIMENSIONS, aggregate, raw_scores, read_resul
 from salt.evaluation.video import upscale, write_mp4
 
 WORLD = World()
+SIDE = WORLD.size * WORLD.video_scale
 PROMPTS = report_prompts(WORLD, 6)
 SEEDS = (0, 3)
 CELL = Cell("SC-DMD", "sc_dmd", "tiny", 1, "short", "euler", 4)
@@ -26,7 +27,7 @@ def exact(tmp_path_factory):
     for prompt in PROMPTS:
         for seed in SEEDS:
             scene = sample_scene(prompt.content, WORLD, np.random.default_rng((prompt.index, seed)))
-            write_mp4(folder / prompt.id / f"{seed}.mp4", upscale(render(scene, WORLD), 8), WORLD.fps)
+            write_mp4(folder / prompt.id / f"{seed}.mp4", upscale(render(scene, WORLD), WORLD.video_scale), WORLD.fps)
     return folder
 
 
@@ -116,13 +117,14 @@ def test_other_files_do_not_matter(videos):
 
 def test_undecodable_and_misshapen_videos_are_told_in_one_message(videos):
     (videos / "p0002" / "3.mp4").write_bytes(b"not a video")
-    write_mp4(videos / "p0004" / "0.mp4", np.zeros((9, 192, 192, 3), np.uint8), 16)
+    write_mp4(videos / "p0004" / "0.mp4", np.zeros((WORLD.frames + 4, SIDE, SIDE, 3), np.uint8), 16)
     with pytest.raises(SaltError) as error:
         score(videos)
     message = str(error.value)
     assert "2 of 12 videos cannot be scored" in message
     assert "p0002/3.mp4: cannot be decoded" in message
-    assert "p0004/0.mp4: 9 frames of 192 x 192 pixels; accepted: 17 frames of 192 x 192" in message
+    size = f"frames of {SIDE} x {SIDE}"
+    assert f"p0004/0.mp4: {WORLD.frames + 4} {size} pixels; accepted: {WORLD.frames} {size}" in message
 
 
 def test_too_few_prompts_for_all_dimensions_are_refused(exact):
@@ -133,7 +135,8 @@ def test_too_few_prompts_for_all_dimensions_are_refused(exact):
 def test_a_collapsed_model_gets_numbers_not_an_error(tmp_path):
     for prompt in PROMPTS:
         for seed in SEEDS:
-            write_mp4(tmp_path / prompt.id / f"{seed}.mp4", np.full((17, 192, 192, 3), 255, np.uint8), 16)
+            white = np.full((WORLD.frames, SIDE, SIDE, 3), 255, np.uint8)
+            write_mp4(tmp_path / prompt.id / f"{seed}.mp4", white, 16)
     scores = score(tmp_path)
     assert raw_scores(scores.scored.results)["color"] == 0
     assert scores.wide["color"].notna().sum() == 6
@@ -149,6 +152,6 @@ def test_protocol_changes_with_what_decides_a_score_only():
         protocol_hash(WORLD, Evaluation(prompts=12, seeds=(0, 1))),
         protocol_hash(World(fps=8), Evaluation(prompts=12)),
         protocol_hash(World(frames=13), Evaluation(prompts=12)),
-        protocol_hash(World(size=32), Evaluation(prompts=12)),
+        protocol_hash(World(size=48), Evaluation(prompts=12)),
     ]
     assert len({base, *others}) == 6

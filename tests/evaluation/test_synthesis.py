@@ -1,10 +1,23 @@
 """Analysis by synthesis gives back the rendered scene, also under noise, and finds nothing where nothing is."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from salt.config.schema import World
-from salt.data.world import BACKGROUNDS, COLOURS, MASKS, Content, Scene, Sprite, contents_of, render, sample_scene
+from salt.data.world import (
+    BACKGROUNDS,
+    COLOURS,
+    MASKS,
+    RADIUS,
+    Content,
+    Scene,
+    Sprite,
+    contents_of,
+    render,
+    sample_scene,
+)
 from salt.evaluation.synthesis import BACKGROUND_NAMES, COLOUR_NAMES, SHAPE_NAMES, fit
 
 WORLD = World()
@@ -41,10 +54,11 @@ def test_scene_is_recovered(sprites, noise):
 
 
 def test_every_sprite_is_found_at_the_corners_of_every_background():
+    ends = (RADIUS, WORLD.size - 1 - RADIUS)
     for shape in MASKS:
         for colour in COLOURS:
             for background in BACKGROUNDS:
-                for corner in ((3, 3), (20, 3), (3, 20), (20, 20)):
+                for corner in product(ends, ends):
                     content = Content((Sprite(shape, colour),), "left", background)
                     frame = render(Scene(content, (corner,), 1), World(frames=1)).astype(np.float32)
                     explained = fit(frame)
@@ -62,11 +76,11 @@ def test_apart_leaves_a_margin_of_one_pixel():
 
 
 def test_noise_and_plain_frames_have_no_objects():
-    noise = fit(np.random.default_rng(0).uniform(0, 256, (300, 24, 24, 3)).astype(np.float32))
+    noise = fit(np.random.default_rng(0).uniform(0, 256, (300, WORLD.size, WORLD.size, 3)).astype(np.float32))
     assert (noise.count > 0).mean() < 0.02
     assert noise.clean().sum() == 0
     assert (noise.background == -1).all()
-    plain = fit(np.full((3, 24, 24, 3), 255, np.float32))
+    plain = fit(np.full((3, WORLD.size, WORLD.size, 3), 255, np.float32))
     assert not plain.count.any()
     assert not plain.spare.any()
     assert [BACKGROUND_NAMES[i] for i in plain.background] == ["white"] * 3

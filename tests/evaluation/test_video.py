@@ -23,19 +23,21 @@ def clip():
 
 def test_round_trip_through_a_file_is_visually_lossless(clip, tmp_path):
     path = tmp_path / "p0000" / "0.mp4"
-    write_mp4(path, upscale(clip, 8), WORLD.fps)
+    write_mp4(path, upscale(clip, WORLD.video_scale), WORLD.fps)
     decoded = read_mp4(path)
-    assert decoded.shape == (17, 192, 192, 3)
+    side = WORLD.size * WORLD.video_scale
+    assert decoded.shape == (WORLD.frames, side, side, 3)
     assert decoded.dtype == np.uint8
-    error = np.abs(downscale(decoded, 8) - clip)
-    assert error.max() <= 16
-    assert error.mean() < 0.5
+    error = np.abs(downscale(decoded, WORLD.video_scale) - clip)
+    assert error.max() <= 8
+    assert error.mean() < 0.2
+    assert 10 * np.log10(255**2 / (error**2).mean()) > 52
     assert [p.name for p in path.parent.iterdir()] == ["0.mp4"]
 
 
 def test_bytes_are_the_same_in_another_process(clip, tmp_path):
-    np.save(tmp_path / "clip.npy", upscale(clip, 8))
-    write_mp4(tmp_path / "here.mp4", upscale(clip, 8), WORLD.fps)
+    np.save(tmp_path / "clip.npy", upscale(clip, WORLD.video_scale))
+    write_mp4(tmp_path / "here.mp4", upscale(clip, WORLD.video_scale), WORLD.fps)
     program = (
         "import numpy, pathlib, sys\nfrom salt.evaluation.video import write_mp4\n"
         "folder = pathlib.Path(sys.argv[1])\nwrite_mp4(folder / 'there.mp4', numpy.load(folder / 'clip.npy'), 16)"
@@ -47,10 +49,10 @@ def test_bytes_are_the_same_in_another_process(clip, tmp_path):
 
 def test_frame_rate_is_written(clip, tmp_path):
     av = pytest.importorskip("av")
-    write_mp4(tmp_path / "a.mp4", upscale(clip, 8), 12)
+    write_mp4(tmp_path / "a.mp4", upscale(clip, WORLD.video_scale), 12)
     with av.open(str(tmp_path / "a.mp4")) as container:
         stream = container.streams.video[0]
-        assert (stream.average_rate, stream.pix_fmt, stream.frames) == (12, "yuv420p", 17)
+        assert (stream.average_rate, stream.pix_fmt, stream.frames) == (12, "yuv420p", WORLD.frames)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_what_is_no_storable_video_is_refused(tmp_path, video):
 
 
 def test_broken_files_are_refused(clip, tmp_path):
-    write_mp4(tmp_path / "whole.mp4", upscale(clip, 8), 16)
+    write_mp4(tmp_path / "whole.mp4", upscale(clip, WORLD.video_scale), 16)
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes()[:1500])
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mp4").write_text("not a video")

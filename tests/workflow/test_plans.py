@@ -79,6 +79,7 @@ def test_slurm_runs_the_paper_scale_even_when_another_key_is_given(snakemake: Sn
     for resource in ("slurm_partition=h200", "slurm_account=video", "gpu=8", "nodes=1"):
         assert resource in train
     assert "torchrun --standalone --nproc-per-node=8 --no-python salt train sc_dmd" in train
+    assert "--device cuda" in train
 
 
 def test_slurm_may_run_the_smoke_scale(snakemake: Snakemake) -> None:
@@ -89,6 +90,7 @@ def test_slurm_may_run_the_smoke_scale(snakemake: Snakemake) -> None:
     assert "paper/" not in text.replace("profiles/slurm", "")
     assert set(re.findall(r"gpu=(\d+)", text)) == {"0"}
     assert "torchrun" not in text
+    assert "cuda" not in text
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def test_only_what_a_change_touches_is_made_again(snakemake: Snakemake, tmp_path
     change(experiment, "objectives", objectives | {"sc": {"weight": 0.7}})
     again = ["train sc_dmd", "sample sc_dmd", "score sc_dmd", "table table4"]
     assert run_table4(snakemake, tmp_path) == Counter(again)
+    assert len(list((tmp_path / "scratch/smoke/runs/sc_dmd/seed0").iterdir())) == 2  # the old run is not resumed
 
     change(tmp_path / "workflow" / "stages.yaml", "score", 99)
     assert run_table4(snakemake, tmp_path) == Counter(["table table4", *(f"score {name}" for name in students)])
@@ -68,6 +69,6 @@ def test_all_is_made_once(snakemake: Snakemake, tmp_path: Path) -> None:
 def test_an_interrupted_training_keeps_its_checkpoints(snakemake: Snakemake, tmp_path: Path) -> None:
     run = snakemake(*TABLE4, INTERRUPTED="dmd_8")
     assert run.returncode == 1
-    assert (tmp_path / "scratch/smoke/runs/dmd_8/seed0/checkpoint").exists()
+    assert len(list((tmp_path / "scratch/smoke/runs/dmd_8/seed0").glob("*/checkpoint"))) == 1
     assert not (tmp_path / "scratch/smoke/weights/dmd_8/seed0/provenance.json").exists()
     assert not (tmp_path / "results/smoke/tables/table4.csv").exists()

@@ -15,11 +15,12 @@ rule teacher:
         **needs("teacher"),
     params:
         scale=SCALE.name,
-        run_dir=f"{SCRATCH}/runs/teacher",
+        run_dir=run_dir("teacher", teacher_state()),
         folder=subpath(output.provenance, parent=True),
-        state=[STAGE["teacher"], *teacher_state()],
+        state=teacher_state(),
     shell:
-        "salt teacher --scale {params.scale} --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
+        f"salt teacher --scale {{params.scale}} --device {DEVICE}"
+        " --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 
 
 rule latents:
@@ -39,6 +40,6 @@ rule latents:
     params:
         scale=SCALE.name,
         teacher=subpath(input.teacher, parent=True),
-        state=[STAGE["latents"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text))],
+        state=latents_state(),
     shell:
         "salt latents --scale {params.scale} --teacher {params.teacher} --out {output} > {log} 2>&1"

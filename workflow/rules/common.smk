@@ -1,5 +1,6 @@
 # Names, checks and look-ups that the rules share. Everything is known when the files have been parsed, so every
 # mistake in a YAML file is one line before the first job.
+import hashlib
 import os
 from pathlib import Path
 
@@ -47,10 +48,25 @@ def experiments_of(entry):
 
 def teacher_state():
     """What decides the teacher: the shipped files, or what it is trained with."""
-    shared = [content_hash(part) for part in (SCALE.world, SCALE.codec, SCALE.text, SCALE.backbone)]
+    shared = [STAGE["teacher"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text, SCALE.backbone))]
     if SCALE.teacher == "shipped":
         return shared + [sha256(path) for path in sorted((repository_root() / SCALE.assets).rglob("provenance.json"))]
     return shared + [training_hash(entry) for name, entry in EXPERIMENTS.items() if name not in STUDENTS]
+
+
+def latents_state():
+    return [STAGE["latents"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text))]
+
+
+def train_state(wildcards):
+    """What decides a student's weights: its experiment, and what it is trained from."""
+    own = [STAGE["train"], training_hash(EXPERIMENTS[wildcards.experiment])]
+    return own + latents_state() + teacher_state()
+
+
+def run_dir(name, state):
+    """A run directory of this state alone: a run resumes itself, not what was begun with other values or other code."""
+    return f"{SCRATCH}/runs/{name}/{hashlib.sha256(repr(state).encode()).hexdigest()[:8]}"
 
 
 def paper_state(entry):
@@ -86,7 +102,7 @@ def videos_of(entry):
     """The manifests of the videos that one figure shows."""
     if "videos" not in entry["uses"]:
         return []
-    return [f"{SCRATCH}/videos/{name}/seed{seed}/manifest.json" for name, seed in students_of(entry)[0]]
+    return [f"{VIDEOS}/{name}/seed{seed}/manifest.json" for name, seed in students_of(entry)[0]]
 
 
 def weights_of(wildcards):
@@ -118,10 +134,13 @@ except SaltError as error:
 
 TABLES, FIGURES = SUITE["tables"], SUITE["figures"]
 SCRATCH = Path(SETTINGS["scratch"], SCALE.name).as_posix()
+# By stage number, because `salt sample` keeps whole videos of the same weights.
+VIDEOS = f"{SCRATCH}/videos/v{STAGE['sample']}"
 RESULTS = Path(SETTINGS["out"], "results", SCALE.name).as_posix()
 RECORDS = f"{RESULTS}/records"
 PAPER_FIGURES = Path(SETTINGS["out"], "paper_figures", SCALE.name).as_posix()
 ALL_RECORDS = sorted({file for entry in (TABLES | FIGURES).values() for file in records_of(entry)})
-# One process per GPU: results do not depend on how many there are.
+# Where and how networks are trained. One process per GPU: results do not depend on how many there are.
 GPUS = needs("train")["gpu"]
 LAUNCH = f"torchrun --standalone --nproc-per-node={GPUS} --no-python " if GPUS > 1 else ""
+DEVICE = "cuda" if GPUS > 0 else "cpu"

@@ -18,7 +18,7 @@ rule score_controls:
     params:
         scale=SCALE.name,
         teacher=subpath(input.teacher, parent=True),
-        videos=f"{SCRATCH}/videos/controls",
+        videos=f"{VIDEOS}/controls",
         state=[STAGE["score_controls"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
     shell:
         "salt controls --scale {params.scale} --teacher {params.teacher} --videos {params.videos}"
@@ -68,7 +68,7 @@ rule figure:
     params:
         scale=SCALE.name,
         records=RECORDS,
-        videos=f"{SCRATCH}/videos",
+        videos=VIDEOS,
         folder=subpath(output[0], parent=True),
         seeds=lambda wildcards: len(seeds_of(FIGURES[wildcards.figure])),
         state=lambda wildcards: paper_state(FIGURES[wildcards.figure]),

@@ -18,13 +18,15 @@ rule train:
         **needs("train"),
     params:
         scale=SCALE.name,
-        run_dir=f"{SCRATCH}/runs/{{experiment}}/seed{{seed}}",  # no output: Snakemake deletes those of a failed job
+        # no output: Snakemake deletes those of a failed job
+        run_dir=lambda wildcards: run_dir(f"{wildcards.experiment}/seed{wildcards.seed}", train_state(wildcards)),
         folder=subpath(output.provenance, parent=True),
         teacher=subpath(input.teacher, parent=True),
-        state=lambda wildcards: [STAGE["train"], training_hash(EXPERIMENTS[wildcards.experiment])],
+        state=train_state,
     shell:
         f"{LAUNCH}salt train {{wildcards.experiment}} --scale {{params.scale}} --seed {{wildcards.seed}}"
         " --teacher {params.teacher} --latents {input.latents}"
+        f" --device {DEVICE}"
         " --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 
 
@@ -33,7 +35,7 @@ rule sample:
         teacher=rules.teacher.output.provenance,
         weights=weights_of,
     output:
-        manifest=f"{SCRATCH}/videos/{{sampled}}/seed{{seed}}/manifest.json",
+        manifest=f"{VIDEOS}/{{sampled}}/seed{{seed}}/manifest.json",
     log:
         f"{SCRATCH}/logs/sample/{{sampled}}_seed{{seed}}.log",
     benchmark:
