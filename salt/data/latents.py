@@ -19,6 +19,8 @@ from salt.errors import SaltError
 from salt.files import whole_file
 from salt.models.protocol import Batch, TextEncoder
 
+HEADER = "bank"
+
 
 def write_bank(
     path: Path,
@@ -55,7 +57,8 @@ def write_bank(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
-        save_file(tensors, temporary, metadata=about | {"captions": json.dumps(distinct)})
+        # one key: safetensors writes several in random order, and the same clips should be the same bytes
+        save_file(tensors, temporary, metadata={HEADER: json.dumps({"about": about, "captions": distinct})})
 
 
 class LatentBank:
@@ -74,8 +77,8 @@ class LatentBank:
         """
         try:
             with safe_open(path, "pt") as file:
-                self.about = dict(file.metadata())
-                captions = json.loads(self.about.pop("captions"))
+                header = json.loads(file.metadata()[HEADER])
+                self.about: dict[str, str] = header["about"]
                 self.latents: Tensor = file.get_tensor("latents")
                 self._caption: Tensor = file.get_tensor("caption").long()
         except Exception as error:
@@ -84,7 +87,7 @@ class LatentBank:
             raise SaltError(f"{path}: holds no clips; make the file anew with `salt latents`")
         if not bool(self.latents.isfinite().all()):
             raise SaltError(f"{path}: latents hold NaN or infinity; make the file anew with `salt latents`")
-        self._embeddings = text_encoder.encode(captions)
+        self._embeddings = text_encoder.encode(header["captions"])
         self._empty = text_encoder.encode([""])
         self._seed = seed
         self._permutation = lru_cache(maxsize=2)(self._shuffle)

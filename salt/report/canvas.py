@@ -34,7 +34,8 @@ class Canvas:
         Raises:
             SaltError: where nothing is measured.
         """
-        found = {name: self.records.seeds(kind, name, self.wanted) for name in self.spec.experiments}
+        drawn = (*self.spec.experiments, *self.spec.references)
+        found = {name: self.records.seeds(kind, name, self.wanted) for name in drawn}
         measured = {name: seeds for name, seeds in found.items() if seeds}
         if not measured:
             raise SaltError(f"{self.records.folder}: no {kind} records for {self.name}; accepted: {', '.join(found)}")

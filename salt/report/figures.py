@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DRAW: dict[str, Callable[[Canvas], tuple["Figure", str]]] = {
+    "fig_teacher": frames.teacher_sheet,
     "fig1": frames.more_steps,
     "fig2": trajectories.training_trajectories,
     "fig5": frames.across_steps,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PER_KIND = 2
+SHEET_PROMPTS, SHEET_FRAMES = 12, 6
+"""Rows and frames a row of a contact sheet."""
 _EDGE = 190
 """Grey of the lines between frames."""
 SOLVER = "cm"
@@ -149,30 +151,47 @@ def tile(rows: Sequence[Sequence[Video]]) -> tuple[Video, list[float]]:
     return np.concatenate([*pictures, pictures[0][:line]], axis=0), centres
 
 
-def contact_sheet(videos: Sequence[Video], captions: Sequence[str], path: Path, frames: int = 6) -> None:
-    """Write a PNG with one video per row, its caption to the left: `frames` frames from the first to the last.
+def teacher_sheet(canvas: Canvas) -> tuple["Figure", str]:
+    """fig_teacher: the guided teacher on the first report prompts, from the first to the last frame."""
+    scale = canvas.records.scale
+    evaluation = scale.evaluation
+    prompts = report_prompts(scale.world, min(SHEET_PROMPTS, evaluation.prompts))
+    cell = canvas.videos / "teacher" / "seed0" / f"extended_euler_{evaluation.teacher_nfe}"
+    videos = [read_mp4(cell / prompt.id / f"{evaluation.seeds[0]}.mp4") for prompt in prompts]
+    shown = f"The first {len(prompts)} report prompts"
+    rule = f"{shown}; {evaluation.teacher_nfe} Euler steps; guidance {evaluation.cfg_weight:g}"
+    return sheet(videos, [prompt.extended for prompt in prompts]), canvas.footnote("scores", rule)
 
-    Args:
-        videos: uint8 `(F, H, W, 3)`, all of one size.
-        captions: one per video.
-        path: the PNG; its folder is made where it is missing.
-        frames: how many frames of each video.
+
+def contact_sheet(videos: Sequence[Video], captions: Sequence[str], path: Path, frames: int = SHEET_FRAMES) -> None:
+    """Write `sheet` as a PNG; the folder of `path` is made where it is missing.
 
     Raises:
         SaltError: where there is no video, or not one caption per video.
     """
     if not videos or len(videos) != len(captions):
         raise SaltError(f"{path}: {len(videos)} videos and {len(captions)} captions; accepted: one caption per video")
+    with styled():
+        write_figure(sheet(videos, captions, frames), path)
+
+
+def sheet(videos: Sequence[Video], captions: Sequence[str], frames: int = SHEET_FRAMES) -> "Figure":
+    """One video per row, its caption to the left: `frames` frames from the first to the last.
+
+    Args:
+        videos: uint8 `(F, H, W, 3)`, all of one size.
+        captions: one per video.
+        frames: how many frames of each video.
+    """
     import matplotlib.pyplot as plt
 
-    with styled():
-        image, _ = tile([[pick(video, frames)] for video in videos])
-        figure, axes = plt.subplots(figsize=(2 + 0.6 * frames, 0.6 * len(videos) + 0.1))
-        axes.imshow(image)
-        height = image.shape[0] / len(videos)
-        labels = ["\n".join(textwrap.wrap(caption, 32)) for caption in captions]
-        axes.set_yticks([(i + 0.5) * height for i in range(len(videos))], labels)
-        axes.set_xticks([])
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        write_figure(figure, path)
+    image, _ = tile([[pick(video, frames)] for video in videos])
+    figure, axes = plt.subplots(figsize=(2 + 0.6 * frames, 0.6 * len(videos) + 0.1))
+    axes.imshow(image)
+    height = image.shape[0] / len(videos)
+    labels = ["\n".join(textwrap.wrap(caption, 32)) for caption in captions]
+    axes.set_yticks([(i + 0.5) * height for i in range(len(videos))], labels)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure

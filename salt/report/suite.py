@@ -55,6 +55,8 @@ class FigureSpec(Section):
     """Kinds of records that are needed."""
     experiments: tuple[Name, ...]
     """In the order drawn."""
+    references: tuple[Literal["teacher", "real"], ...] = ()
+    """Drawn as well, seed 0 only."""
 
 
 class Ablations(Section):

@@ -44,7 +44,9 @@ def write(path: Path, clips: int = CLIPS) -> Path:
         values = torch.tensor([i + 0.1 for i in numbers]).view(-1, 1, 1, 1, 1).expand(-1, *SHAPE)
         return values, [caption_of(i) for i in numbers]
 
-    write_bank(path, clips, SHAPE, (chunk(i, min(4, clips - i)) for i in range(0, clips, 4)), {"codec": "abc"})
+    write_bank(
+        path, clips, SHAPE, (chunk(i, min(4, clips - i)) for i in range(0, clips, 4)), {"codec": "abc", "world": "def"}
+    )
     return path
 
 
@@ -82,9 +84,12 @@ def test_the_file_holds_half_precision_and_what_it_was_made_from(tmp_path: Path)
     with safe_open(path, "pt") as file:
         assert file.get_tensor("latents").dtype == torch.float16
         assert file.get_tensor("latents").shape == (CLIPS, *SHAPE)
-        assert json.loads(file.metadata()["captions"]) == ["x", "xx", "xxx"]
-    assert LatentBank(path, Words(), 0).about == {"codec": "abc"}
-    assert path.read_bytes() == write(tmp_path / "again").read_bytes()
+        assert json.loads(file.metadata()["bank"]) == {
+            "about": {"codec": "abc", "world": "def"},
+            "captions": ["x", "xx", "xxx"],
+        }
+    assert LatentBank(path, Words(), 0).about == {"codec": "abc", "world": "def"}
+    assert {path.read_bytes()} == {write(tmp_path / f"again{i}").read_bytes() for i in range(5)}
 
 
 # --------------------------------------------------------------------------------------------- order
@@ -97,7 +102,9 @@ def test_every_epoch_shows_every_clip_once_in_an_order_of_its_own(bank: LatentBa
 def test_the_clip_of_a_sample_depends_on_its_number_and_the_seed_alone(bank: LatentBank, tmp_path: Path) -> None:
     samples = range(3, 40)
     whole = shown(bank, samples)
-    assert whole == [clip for start in (3, 10, 17, 24, 31, 38) for clip in shown(bank, range(start, min(start + 7, 40)))]
+    assert whole == [
+        clip for start in (3, 10, 17, 24, 31, 38) for clip in shown(bank, range(start, min(start + 7, 40)))
+    ]
     assert whole[::-1] == shown(bank, samples[::-1])
     path = tmp_path / "bank.safetensors"
     assert whole == shown(LatentBank(path, Words(), 5), samples)
@@ -127,7 +134,7 @@ def folder(path: Path) -> None:
 
 
 def other_tensors(path: Path) -> None:
-    save_file({"weights": torch.zeros(3)}, path, metadata={"captions": "[]"})
+    save_file({"weights": torch.zeros(3)}, path, metadata={"bank": '{"about": {}, "captions": []}'})
 
 
 def without_captions(path: Path) -> None:

@@ -15,6 +15,7 @@ from salt.config.schema import World
 from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, aggregate, denormalise
 from salt.evaluation.video import upscale, write_mp4
+from salt.report.frames import SHEET_PROMPTS
 
 EXPERIMENTS = ("dmd_4", "dmd_8", "dmd_16", "sc_dmd", "sc_dmd_lambda_0_1", "sc_dmd_lambda_0_3", "sc_dmd_lambda_3")
 SKILL = {"dmd_4": 0.58, "dmd_8": 0.55, "dmd_16": 0.53, "sc_dmd": 0.60, "teacher": 0.75, "real": 0.97}
@@ -117,16 +118,16 @@ class Synthetic:
         pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed0_trajectory.csv", index=False)
 
     def videos(self, folder: Path) -> None:
-        """What fig1 and fig5 show, in 3 frames of 64 stored pixels."""
+        """What fig1, fig5 and fig_teacher show, in 3 frames of 64 stored pixels."""
         scale = load_scale(self.scale).world.video_scale
-        shown = [(f"dmd_{k}_bs", (k,)) for k in (4, 8, 16)] + [("dmd_4", (2, 4, 8)), ("sc_dmd", (2, 4, 8))]
-        for experiment, nfes in shown:
-            for nfe in nfes:
-                for prompt in _prompts(4):
-                    rng = np.random.default_rng([nfe, prompt.index])
-                    small = rng.integers(0, 256, (3, 64 // scale, 64 // scale, 3), dtype=np.uint8)
-                    cell = folder / experiment / "seed0" / f"extended_cm_{nfe}"
-                    write_mp4(cell / prompt.id / "0.mp4", upscale(small, scale), 16)
+        shown = [(f"dmd_{k}_bs", "cm", k, 4) for k in (4, 8, 16)] + [("teacher", "euler", 50, SHEET_PROMPTS)]
+        shown += [(experiment, "cm", nfe, 4) for experiment in ("dmd_4", "sc_dmd") for nfe in (2, 4, 8)]
+        for experiment, solver, nfe, count in shown:
+            for prompt in _prompts(count):
+                rng = np.random.default_rng([nfe, prompt.index])
+                small = rng.integers(0, 256, (3, 64 // scale, 64 // scale, 3), dtype=np.uint8)
+                cell = folder / experiment / "seed0" / f"extended_{solver}_{nfe}"
+                write_mp4(cell / prompt.id / "0.mp4", upscale(small, scale), 16)
 
     def controls(self) -> None:
         rows = []

@@ -102,7 +102,7 @@ def videos_of(entry):
     """The manifests of the videos that one figure shows."""
     if "videos" not in entry["uses"]:
         return []
-    return [f"{VIDEOS}/{name}/seed{seed}/manifest.json" for name, seed in students_of(entry)[0]]
+    return [f"{VIDEOS}/{name}/seed{seed}/manifest.json" for name, seed in sum(students_of(entry), [])]
 
 
 def weights_of(wildcards):
