@@ -1,0 +1,155 @@
+"""The verbs hand over to each other, and running one again does no harm."""
+
+import csv
+import gzip
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from salt.errors import EXIT_INTERRUPTED
+
+STUDENT_CELLS = ["extended_cm_2", "extended_euler_2", "short_cm_2"]
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Time of writing and content of every file below a folder."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Content of every file below a folder."""
+    return {name: content for name, (_, content) in snapshot(folder).items()}
+
+
+# -------------------------------------------------------------------------------------------- the chain
+def test_the_chain_leaves_what_the_workflow_expects(made):
+    assert sorted(path.name for path in made.teacher.iterdir()) == [
+        "codec",
+        "provenance.json",
+        "text_encoder",
+        "tokenizer",
+        "transformer",
+    ]
+    known = json.loads((made.weights / "provenance.json").read_text())
+    assert (known["experiment"]["name"], known["seed"], known["iterations"]) == ("sc_dmd", 0, 2)
+    manifest = json.loads((made.videos / "manifest.json").read_text())
+    assert sorted(manifest["cells"]) == STUDENT_CELLS
+    videos = {path.relative_to(made.videos).as_posix() for path in made.videos.rglob("*.mp4")}
+    assert videos == {f"{cell}/p{i:04d}/0.mp4" for cell in STUDENT_CELLS for i in range(6)}
+    assert sorted(path.name for path in made.records.iterdir()) == [
+        "sc_dmd_seed0_defect.csv",
+        "sc_dmd_seed0_prompts.csv.gz",
+        "sc_dmd_seed0_scores.csv",
+        "sc_dmd_seed0_trajectory.csv",
+    ]
+
+
+def test_the_teacher_is_one_folder_of_hashed_files(made):
+    from salt.training.provenance import hash_files
+
+    known = json.loads((made.teacher / "provenance.json").read_text())
+    assert known["files"] == hash_files(made.teacher)
+    assert {name.split("/")[0] for name in known["files"]} == {"codec", "text_encoder", "tokenizer", "transformer"}
+    assert known["teacher"]["experiment"]["name"] == "teacher"
+    weights = load_file(made.teacher / "transformer" / "diffusion_pytorch_model.safetensors")
+    assert {str(value.dtype) for value in weights.values()} == {"torch.float16"}
+
+
+def test_records_are_those_of_the_cells(made):
+    with (made.records / "sc_dmd_seed0_scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {f"{row['prompts']}_{row['solver']}_{row['nfe']}" for row in rows} == set(STUDENT_CELLS)
+    assert {(row["experiment"], row["scale"], row["seed"]) for row in rows} == {("sc_dmd", "smoke", "0")}
+    with gzip.open(made.records / "sc_dmd_seed0_prompts.csv.gz", "rt") as file:
+        assert len(list(csv.DictReader(file))) == 6 * len(STUDENT_CELLS)
+
+
+@pytest.mark.parametrize("name", ["teacher", "real"])
+def test_references_are_sampled_without_weights(salt, made, tmp_path, name):
+    words = ["sample", name, "--scale", "smoke", "--teacher", made.teacher, "--out", tmp_path]
+    assert salt(*words).code == 0
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["experiment"] == name
+    assert manifest["videos"] == len(list(tmp_path.rglob("*.mp4"))) == 2 * 6
+
+
+def test_controls_are_scored(salt, made, tmp_path):
+    out = tmp_path / "records" / "controls.csv"
+    words = ["controls", "--scale", "smoke", "--teacher", made.teacher, "--videos", tmp_path / "videos", "--out", out]
+    assert salt(*words).code == 0
+    assert "real" in {row["experiment"] for row in csv.DictReader(out.open())}
+
+
+# ---------------------------------------------------------------------------------------- once more
+@pytest.mark.parametrize("verb", ["train", "defect", "score", "latents", "teacher"])
+def test_running_a_finished_verb_again_changes_nothing(salt, made, verb):
+    before = contents(made.folder)
+    assert salt(*made.words(verb)).code == 0
+    assert contents(made.folder) == before
+
+
+def test_training_again_does_not_even_write(salt, made):
+    before = snapshot(made.folder)
+    assert salt(*made.words("train")).code == 0
+    after = snapshot(made.folder)
+    assert {name for name in after if after[name] != before.get(name)} <= {"runs/student/lock"}
+
+
+def test_sampling_again_keeps_every_video(salt, made):
+    before = snapshot(made.videos)
+    assert salt(*made.words("sample")).code == 0
+    after = snapshot(made.videos)
+    assert {name for name in before if before[name] != after[name]} == {"manifest.json"}
+    assert before["manifest.json"][1] == after["manifest.json"][1]
+
+
+def test_sampling_again_makes_anew_what_is_missing_or_broken(salt, made):
+    before = contents(made.videos)
+    one, other = sorted(made.videos.rglob("*.mp4"))[3:5]
+    one.unlink()
+    other.write_bytes(other.read_bytes()[:100])
+    assert salt(*made.words("sample")).code == 0
+    assert contents(made.videos) == before
+
+
+def test_interrupted_training_exits_75_and_the_same_command_ends_it(salt, made, tmp_path, monkeypatch):
+    """A signal comes with the contact sheet of the first step; the weights are those of the unbroken run."""
+
+    def interrupt(generator, experiment, assets, path, device):
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr("salt.cli.preview.draw_preview", interrupt)
+    words = made.words("train", run_dir=tmp_path / "run", out=tmp_path / "out", set="train.preview_every=1")
+    stopped = salt(*words)
+    assert stopped.code == EXIT_INTERRUPTED == 75
+    assert stopped.err.strip().endswith("SIGUSR1 came; step 1/2 is saved; to continue, run the same command again")
+    assert len(stopped.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+    assert salt(*words).code == 0
+    name = "diffusion_pytorch_model.safetensors"
+    assert (tmp_path / "out" / name).read_bytes() == (made.weights / name).read_bytes()
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_contact_sheets_are_drawn_while_training(salt, made, tmp_path):
+    words = made.words("train", run_dir=tmp_path / "run", out=tmp_path / "out", set="train.preview_every=2")
+    assert salt(*words).code == 0
+    sheets = sorted((tmp_path / "run" / "previews").iterdir())
+    assert [sheet.name for sheet in sheets] == ["step_000002.png"]
+    assert sheets[0].read_bytes()[:4] == b"\x89PNG"
+
+
+# ------------------------------------------------------------------------------------------- shipped
+def test_shipped_assets_are_the_teacher(salt, made, root, tmp_path):
+    shutil.copytree(made.teacher, root / "assets" / "shipped", dirs_exist_ok=True)
+    words = ["teacher", "--scale", "shipped", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
+    for _ in range(2):
+        assert salt(*words).code == 0
+        assert contents(tmp_path / "out") == contents(made.teacher)
+    assert not (tmp_path / "run").exists()
