@@ -30,7 +30,7 @@ from salt.models.codec import WEIGHTS, TinyCodec, fit_codec, load_codec, save_co
 from salt.models.text import UMT5TextEncoder, build_text_encoder, fit_text_encoder, load_text_encoder, save_text_encoder
 from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan
 from salt.training.job import run_training
-from salt.training.provenance import NAME, git_state, hash_files
+from salt.training.provenance import NAME, hash_files
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
         shutil.copytree(base, folder, dirs_exist_ok=True)
         shutil.copytree(export, folder / TRANSFORMER, ignore=shutil.ignore_patterns(NAME))
         training = json.loads((export / NAME).read_text(encoding="utf-8"))
-        known = {"files": hash_files(folder), "git": git_state(), "teacher": training}
+        known = {"files": hash_files(folder), "git": training["git"], "teacher": training}
         write_text(folder / NAME, json.dumps(known, indent=1) + "\n")
 
 

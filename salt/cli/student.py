@@ -36,13 +36,15 @@ def train(
     device: Device = "cpu",
 ) -> None:
     """Train one student. To resume, run the same command again."""
-    from salt.cli.assets import load_assets
-    from salt.cli.train import train_student
     from salt.config import load_experiment
 
     config = load_experiment(experiment, scale, as_mapping(overrides))
-    check_device(device)
     check_out(out, ("config.json", "diffusion_pytorch_model", "provenance.json"))
+
+    from salt.cli.assets import load_assets  # after what is quick to refuse: torch takes seconds
+    from salt.cli.train import train_student
+
+    check_device(device)
     train_student(config, seed, load_assets(teacher, config.scale), latents, run_dir, out, device)
 
 

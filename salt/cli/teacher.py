@@ -30,12 +30,14 @@ def teacher(
     device: Device = "cpu",
 ) -> None:
     """Codec, text encoder and teacher of a scale: the shipped ones, or trained here where the scale says so."""
-    from salt.cli.assets import make_teacher, use_shipped
     from salt.config import load_experiment
 
     experiment = load_experiment("teacher", scale, as_mapping(overrides))
+    check_out(out, ("codec", "text_encoder", "tokenizer", "transformer"))  # what is left where Snakemake cleaned up
+
+    from salt.cli.assets import make_teacher, use_shipped  # after what is quick to refuse: torch takes seconds
+
     check_device(device)
-    check_out(out)
     if experiment.scale.teacher == "shipped" and not train:
         use_shipped(experiment.scale, out)
     else:

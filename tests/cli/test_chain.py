@@ -9,8 +9,10 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from salt.config import load_scale, scale_names
 from salt.errors import EXIT_INTERRUPTED
 
 STUDENT_CELLS = ["extended_cm_2", "extended_euler_2", "short_cm_2"]
@@ -83,7 +85,7 @@ def test_controls_are_scored(salt, made, tmp_path):
     out = tmp_path / "records" / "controls.csv"
     words = ["controls", "--scale", "smoke", "--teacher", made.teacher, "--videos", tmp_path / "videos", "--out", out]
     assert salt(*words).code == 0
-    assert "real" in {row["experiment"] for row in csv.DictReader(out.open())}
+    assert {"control_real", "control_frozen"} < {row["experiment"] for row in csv.DictReader(out.open())}
 
 
 # ---------------------------------------------------------------------------------------- once more
@@ -153,3 +155,16 @@ def test_shipped_assets_are_the_teacher(salt, made, root, tmp_path):
         assert salt(*words).code == 0
         assert contents(tmp_path / "out") == contents(made.teacher)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("scale", [name for name in scale_names() if load_scale(name).teacher == "shipped"])
+def test_what_the_repository_ships_is_whole_and_of_its_scale(scale, tmp_path):
+    from salt.cli.assets import load_assets, use_shipped
+
+    use_shipped(load_scale(scale), tmp_path / "teacher")
+    assets = load_assets(tmp_path / "teacher", load_scale(scale))
+    video = assets.codec.decode(torch.zeros(1, *assets.latent_shape))
+    world = assets.scale.world
+    assert video.shape == (1, 3, world.frames, world.size, world.size)
+    velocity = assets.teacher()(torch.zeros(1, *assets.latent_shape), torch.ones(1), assets.text_encoder.encode([""]))
+    assert velocity.isfinite().all()

@@ -59,7 +59,8 @@ def test_every_clip_says_what_it_shows(clips: list[Clip]) -> None:
         content = clip.content
         assert clip.caption in {caption(content, m) for m in (Mentions(), *SHORT_FORMS[len(content.sprites)])}
         colours = {COLOURS[sprite.colour] for sprite in content.sprites} | {BACKGROUNDS[content.background]}
-        assert {tuple(pixel) for pixel in clip.video.reshape(-1, 3).tolist()} == colours
+        first, last = clip.video[[0, -1]].reshape(2, -1, 3).tolist()
+        assert {tuple(pixel) for pixel in first} == {tuple(pixel) for pixel in last} == colours
 
 
 def test_shares_are_those_of_the_world(clips: list[Clip]) -> None:

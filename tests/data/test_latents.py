@@ -204,7 +204,7 @@ def test_a_killed_writer_leaves_nothing_under_the_name(tmp_path: Path, monkeypat
     assert [left.name for left in tmp_path.iterdir()] == ["bank.safetensors"]
 
 
-def test_a_failed_writer_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_failed_writer_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "bank.safetensors")
     before = path.read_bytes()
 
@@ -212,8 +212,8 @@ def test_a_failed_writer_leaves_the_old_file(tmp_path: Path) -> None:
         target.write_bytes(b"half")
         raise OSError("disk full")
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="disk full"):
-        patch.setattr(latents, "save_file", fails)
+    monkeypatch.setattr(latents, "save_file", fails)
+    with pytest.raises(OSError, match="disk full"):
         write(path)
     assert path.read_bytes() == before
     assert [left.name for left in tmp_path.iterdir()] == ["bank.safetensors"]

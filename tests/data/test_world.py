@@ -195,7 +195,7 @@ def test_captions_read_as_they_should() -> None:
 
 
 def test_short_captions_leave_out_exactly_what_they_say() -> None:
-    for content, mentions in ((content, form) for content in CONTENTS for form in SHORT_FORMS[len(content.sprites)]):
+    for content, mentions in [(c, form) for c in CONTENTS for form in SHORT_FORMS[len(c.sprites)]]:
         expected = caption(content)
         if not mentions.colour:
             for sprite in content.sprites:

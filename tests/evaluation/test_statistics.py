@@ -1,6 +1,5 @@
 """Intervals against simulated methods whose true difference is known, and the degenerate cases."""
 
-
 import numpy as np
 import pytest
 from scipy import stats

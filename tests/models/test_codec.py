@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_decoding_in_chunks_is_decoding_at_once(codec: TinyCodec, video: Tensor,
     latents = codec.encode(video)
     chunks = latents.split(sizes, dim=2)
     parts = [codec.decode(chunks[0])]
-    parts += [codec.decode(now, before[:, :, -1:]) for before, now in zip(chunks, chunks[1:], strict=False)]
+    parts += [codec.decode(now, before[:, :, -1:]) for before, now in pairwise(chunks)]
     torch.testing.assert_close(torch.cat(parts, dim=2), codec.decode(latents), rtol=0, atol=1e-5)
 
 

@@ -1,0 +1,263 @@
+"""Every mistake a user can make with files and words: exit code 2, and one line that names it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from chain import Made, Salt, spoilt
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
+
+
+def refused(salt: Salt, words: list[object], *told: object) -> None:
+    """The command exits 2 and says everything of `told` in one line."""
+    answer = salt(*words)
+    assert answer.code == 2, answer.err
+    lines = answer.err.strip().splitlines()
+    assert len(lines) == 1, answer.err
+    assert lines[0].startswith("salt: ")
+    for part in told:
+        assert str(part) in lines[0]
+
+
+@pytest.fixture
+def train(made: Made, tmp_path: Path) -> Callable[..., list[object]]:
+    """The command of a training that has not begun."""
+    return lambda **other: made.words("train", **({"run_dir": tmp_path / "run", "out": tmp_path / "out"} | other))
+
+
+# --------------------------------------------------------------------------------------------- words
+@pytest.mark.parametrize("verb", ["train", "sample", "score"])
+def test_unknown_experiment(salt, made, verb):
+    words = made.words(verb)
+    words[1] = "sc_dmb"
+    refused(salt, words, "experiments/sc_dmb.yaml", "did you mean 'sc_dmd'?")
+
+
+@pytest.mark.parametrize("verb", ["teacher", "latents", "train", "sample", "score", "defect"])
+def test_unknown_scale(salt, made, verb):
+    refused(salt, made.words(verb, scale="smok"), "smok", "smoke")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("train.itertions=3", "unknown key; did you mean 'iterations'?"),
+        ("train.iterations", "KEY=VALUE is accepted"),
+        ("=3", "KEY=VALUE is accepted"),
+        ("train.iterations=", "accepted: section.key=value"),
+        ("train.iterations=-1", "greater than 0"),
+        ("train.optimiser.lr=nan", "accepted"),
+        ("grid.steps=3", "T^(3) is not on the training grid: train_steps=8 must be a multiple of steps=3"),
+        ("train.accumulate=3", "must be a multiple of accumulate=3"),
+    ],
+)
+def test_wrong_overrides(salt, train, tmp_path, change, told):
+    refused(salt, train(set=change), told)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_teacher_is_no_student(salt, train):
+    words = train()
+    words[1] = "teacher"
+    refused(salt, words, "`salt teacher` trains this one")
+
+
+@pytest.mark.parametrize("verb", ["train", "teacher"])
+def test_unknown_device(salt, made, tmp_path, verb):
+    words = made.words(verb, run_dir=tmp_path / "run", out=tmp_path / "out", device="gpu7")
+    refused(salt, words, "--device gpu7: ", "accepted: cpu")
+
+
+@pytest.mark.parametrize("verb", ["train", "teacher"])
+def test_a_folder_with_other_things_is_not_replaced(salt, made, tmp_path, verb):
+    thesis = tmp_path / "home" / "thesis.tex"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    for out in (thesis.parent, thesis):
+        refused(salt, made.words(verb, run_dir=tmp_path / "run", out=out), f"--out {out}: thesis.tex is in the way")
+    assert thesis.read_text() == "years of work"
+
+
+def test_a_run_directory_that_is_a_file(salt, train, tmp_path):
+    (tmp_path / "run").write_text("")
+    refused(salt, train(), tmp_path / "run", "no run directory")
+
+
+def test_a_run_directory_of_another_configuration(salt, made, train):
+    run_dir = made.folder / "runs" / "student"
+    before = sorted(path.name for path in run_dir.iterdir())
+    refused(
+        salt,
+        train(run_dir=run_dir, set="grid.train_steps=16"),
+        run_dir,
+        "begun with another configuration: grid.train_steps (there 8, now 16)",
+    )
+    assert sorted(path.name for path in run_dir.iterdir()) == before
+
+
+def test_sampling_a_student_without_weights(salt, made, tmp_path):
+    words = ["sample", "sc_dmd", "--scale", "smoke", "--teacher", made.teacher, "--out", tmp_path]
+    refused(salt, words, "sc_dmd: --weights is missing")
+    refused(salt, [*words, "--weights", tmp_path / "none"], tmp_path / "none" / "config.json")
+
+
+# -------------------------------------------------------------------------------------- teacher files
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def poison(path: Path) -> None:
+    tensors = load_file(path)
+    next(iter(tensors.values())).view(-1)[0] = torch.nan
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("spoil", [cut, poison, Path.unlink])
+@pytest.mark.parametrize("name", [TRANSFORMER, "codec/codec.safetensors", "text_encoder/model.safetensors"])
+def test_broken_weights_of_the_teacher(salt, made, train, name, spoil):
+    path = made.teacher / name
+    with spoilt(path, spoil):
+        refused(salt, train(), made.teacher, path.parent.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("transformer", "num_layers", 3), ("codec", "channels", 6), ("text_encoder", "d_model", 48)],
+)
+def test_a_teacher_of_another_shape(salt, made, train, name, key, value):
+    path = made.teacher / name / "config.json"
+    with spoilt(path, lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))):
+        refused(salt, train(), made.teacher / name if name != "text_encoder" else made.teacher)
+
+
+def test_a_teacher_whose_codec_is_not_the_scales(salt, made, root, train):
+    scale = root / "experiments" / "scales" / "smoke.yaml"
+    with spoilt(scale, lambda path: path.write_text(path.read_text().replace("channels: 8", "channels: 4"))):
+        refused(salt, train(), made.teacher, "codec.channels=8, but scale smoke has codec.channels=4")
+
+
+def test_no_teacher_at_all(salt, train, tmp_path):
+    refused(salt, train(teacher=tmp_path / "none"), tmp_path / "none")
+
+
+# -------------------------------------------------------------------------------------------- latents
+def of_another_codec(path: Path) -> None:
+    edit(path, lambda header, tensors: header["about"].update(codec="0" * 64))
+
+
+def of_another_world(path: Path) -> None:
+    edit(path, lambda header, tensors: tensors.update(latents=tensors["latents"][:, :, :2].contiguous()))
+
+
+def not_finite(path: Path) -> None:
+    edit(path, lambda header, tensors: tensors["latents"].view(-1)[9:10].fill_(torch.inf))
+
+
+def edit(path: Path, change: Callable[[dict, dict], object]) -> None:
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["bank"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(header, tensors)
+    save_file(tensors, path, metadata={"bank": json.dumps(header)})
+
+
+@pytest.mark.parametrize("spoil", [cut, not_finite, of_another_codec, of_another_world, Path.unlink])
+def test_broken_latents(salt, made, train, spoil):
+    with spoilt(made.latents, spoil):
+        refused(salt, train(), made.latents, "`salt latents`")
+
+
+# ------------------------------------------------------------------------------------------- training
+@pytest.mark.parametrize("role", ["train.optimiser", "train.critic.optimiser"])
+def test_a_loss_that_is_not_finite_stops_the_run(salt, train, tmp_path, role):
+    refused(salt, train(set=f"{role}.lr=1e30"), tmp_path / "run", "loss is nan", "nothing was updated with it")
+    assert not (tmp_path / "out").exists()
+
+
+# ------------------------------------------------------------------------------------- shipped assets
+@pytest.fixture
+def shipped(made: Made, root: Path) -> Path:
+    folder = root / "assets" / "shipped"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(made.teacher, folder)
+    return folder
+
+
+def flip(path: Path) -> None:
+    body = bytearray(path.read_bytes())
+    body[-1] ^= 1
+    path.write_bytes(body)
+
+
+def add(path: Path) -> None:
+    path.with_name("notes.txt").write_text("mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "told"),
+    [
+        (TRANSFORMER, flip, TRANSFORMER),
+        ("codec/config.json", flip, "codec/config.json"),
+        (TRANSFORMER, Path.unlink, TRANSFORMER),
+        (TRANSFORMER, add, "transformer/notes.txt"),
+        ("provenance.json", Path.unlink, "no shipped teacher"),
+        ("provenance.json", cut, "no shipped teacher"),
+        ("provenance.json", lambda path: path.write_text("[]"), "no shipped teacher"),
+    ],
+)
+def test_changed_shipped_assets(salt, shipped, tmp_path, name, spoil, told):
+    spoil(shipped / name)
+    words = ["teacher", "--scale", "shipped", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
+    refused(salt, words, shipped, told)
+    assert not list(tmp_path.iterdir())
+
+
+# --------------------------------------------------------------------------------------------- videos
+@pytest.fixture
+def videos(made: Made, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made.videos, tmp_path / "videos"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (Path.unlink, "1 missing (p0002/0.mp4)"),
+        (lambda path: shutil.copy(path, path.with_name("1.mp4")), "1 extra (p0002/1.mp4)"),
+        (cut, "p0002/0.mp4"),
+        (lambda path: path.write_bytes(b""), "p0002/0.mp4"),
+        (lambda path: path.write_text("no video"), "p0002/0.mp4"),
+        (lambda path: shutil.rmtree(path.parents[1]), "6 missing (p0000/0.mp4; "),
+    ],
+)
+def test_a_folder_of_videos_that_is_not_whole(salt, made, videos, tmp_path, spoil, told):
+    spoil(videos / "short_cm_2" / "p0002" / "0.mp4")
+    out = tmp_path / "records" / "sc_dmd_seed0_scores.csv"
+    words = made.words("score", videos=videos, out=out, details=tmp_path / "details")
+    refused(salt, words, videos / "short_cm_2", told)
+    assert not out.exists()
+
+
+# --------------------------------------------------------------------------------------------- defect
+def test_weights_of_another_scale(salt, made):
+    refused(salt, made.words("defect", scale="tiny"), made.weights, "trained at scale smoke, but --scale is tiny")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"experiment": 3, "seed": 0}'])
+def test_weights_without_provenance(salt, made, text):
+    path = made.weights / "provenance.json"
+    with spoilt(path, lambda path: path.write_text(text)):
+        refused(salt, made.words("defect"), path, "not the provenance of weights made by `salt train`")
+
+
+@pytest.mark.parametrize("spoil", [cut, poison])
+def test_broken_weights_of_a_student(salt, made, tmp_path, spoil):
+    path = made.weights / "diffusion_pytorch_model.safetensors"
+    with spoilt(path, spoil):
+        refused(salt, made.words("defect", out=tmp_path / "x_defect.csv"), path)
+        refused(salt, made.words("sample", out=tmp_path / "videos"), path)
