@@ -39,6 +39,7 @@ def salt(root: Path) -> Salt:
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setenv("SALT_ROOT", str(root))
+            patch.setenv("GIT_DIR", str(root))  # no checkout: a commit between two calls is no difference
             patch.setattr(sys, "argv", ["salt", *map(str, words)])
             with pytest.raises(SystemExit) as end:
                 main()
