@@ -99,7 +99,7 @@ def report_prompts(world: World, count: int, split: Split = "report") -> list[Pr
     prompts: list[Prompt] = []
     so_far: dict[int, int] = {1: 0, 2: 0}
     for index, content in enumerate(contents[:count]):
-        _check_room(content, world)
+        sample_scene(content, world, np.random.default_rng(0))  # refuses a world without room
         sprites = len(content.sprites)
         mentions = SHORT_FORMS[sprites][so_far[sprites] % len(SHORT_FORMS[sprites])]
         so_far[sprites] += 1
@@ -111,13 +111,6 @@ def report_prompts(world: World, count: int, split: Split = "report") -> list[Pr
 
 def _in_order(contents: list[Content]) -> list[Content]:
     return sorted(contents, key=lambda content: _digest("order of prompts: " + caption(content)))
-
-
-def _check_room(content: Content, world: World) -> None:
-    try:
-        sample_scene(content, world, np.random.default_rng(0))
-    except ValueError as error:
-        raise SaltError(f"scale.world: {error}; accepted: a larger size or fewer frames") from error
 
 
 # -------------------------------------------------------------------------------------------- the file
