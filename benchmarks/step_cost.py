@@ -93,7 +93,7 @@ class Run:
         self.clock.wrap(teacher, "forward", "teacher forward")
         for role, network in method.trainable.items():
             self.clock.wrap(network, "forward", forward_name(role))
-            self.clock.wrap(self.state.optimisers[role], "step", "optimiser")
+            self.clock.wrap(self.state.optimisers[role][0], "step", "optimiser")
         self.totals: list[float] = []
         self.role = ""
         original = method.loss

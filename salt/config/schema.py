@@ -54,6 +54,53 @@ class NoiseLaw(Section):
         return self
 
 
+class Memory(Section):
+    """Which frames of the past a causal model attends to (its KV-cache policy), counted in latent frames.
+
+    The chunk being generated always sees itself; `window` and `sink` are what it sees besides. No window is Self
+    Forcing's full cache; window 9 with sink 3 is LongLive (local attention 12 = 9 + the chunk's own 3); `sink_ema` is
+    Reward Forcing; relative positions are Infinity-RoPE; `on_switch: recache` is LongLive's change of prompt.
+    """
+
+    window: PositiveInt | None = None
+    """The last frames before the chunk; None: all of them."""
+    sink: NonNegativeInt = 0
+    """First frames of the video, kept for ever."""
+    sink_ema: Beta | None = None
+    """Weight of the old sink when a frame that leaves the window is mixed into it; None: the sink stays as it is."""
+    positions: Literal["absolute", "relative"] = "absolute"
+    """`absolute`: a frame's place in the video; `relative`: its place among the frames attended to, so that no length
+    is too long for the rotary embedding."""
+    on_switch: Literal["keep", "recache"] = "keep"
+    """When the prompt changes: keep keys and values as they are, or compute those remembered anew with the new one."""
+
+    @model_validator(mode="after")
+    def _sink_within(self) -> "Memory":
+        if self.window is None and (self.sink or self.sink_ema is not None):
+            raise ValueError("sink and sink_ema need a window: with none, all frames are kept anyway")
+        if self.window is not None and self.sink > self.window:
+            raise ValueError(f"sink={self.sink} must not be larger than window={self.window}")
+        if self.sink_ema is not None and not self.sink:
+            raise ValueError("sink_ema mixes into the sink: sink must be at least 1")
+        return self
+
+
+class Causal(Section):
+    """A generator that makes a video chunk by chunk, each conditioned on the ones before."""
+
+    chunk: PositiveInt
+    """Latent frames made at once."""
+    memory: Memory = Memory()
+    """KV-cache policy in training, and in sampling up to the training length."""
+
+    @model_validator(mode="after")
+    def _window_holds_a_chunk(self) -> "Causal":
+        window = self.memory.window
+        if window is not None and window < self.chunk:
+            raise ValueError(f"memory.window={window} must hold a chunk: at least chunk={self.chunk}")
+        return self
+
+
 class Rollout(Section):
     """How the student makes the samples that are judged."""
 
@@ -117,6 +164,9 @@ class Optimiser(Section):
 
     lr: PositiveFloat
     """Learning rate after warm-up."""
+    muon_lr: PositiveFloat | None = None
+    """Learning rate of Muon for the matrices inside the transformer blocks, which AdamW then leaves to it; None: AdamW
+    for everything. Muon (Jordan et al., 2024) steps along the orthogonalised momentum."""
     betas: tuple[Beta, Beta] = (0.0, 0.999)
     weight_decay: NonNegativeFloat = 0.01
     clip: PositiveFloat = 10.0
@@ -179,6 +229,8 @@ class World(Section):
     """Side in pixels."""
     frames: PositiveInt = 9
     """1 + 4 k, as Wan."""
+    speeds: tuple[Literal[1, 2], ...] = (1, 2)
+    """Pixels a frame, drawn per clip."""
     pair_share: Probability = 0.4
     """Share of two-object scenes."""
     short_share: Probability = 0.25
@@ -202,15 +254,18 @@ class World(Section):
 
 
 class Codec(Section):
-    """The causal codec: a linear code of every fourth frame, and a learned decoder."""
+    """The causal codec: a linear code of every fourth frame, motion vectors, and a learned decoder."""
 
     stride: Literal[4, 8] = 4
     """Pixels of a latent's side."""
-    channels: PositiveInt = 8
+    channels: Annotated[int, Field(gt=2)] = 10
+    """Of a latent: two for the motion vector, the others for principal components."""
+    motion_scale: PositiveFloat = 1.5
+    """Latent units of a motion of one pixel a frame."""
     whitening: Probability = 0.5
-    """0: channels keep the variance of their principal component; 1: all have the same."""
-    width: PositiveInt = 64
-    """Channels of the decoder."""
+    """0: components keep their variance; 1: all have the same."""
+    width: Annotated[int, Field(gt=0, multiple_of=8)] = 64
+    """Channels of the decoder; normalised in 8 groups, so a multiple of 8."""
     blocks: PositiveInt = 3
     """Residual blocks of the decoder."""
     noise: NonNegativeFloat = 0.2

@@ -1,7 +1,7 @@
 """The world of the tiny scales: procedural captioned videos whose every attribute is known.
 
 One or two 7x7 sprites (a shape, a colour) glide over a plain background; all sprites of a scene move together, by
-one or two pixels a frame, in one of four directions. A caption tells shapes, colours, relation, direction and
+one or two pixels a frame (as `World.speeds` says), in one of four directions. A caption tells shapes, colours, relation, direction and
 background; where things start and how fast they go it does not tell, so one caption has many futures, and the first
 frame does not settle the rest of the clip.
 
@@ -43,7 +43,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {"black": (0, 0, 0), "gray": (128, 128, 128), "white": (255, 255, 255)}
 STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SPEEDS = (1, 2)
-"""The speeds of the world, in pixels a frame."""
+"""All speeds that `World.speeds` may name, in pixels a frame."""
 PAIR_GAPS = (8, 16)
 """Distances of the two centres along the axis of their relation."""
 PAIR_SLIPS = (-8, 0, 8)
@@ -122,7 +122,7 @@ def sample_scene(content: Content, world: World, rng: np.random.Generator) -> Sc
     Raises:
         SaltError: it cannot.
     """
-    speeds = [s for s in SPEEDS if _room(content, world, s) is not None]
+    speeds = [s for s in world.speeds if _room(content, world, s) is not None]
     if not speeds:
         raise SaltError(
             f"scale.world: size={world.size} and frames={world.frames} leave no room for {caption(content)!r}; "

@@ -1,9 +1,11 @@
 """The codec of the tiny scales: latents that are 4 times shorter than the video, as Wan's, and causal.
 
-1 + 4 k frames become 1 + k latent frames. Latent frame k is the closed-form linear code of video frame 4 k (the
-leading principal components of its patches, partly whitened, of mean square 1); a learned decoder draws frames
-4 k - 3 ... 4 k from latent frames k - 1 and k. It was trained on noised latents, so it draws clean frames from slightly
-wrong ones, as a video VAE does. The latents of a prefix are a prefix of the latents: coding works as a stream.
+1 + 4 k frames become 1 + k latent frames. Latent frame k is a closed-form code of video frames 4 k - 4 ... 4 k: the
+leading principal components of the patches of frame 4 k, partly whitened, of mean square 1, and in two more channels
+how the picture moved on the way there (block matching, as in MPEG), which a video VAE's latents tell as well. A learned
+decoder draws frames 4 k - 3 ... 4 k from latent frames k - 1 and k. It was trained on noised latents, so it draws clean
+frames from slightly wrong ones, as a video VAE does. The latents of a prefix are a prefix of the latents: coding works
+as a stream.
 
 Videos are `(B, 3, F, H, W)` in [0, 1]; latents `(B, C, T, H / stride, W / stride)` with T = 1 + (F - 1) / 4.
 """
@@ -21,6 +23,11 @@ from salt.config.schema import Codec as CodecConfig
 from salt.errors import SaltError
 
 STRIDE_T = 4
+MOTION = 2
+"""The last channels: the motion (x, y); 0 in the first latent frame, which is a picture without a past."""
+REACH = 2
+"""Largest motion looked for, in pixels a frame, along one axis."""
+MOVES = [(0, 0)] + [(r * x, r * y) for r in range(1, REACH + 1) for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1))]
 WEIGHTS, CONFIG = "codec.safetensors", "config.json"
 
 
@@ -47,7 +54,7 @@ class ResBlock(nn.Module):
 
 
 class TinyCodec(nn.Module):
-    """A linear encoder of every fourth frame, and a decoder that corrects its linear inverse."""
+    """A closed-form encoder, and a decoder that corrects its linear inverse."""
 
     mean: Tensor
     encoding: Tensor
@@ -57,7 +64,7 @@ class TinyCodec(nn.Module):
         self.config = config
         patch, width = 3 * config.stride**2, config.width
         self.register_buffer("mean", torch.zeros(patch))
-        self.register_buffer("encoding", torch.zeros(config.channels, patch))
+        self.register_buffer("encoding", torch.zeros(config.channels - MOTION, patch))
         self.linear = nn.Conv2d(2 * config.channels, STRIDE_T * patch, 1)
         self.correction = nn.Sequential(
             nn.Conv2d(2 * config.channels, width, 3, padding=1),
@@ -68,16 +75,17 @@ class TinyCodec(nn.Module):
         )
 
     def fit_linear(self, video: Tensor) -> None:
-        """Set the encoder and its linear inverse to the principal components of the patches of `(B, 3, F, H, W)`."""
+        """Set the linear code and its inverse to the principal components of the patches of `(B, 3, F, H, W)`."""
         patches = self._key_patches(video).permute(0, 2, 3, 1).flatten(0, 2)
         mean = patches.mean(0)
         variance, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
-        deviation = variance.flip(0)[: self.config.channels].clamp_min(1e-8).sqrt()
-        vectors = vectors.flip(1)[:, : self.config.channels]
+        deviation = variance.flip(0)[: len(self.encoding)].clamp_min(1e-8).sqrt()
+        vectors = vectors.flip(1)[:, : len(self.encoding)]
         kept = deviation ** (1 - self.config.whitening)
         scale = deviation / kept * kept.square().mean().sqrt()  # latents have mean square 1
         shares = torch.arange(1, STRIDE_T + 1) / STRIDE_T  # of the later latent in each of the four frames
-        inverse = torch.stack([torch.cat([(1 - s) * vectors * scale, s * vectors * scale], 1) for s in shares])
+        drawn = functional.pad(vectors * scale, (0, MOTION))  # motion alone draws nothing
+        inverse = torch.stack([torch.cat([(1 - s) * drawn, s * drawn], 1) for s in shares])
         last = self.correction[-1]
         with torch.no_grad():
             self.mean.copy_(mean)
@@ -100,8 +108,9 @@ class TinyCodec(nn.Module):
     def encode(self, video: Tensor) -> Tensor:
         """Latents `(B, C, T, h, w)` of a video `(B, 3, F, H, W)`."""
         centred = self._key_patches(video) - self.mean[:, None, None]
-        latents = torch.einsum("nphw,cp->nchw", centred, self.encoding)
-        return latents.unflatten(0, (len(video), -1)).transpose(1, 2)
+        pictures = torch.einsum("nphw,cp->nchw", centred, self.encoding)
+        motion = self.config.motion_scale * motion_vectors(video, self.config.stride)
+        return torch.cat([pictures.unflatten(0, (len(video), -1)).transpose(1, 2), motion], dim=1)
 
     def decode(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
         """Video `(B, 3, F, H, W)`, in [0, 1], of latents `(B, C, T, h, w)`.
@@ -121,6 +130,28 @@ class TinyCodec(nn.Module):
         flat = pairs.flatten(0, 1)
         frames = functional.pixel_shuffle(self.linear(flat) + self.correction(flat), self.config.stride)
         return frames.unflatten(0, pairs.shape[:2]).unflatten(2, (STRIDE_T, 3)).permute(0, 3, 1, 2, 4, 5).flatten(2, 3)
+
+
+def motion_vectors(video: Tensor, stride: int) -> Tensor:
+    """Of `MOVES`, the one by which the frame before explains each frame best, in blocks of two strides.
+
+    Args:
+        video: `(B, 3, 1 + 4 k, H, W)`.
+        stride: pixels from one block to the next.
+
+    Returns:
+        `(B, 2, 1 + k, H / stride, W / stride)`, (x, y) in pixels a frame; 0 where nothing moves and in the first frame.
+    """
+    height, width = video.shape[3:]
+    before = functional.pad(video[:, :, :-1], (*[REACH] * 4, 0, 0), mode="replicate")
+    errors = []
+    for x, y in MOVES:
+        moved = before[..., REACH - y : REACH - y + height, REACH - x : REACH - x + width]
+        error = (video[:, :, 1:] - moved).abs().sum(1).unflatten(1, (-1, STRIDE_T)).sum(2)
+        errors.append(functional.avg_pool2d(error, 2 * stride, stride, stride // 2))
+    errors[0] = errors[0] - 1e-4  # of equals, standing still
+    best = video.new_tensor(MOVES)[torch.stack(errors, dim=-1).argmin(-1)]
+    return functional.pad(best.permute(0, 4, 1, 2, 3), (0, 0, 0, 0, 1, 0))
 
 
 def fit_codec(

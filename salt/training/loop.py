@@ -25,7 +25,7 @@ from salt.training.checkpoint import list_checkpoints, load_checkpoint, save_che
 from salt.training.metrics import open_metrics
 from salt.training.parallel import ALONE, Workers
 from salt.training.signals import listen_for_stop
-from salt.training.state import TrainState, learning_rate
+from salt.training.state import TrainState, lr_factor, take_step
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +123,9 @@ def iterate(job: Job, state: TrainState) -> dict[str, float]:
 
 def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
     """One update of one role: accumulate, average, check, clip, step."""
-    config, workers, optimiser = job.config, job.workers, state.optimisers[role]
-    parameters = list(state.networks[role].parameters())
-    optimiser.zero_grad(set_to_none=True)
+    config, workers, network = job.config, job.workers, state.networks[role]
+    parameters = list(network.parameters())
+    network.zero_grad(set_to_none=True)
     first = sum(state.updates.values()) * config.batch_size
     metrics: dict[str, float] = {}
     for samples in workers.slices(first, config.batch_size, config.accumulate):
@@ -138,12 +138,10 @@ def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
     optimisation = state.configs[role]
     metrics["grad_norm"] = nn.utils.clip_grad_norm_(parameters, optimisation.clip).item()
     _refuse_non_finite(job, state.step, role, metrics)
-    lr = learning_rate(optimisation, state.updates[role], state.step / config.iterations)
-    for group in optimiser.param_groups:
-        group["lr"] = lr
-    optimiser.step()
+    factor = lr_factor(optimisation, state.updates[role], state.step / config.iterations)
+    take_step(state.optimisers[role], factor)
     state.updates[role] += 1
-    return metrics | {"lr": lr}
+    return metrics | {"lr": optimisation.lr * factor}
 
 
 def _refuse_non_finite(job: Job, step: int, role: str, metrics: Mapping[str, float]) -> None:

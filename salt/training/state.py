@@ -1,6 +1,6 @@
-"""Everything a run needs to continue: networks, their AdamW optimisers, the EMA and the counters."""
+"""Everything a run needs to continue: networks, their optimisers, the EMA and the counters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +10,42 @@ from salt.errors import SaltError
 from salt.training.ema import EMA
 
 
-def learning_rate(config: Optimiser, updates: int, progress: float) -> float:
-    """The lr after so many updates of this role, at a share `progress` in [0, 1] of the run.
+def lr_factor(config: Optimiser, updates: int, progress: float) -> float:
+    """What multiplies every lr after so many updates of this role, at a share `progress` in [0, 1] of the run.
 
     Linear warm-up over `warmup` updates, linear decay to 0 over the last share `decay` of the run.
     """
     warm = min(1.0, (updates + 1) / config.warmup) if config.warmup else 1.0
     cool = min(1.0, (1.0 - progress) / config.decay) if config.decay else 1.0
-    return config.lr * min(warm, cool)
+    return min(warm, cool)
+
+
+def build_optimisers(network: nn.Module, config: Optimiser) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the matrices of the blocks where the configuration gives it a learning rate."""
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        inside = "blocks" in name.split(".") and parameter.ndim == 2
+        (matrices if inside and config.muon_lr is not None else rest).append(parameter)
+    # fused: a quarter of the time of the default on CPU
+    decay = config.weight_decay
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(rest, config.lr, betas=config.betas, weight_decay=decay, fused=True)
+    ]
+    if config.muon_lr is not None:
+        optimisers.append(torch.optim.Muon(matrices, config.muon_lr, weight_decay=decay))
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["initial_lr"] = group["lr"]
+    return optimisers
+
+
+def take_step(optimisers: Sequence[torch.optim.Optimizer], factor: float) -> None:
+    """One step of every optimiser, at the lr it was built with times `factor`."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        optimiser.step()
 
 
 class TrainState:
@@ -35,16 +63,7 @@ class TrainState:
         self.configs = {"generator": config.optimiser}
         if config.critic is not None:
             self.configs["critic"] = config.critic.optimiser
-        self.optimisers = {
-            role: torch.optim.AdamW(
-                network.parameters(),
-                lr=self.configs[role].lr,
-                betas=self.configs[role].betas,
-                weight_decay=self.configs[role].weight_decay,
-                fused=True,  # a quarter of the time of the default on CPU
-            )
-            for role, network in networks.items()
-        }
+        self.optimisers = {role: build_optimisers(network, self.configs[role]) for role, network in networks.items()}
         self.ema = EMA(networks["generator"], config.ema.decay, config.ema.start)
         self.step = 0
         self.updates = dict.fromkeys(networks, 0)
@@ -55,8 +74,9 @@ class TrainState:
         named = {f"ema/{name}": value for name, value in self.ema.module.state_dict().items()}
         for role, network in self.networks.items():
             named |= {f"network/{role}/{name}": value for name, value in network.state_dict().items()}
-            for index, moments in self.optimisers[role].state_dict()["state"].items():
-                named |= {f"optimiser/{role}/{index}/{name}": value for name, value in moments.items()}
+            for place, optimiser in enumerate(self.optimisers[role]):
+                for index, moments in optimiser.state_dict()["state"].items():
+                    named |= {f"optimiser/{role}/{place}/{index}/{name}": value for name, value in moments.items()}
         return named
 
     def counters(self) -> dict[str, float]:
@@ -75,12 +95,13 @@ class TrainState:
             self.ema.module.load_state_dict(_below("ema/", tensors))
             for role, network in self.networks.items():
                 network.load_state_dict(_below(f"network/{role}/", tensors))
-                moments: dict[int, dict[str, Tensor]] = {}
-                for name, value in _below(f"optimiser/{role}/", tensors).items():
-                    index, key = name.split("/")
-                    moments.setdefault(int(index), {})[key] = value
-                groups = self.optimisers[role].state_dict()["param_groups"]
-                self.optimisers[role].load_state_dict({"state": moments, "param_groups": groups})
+                for place, optimiser in enumerate(self.optimisers[role]):
+                    moments: dict[int, dict[str, Tensor]] = {}
+                    for name, value in _below(f"optimiser/{role}/{place}/", tensors).items():
+                        index, key = name.split("/")
+                        moments.setdefault(int(index), {})[key] = value
+                    groups = optimiser.state_dict()["param_groups"]
+                    optimiser.load_state_dict({"state": moments, "param_groups": groups})
                 self.updates[role] = int(counters[f"updates/{role}"])
             self.step, self.seconds = int(counters["step"]), float(counters["seconds"])
         except (RuntimeError, KeyError, ValueError) as error:

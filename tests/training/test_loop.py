@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Clips, experiment, make_method, teacher_experiment
+from tiny import OPTIMISER, Clips, experiment, make_method, teacher_experiment
 from torch import Tensor, nn
 
 from salt.config.schema import EMA as EMAConfig
 from salt.config.schema import Experiment, Optimiser
 from salt.errors import SaltError
+from salt.models.wan import build_wan
 from salt.training.checkpoint import list_checkpoints
 from salt.training.ema import EMA
 from salt.training.loop import Job, train
 from salt.training.parallel import Workers
-from salt.training.state import TrainState, learning_rate
+from salt.training.state import TrainState, build_optimisers, lr_factor, take_step
 
 
 def train_in(folder: Path, setting: Experiment, data: Clips | None = None, **more: Any) -> TrainState:
@@ -93,11 +94,42 @@ def test_first_update_is_clipped_adamw(tmp_path: Path) -> None:
     assert metrics_of(tmp_path)[0]["generator/grad_norm"] == pytest.approx(norm.item(), rel=1e-4)
 
 
-def test_learning_rate_warms_up_and_decays_linearly() -> None:
+def test_learning_rates_warm_up_and_decay_linearly() -> None:
     config = Optimiser(lr=1.0, warmup=4, decay=0.5)
-    rates = [learning_rate(config, step, step / 10) for step in range(10)]
-    assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
-    assert [learning_rate(Optimiser(lr=3.0), step, step / 10) for step in range(10)] == [3.0] * 10
+    factors = [lr_factor(config, step, step / 10) for step in range(10)]
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+    assert [lr_factor(Optimiser(lr=3.0), step, step / 10) for step in range(10)] == [1.0] * 10
+
+
+def test_muon_takes_the_matrices_of_the_blocks_and_steps_along_orthogonal_directions() -> None:
+    network = build_wan(experiment().scale.backbone, seed=1)
+    adamw, muon = build_optimisers(network, Optimiser(lr=1e-3, muon_lr=1e-2, weight_decay=0.0))
+    theirs, ours = ({id(p) for g in o.param_groups for p in g["params"]} for o in (adamw, muon))
+    inside = {id(p) for name, p in network.named_parameters() if ".blocks." in name and p.ndim == 2}
+    assert ours == inside
+    assert not ours & theirs
+    assert len(ours | theirs) == len(list(network.parameters()))
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+    take_step([adamw, muon], 0.5)
+    name = "transformer.blocks.0.attn1.to_q.weight"
+    now = dict(network.named_parameters())[name]
+    stretch = torch.linalg.svdvals((before[name] - now.detach()) / (1e-2 * 0.5))
+    gradient = torch.linalg.svdvals(now.grad)
+    assert stretch.max() < 1.3
+    assert stretch.min() / stretch.max() > 10 * gradient.min() / gradient.max()
+
+
+def test_a_run_with_muon_continues_as_if_never_interrupted(tmp_path: Path) -> None:
+    muon = OPTIMISER | {"muon_lr": 1e-2}
+    whole = train_in(tmp_path / "whole", teacher_experiment(train__optimiser=muon, train__iterations=4))
+    with pytest.raises(SaltError):
+        train_in(tmp_path / "broken", teacher_experiment(train__optimiser=muon, train__iterations=4), Clips(12))
+    resumed = train_in(tmp_path / "broken", teacher_experiment(train__optimiser=muon, train__iterations=4))
+    for one, other in zip(weights(whole), weights(resumed), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_ema_starts_at_its_update_and_then_averages() -> None:
