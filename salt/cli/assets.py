@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from salt.config.files import repository_root
 from salt.config.hashing import content_hash
-from salt.config.schema import Experiment, Scale
+from salt.config.scale import Scale
+from salt.config.schema import Experiment
 from salt.data.clips import ClipSource, as_tensor, pretext, vocabulary
 from salt.data.latents import LatentBank, write_bank
 from salt.errors import SaltError

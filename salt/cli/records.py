@@ -1,14 +1,16 @@
 """Sampling, scoring and measuring one model: what lies behind `salt sample`, `score`, `defect` and `controls`."""
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from salt.cli.assets import CODEC, TRANSFORMER, Assets
-from salt.config.schema import Experiment, Scale
-from salt.data.prompts import report_prompts
+from salt.config.scale import Scale
+from salt.config.schema import Experiment
+from salt.data.prompts import OwnPrompt, report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cells import REAL, TEACHER, cells_of
 from salt.evaluation.controls import run_controls
@@ -17,29 +19,57 @@ from salt.evaluation.sample import RealClips, Sampled, Source, sample_cells
 from salt.evaluation.score import protocol_hash, records, score_folder, write_cell
 from salt.evaluation.solvers import Network
 from salt.files import whole_file
+from salt.models.text import UMT5TextEncoder
 from salt.models.wan import load_wan
 from salt.training.provenance import git_state, hash_files
 
 TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
 
 
-def sample_model(name: str, experiment: Experiment, seed: int, assets: Assets, weights: Path | None, out: Path) -> None:
-    """Make all videos of a student, of `teacher`, or of `real`."""
-    scale = experiment.scale
+def sample_model(
+    name: str,
+    experiment: Experiment,
+    seed: int,
+    assets: Assets,
+    weights: Path | None,
+    out: Path,
+    device: str,
+    own: Sequence[OwnPrompt],
+) -> None:
+    """Make all videos of a student, of `teacher`, or of `real`; of a user's own captions where there are any."""
+    scale, codec = experiment.scale, assets.codec.to(device)
+    _check_words(own, assets.text_encoder)
     hashes = {f"{CODEC}/{file}": digest for file, digest in hash_files(assets.folder / CODEC).items()}
     if name == REAL:
-        source: Source = RealClips(assets.codec, scale.world)
+        source: Source = RealClips(codec, scale.world, device)
     else:
-        folder = assets.folder / TRANSFORMER if name == TEACHER else weights
-        if folder is None:
-            raise SaltError(f"{name}: --weights is missing; the folder made by `salt train` is accepted")
+        folder = weights or assets.folder / TRANSFORMER
         hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")
-        model = load_wan(folder, scale.backbone).eval()
+        model = load_wan(folder, scale.backbone).to(device).eval()
         cfg_weight = scale.evaluation.cfg_weight if name == TEACHER else None
-        network = Network(model, assets.text_encoder, cfg_weight)
+        network = Network(model, assets.text_encoder, cfg_weight, device)
         source = Sampled(network, experiment.grid.shift, assets.latent_shape)
     cells = cells_of(name, TITLES.get(name, experiment.title), scale, seed)
-    sample_cells(cells, source, assets.codec, scale, out, hashes, _commit())
+    if own:  # it has one variant
+        cells = [cell for cell in cells if cell.prompts == "extended"]
+    sample_cells(cells, source, codec, scale, out, hashes, _commit(), own)
+
+
+def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
+    """Refuse captions that the text encoder would not read as they are written."""
+    for prompt in own:
+        read = encoder.tokenizer(prompt.caption, return_offsets_mapping=True)
+        for token, (begin, end) in zip(read.input_ids, read.offset_mapping, strict=True):
+            if token == encoder.tokenizer.unk_token_id:
+                word = prompt.caption[begin:end]
+                raise SaltError(
+                    f"--prompts: line {prompt.index + 1}: the text encoder does not know {word!r}; accepted: words of "
+                    "its training captions"
+                )
+        if len(read.input_ids) > encoder.tokens:
+            raise SaltError(
+                f"--prompts: line {prompt.index + 1}: {len(read.input_ids)} tokens; accepted: up to {encoder.tokens}"
+            )
 
 
 def score_model(name: str, title: str, scale: Scale, seed: int, videos: Path, out: Path, details: Path) -> None:
@@ -60,11 +90,12 @@ def score_model(name: str, title: str, scale: Scale, seed: int, videos: Path, ou
     write_csv(single.round(6), out.with_name(out.name.replace("_scores.csv", "_prompts.csv.gz")))
 
 
-def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path) -> None:
+def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path, device: str) -> None:
     """Defect, cross-step distance and accumulated error of a student into `out`, its trajectories beside it."""
     evaluation = experiment.scale.evaluation
-    student = Network(load_wan(weights, experiment.scale.backbone).eval(), assets.text_encoder, None)
-    teacher = Network(assets.teacher().eval(), assets.text_encoder, evaluation.cfg_weight)
+    model = load_wan(weights, experiment.scale.backbone).to(device).eval()
+    student = Network(model, assets.text_encoder, None, device)
+    teacher = Network(assets.teacher().to(device).eval(), assets.text_encoder, evaluation.cfg_weight, device)
     found = measure(student, teacher, experiment, seed, assets.latent_shape)
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
     write_csv(found.records, out)

@@ -19,6 +19,7 @@ from salt.cli.options import (
     check_device,
     check_out,
 )
+from salt.errors import SaltError
 
 Name = Annotated[str, typer.Argument(help="Stem of a file in experiments/.")]
 
@@ -56,15 +57,40 @@ def sample(
     out: Out,
     seed: Seed = 0,
     weights: Annotated[Path | None, typer.Option("--weights", help="Folder made by `salt train`.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", help="Your own captions, one a line; such videos are not scored.")
+    ] = None,
+    overrides: Overrides = None,
+    device: Device = "cpu",
 ) -> None:
     """All videos of one model: every caption variant, solver and number of function evaluations of the scale."""
-    from salt.cli.assets import load_assets
-    from salt.cli.records import sample_model, single_thread
     from salt.config import load_experiment
+    from salt.data.prompts import read_prompts
 
+    config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
+    own = [] if prompts is None else read_prompts(prompts)
+    _check_source(experiment, weights, prompts)
+
+    from salt.cli.assets import load_assets  # after what is quick to refuse: torch takes seconds
+    from salt.cli.records import sample_model, single_thread
+    from salt.cli.train import check_trained_as
+
+    if weights is not None:
+        check_trained_as(weights, config, seed)
+    check_device(device)
     single_thread()
-    config = load_experiment("teacher" if experiment == "real" else experiment, scale)
-    sample_model(experiment, config, seed, load_assets(teacher, config.scale), weights, out)
+    sample_model(experiment, config, seed, load_assets(teacher, config.scale), weights, out, device, own)
+
+
+def _check_source(name: str, weights: Path | None, prompts: Path | None) -> None:
+    """Refuse a student without weights, weights that would not be used, and captions that no clip is of."""
+    reference = name in ("teacher", "real")
+    if weights is None and not reference:
+        raise SaltError(f"{name}: --weights is missing; the folder made by `salt train` is accepted")
+    if weights is not None and reference:
+        raise SaltError(f"{name}: --weights {weights}: only a student has weights of its own; leave it out")
+    if prompts is not None and name == "real":
+        raise SaltError(f"real: --prompts {prompts}: there are no clips of other captions; leave it out")
 
 
 @app.command()
@@ -91,15 +117,21 @@ def defect(
     scale: ScaleName,
     teacher: TeacherFolder,
     out: Out,
+    overrides: Overrides = None,
+    device: Device = "cpu",
 ) -> None:
     """Semigroup defect (Eq. 16), cross-step distance and accumulated error of one student."""
     from salt.cli.assets import load_assets
     from salt.cli.records import measure_student, single_thread
-    from salt.cli.train import trained_as
+    from salt.cli.train import check_trained_as, trained_as
+    from salt.config import load_experiment
 
+    known, seed = trained_as(weights)
+    config = load_experiment(known.name, scale, as_mapping(overrides))
+    check_trained_as(weights, config, seed)
+    check_device(device)
     single_thread()
-    config, seed = trained_as(weights, scale)
-    measure_student(config, seed, load_assets(teacher, config.scale), weights, out)
+    measure_student(config, seed, load_assets(teacher, config.scale), weights, out, device)
 
 
 @app.command()

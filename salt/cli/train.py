@@ -1,12 +1,14 @@
-"""Training one student: its networks, its data, and the contact sheets it leaves on the way."""
+"""Training one student: its networks, its data, its contact sheets, and what exported weights were trained as."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from salt.cli.assets import Assets
-from salt.config import load_experiment
+from salt.config.hashing import NOT_TRAINING
 from salt.config.schema import Experiment
 from salt.data.latents import LatentBank
 from salt.errors import SaltError
@@ -54,18 +56,45 @@ def _bank(path: Path, assets: Assets, seed: int) -> LatentBank:
     return bank
 
 
-def trained_as(weights: Path, scale: str) -> tuple[Experiment, int]:
+def trained_as(weights: Path) -> tuple[Experiment, int]:
     """The experiment and the seed of exported weights.
 
     Raises:
-        SaltError: no provenance there, or weights of another scale.
+        SaltError: no provenance there.
     """
     path = weights / NAME
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-        name, seed, trained_at = known["experiment"]["name"], int(known["seed"]), known["experiment"]["scale"]["name"]
+        return Experiment.model_validate(known["experiment"]), int(known["seed"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SaltError(f"{path}: not the provenance of weights made by `salt train`: {error}") from error
-    if trained_at != scale:
-        raise SaltError(f"{weights}: trained at scale {trained_at}, but --scale is {scale}")
-    return load_experiment(name, scale), seed
+        reason = " ".join(str(error).split())[:200]
+        raise SaltError(f"{path}: not the provenance of weights made by `salt train`: {reason}") from error
+
+
+def check_trained_as(weights: Path, experiment: Experiment, seed: int) -> None:
+    """Refuse weights of another experiment, scale, seed or configuration.
+
+    Raises:
+        SaltError: naming what differs; what leaves the weights as they are (titles, the evaluation) may.
+    """
+    known, known_seed = trained_as(weights)
+    if (known.name, known.scale.name, known_seed) != (experiment.name, experiment.scale.name, seed):
+        raise SaltError(
+            f"{weights}: trained as {known.name} at scale {known.scale.name} with seed {known_seed}, "
+            f"but {experiment.name} at scale {experiment.scale.name} with seed {seed} is expected"
+        )
+    there, here = (one.model_dump(mode="json", exclude=NOT_TRAINING) for one in (known, experiment))
+    if differences := list(_differences("", there, here)):
+        raise SaltError(
+            f"{weights}: trained with another configuration: {'; '.join(differences)}; "
+            "accepted: the same --set as in training, or weights trained anew"
+        )
+
+
+def _differences(key: str, there: Any, here: Any) -> Iterator[str]:
+    """Every value of two configurations that differs, by its dotted key."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name in there:
+            yield from _differences(f"{key}.{name}".removeprefix("."), there[name], here[name])
+    elif there != here:
+        yield f"{key} (there {json.dumps(there)}, here {json.dumps(here)})"

@@ -1,6 +1,13 @@
 """What every section of the configuration is: frozen, complete, and strict about names and numbers."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""The stem of a file in experiments/."""
 
 
 class Section(BaseModel):

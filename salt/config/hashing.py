@@ -16,9 +16,15 @@ NOT_TRAINING: dict[str, Any] = {
     "title": True,
     "about": True,
     "train": {"checkpoint_every", "keep_checkpoints", "preview_every", "tensorboard", "threads"},
-    "scale": {"name": True, "meaningful": True, "evaluation": True, "world": {"video_scale", "fps"}},
+    "scale": {
+        **dict.fromkeys(("name", "meaningful", "assets", "teacher", "training_seeds", "evaluation"), True),
+        "world": {"video_scale", "fps"},
+    },
 }
-"""The keys that leave the trained weights as they are: names, book-keeping, and how videos are stored and scored."""
+"""The keys that leave the trained weights as they are: names, book-keeping, and how videos are stored and scored.
+
+The teacher counts by its files (see `rule train`), not by the name of their folder.
+"""
 
 
 def content_hash(section: Section, exclude: Any = None) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from salt.config.files import repository_root
 from salt.config.paper import PaperRows
-from salt.config.schema import Experiment, Scale
+from salt.config.scale import Scale
+from salt.config.schema import Experiment
 from salt.files import write_text
 
 Schema = dict[str, Any]

@@ -19,7 +19,8 @@ from salt.config.files import (
     repository_root,
     scale_names,
 )
-from salt.config.schema import Experiment, Scale
+from salt.config.scale import Scale
+from salt.config.schema import Experiment
 from salt.config.validate import Layer, Merged, shown_value, validate
 from salt.errors import SaltError
 

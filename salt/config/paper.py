@@ -7,9 +7,8 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from salt.config.base import Section
+from salt.config.base import Name, Section
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
-from salt.config.schema import Name
 from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from salt.config.schema import Split, World
+from salt.config.scale import Split, World
 from salt.data.world import (
     BACKGROUNDS,
     COLOURS,

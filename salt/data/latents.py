@@ -6,15 +6,14 @@ the sample's number and the seed alone: epoch after epoch, each a permutation of
 
 import json
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from salt.data.order import Order
 from salt.errors import SaltError
 from salt.files import whole_file
 from salt.models.protocol import Batch, TextEncoder
@@ -89,15 +88,10 @@ class LatentBank:
             raise SaltError(f"{path}: latents hold NaN or infinity; make the file anew with `salt latents`")
         self._embeddings = text_encoder.encode(header["captions"])
         self._empty = text_encoder.encode([""])
-        self._seed = seed
-        self._permutation = lru_cache(maxsize=2)(self._shuffle)
+        self._order = Order(len(self.latents), seed)
 
     def batch(self, samples: Sequence[int]) -> Batch:
         """The clips of these samples."""
-        size = len(self.latents)
-        rows = torch.tensor([int(self._permutation(number // size)[number % size]) for number in samples])
+        rows = self._order.rows(samples)
         text = self._embeddings[self._caption[rows]]
         return Batch(self.latents[rows].float(), text, self._empty, tuple(samples))
-
-    def _shuffle(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(len(self.latents))

@@ -3,6 +3,8 @@
 A prompt is a `Content` of a split that training never saw, with its extended caption (all attributes) and a short one
 (some left out, as VBench's standard prompts do). Its `dimensions` are the VBench dimensions that its videos enter:
 a caption that does not tell the direction is not scored on it. Videos are stored by `id`, never by caption.
+
+A user's own captions have no ground truth: they are sampled, never scored.
 """
 
 import hashlib
@@ -12,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from salt.config.schema import Split, World
-from salt.data.world import SHORT_FORMS, Content, Mentions, Sprite, caption, contents_of, sample_scene
+from salt.config.scale import Split, World
+from salt.data.world import SHORT_FORMS, Content, Mentions, caption, contents_of, sample_scene
 from salt.errors import SaltError
 from salt.files import write_text
 
@@ -42,6 +44,10 @@ OF_KIND: dict[Kind, tuple[str, ...]] = {
     "pair": ("multiple_objects", "spatial_relationship"),
 }
 _TOLD = Mentions()
+LONGEST = 1000
+"""Characters of a caption of a user's own."""
+NO_TEXT = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "So", "Me")
+"""Unicode categories that no caption may hold: control characters, line breaks, surrogates, emoji."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,19 @@ class Prompt:
             "scene": told.background,
         }
         return EVERY_PROMPT + OF_KIND[self.kind] + tuple(name for name, scored in asked.items() if scored)
+
+
+@dataclass(frozen=True)
+class OwnPrompt:
+    """A caption of a user's own: it is what it says, in all variants."""
+
+    id: str
+    index: int
+    caption: str
+
+    def text(self, variant: Variant) -> str:
+        """The caption that the model is given."""
+        return self.caption
 
 
 # -------------------------------------------------------------------------------------------- the list
@@ -113,65 +132,52 @@ def _in_order(contents: list[Content]) -> list[Content]:
     return sorted(contents, key=lambda content: _digest("order of prompts: " + caption(content)))
 
 
-# -------------------------------------------------------------------------------------------- the file
-def prompts_hash(prompts: Sequence[Prompt]) -> str:
+# ------------------------------------------------------------------------------------------- the files
+def prompts_hash(prompts: Sequence[Prompt | OwnPrompt]) -> str:
     """12 hexadecimal digits that change with any caption, id, content or mention of the list."""
     return _digest(json.dumps([asdict(prompt) for prompt in prompts]))[:12]
 
 
-def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
-    """Write the list and its hash as JSON."""
+def write_prompts(path: Path, prompts: Sequence[Prompt | OwnPrompt]) -> None:
+    """Write what is known of every prompt, and the hash of the list, as JSON."""
     body = {"hash": prompts_hash(prompts), "prompts": [asdict(prompt) for prompt in prompts]}
     write_text(path, json.dumps(body, indent=1) + "\n")
 
 
-def read_prompts(path: Path) -> list[Prompt]:
-    """Read a list that `write_prompts` wrote.
+def read_prompts(path: Path) -> list[OwnPrompt]:
+    """A user's own captions: a text file in UTF-8, one caption a line. Ids are `own0000`, `own0001`, ...
 
     Raises:
-        SaltError: where the file is not such a list, or was edited since.
+        SaltError: no such file, or a caption that `check_prompt_text` refuses.
     """
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-        prompts = [_prompt(row) for row in body["prompts"]]
-        stated = body["hash"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SaltError(
-            f"{path}: not a list of prompts ({error}); accepted: a file written by write_prompts"
-        ) from error
-    if stated != prompts_hash(prompts):
-        raise SaltError(f"{path}: hash={stated!r} is not that of its prompts ({prompts_hash(prompts)}): it was edited")
-    return prompts
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, ValueError) as error:
+        raise SaltError(f"{path}: {error}; accepted: a text file in UTF-8, one caption a line") from error
+    return [
+        OwnPrompt(f"own{index:04d}", index, check_prompt_text(f"{path}: line {index + 1}", line))
+        for index, line in enumerate(lines)
+    ]
 
 
-def _prompt(row: dict[str, Any]) -> Prompt:
-    content = row["content"]
-    sprites = tuple(Sprite(**sprite) for sprite in content["sprites"])
-    return Prompt(
-        **{**row, "content": Content(**{**content, "sprites": sprites})}
-        | {"short_mentions": Mentions(**row["short_mentions"])}
-    )
+def check_prompt_text(place: str, text: str) -> str:
+    """Refuse what is no caption, and return the others as they are.
+
+    Args:
+        place: where it stands, for the message.
+        text: the caption.
+
+    Raises:
+        SaltError: no or too many characters, or one that is no plain text in one line, which is named.
+    """
+    accepted = f"accepted: 1 to {LONGEST} characters of plain text without /, \\, control characters and emoji"
+    if not text.strip() or len(text) > LONGEST:
+        raise SaltError(f"{place}: {len(text.strip())} characters; {accepted}")
+    for number, character in enumerate(text, start=1):
+        if character in "/\\" or unicodedata.category(character) in NO_TEXT:
+            raise SaltError(f"{place}: character {number} is U+{ord(character):04X}; {accepted}")
+    return text
 
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-# -------------------------------------------------------------------------------------- captions at large
-def check_prompt_text(prompt_id: str, text: str) -> str:
-    """Refuse a caption that cannot be shown in one line or written as UTF-8; return the others as they are.
-
-    Videos are stored by id, so a caption may be empty, hold `/` or `..`, emoji, or ten thousand characters; what is
-    longer than the text encoder's tokens is cut there, which warns. Control characters, line breaks and lone
-    surrogates are refused: they corrupt logs, tables and JSON, and no tokenizer means anything by them.
-
-    Raises:
-        SaltError: naming the prompt id, the character and its place.
-    """
-    for place, character in enumerate(text):
-        if unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
-            raise SaltError(
-                f"prompt {prompt_id}: character {place} is U+{ord(character):04X}; accepted: one line of text without "
-                "control characters"
-            )
-    return text

@@ -1,9 +1,9 @@
 """The world of the tiny scales: procedural captioned videos whose every attribute is known.
 
 One or two 7x7 sprites (a shape, a colour) glide over a plain background; all sprites of a scene move together, by
-one or two pixels a frame (as `World.speeds` says), in one of four directions. A caption tells shapes, colours, relation, direction and
-background; where things start and how fast they go it does not tell, so one caption has many futures, and the first
-frame does not settle the rest of the clip.
+one or two pixels a frame (`World.speeds`), in one of four directions. A caption tells shapes, colours, relation,
+direction and background; where things start and how fast they go it does not tell, so one caption has many futures.
+A short caption leaves out more, so that even the first frame does not settle the rest of the clip.
 
 Everything is on the pixel grid: `render` is exact, and a scene is the ground truth of its own video.
 Videos are uint8 `(F, H, W, 3)`; positions are integer centres `(x, y)`, x to the right, y down.
@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.config.schema import Split, World
+from salt.config.scale import Split, World
 from salt.errors import SaltError
 
 Direction = Literal["left", "right", "up", "down"]

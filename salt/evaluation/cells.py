@@ -7,7 +7,7 @@ variants, solver "none", NFE 0.
 
 from typing import get_args
 
-from salt.config.schema import Scale
+from salt.config.scale import Scale
 from salt.data.prompts import Variant
 from salt.evaluation.score import Cell
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from salt.config.schema import World
+from salt.config.scale import World
 from salt.data.prompts import Prompt
 from salt.data.world import render, sample_scene
 from salt.evaluation.score import Cell, CellScores, records, score_folder, write_cell

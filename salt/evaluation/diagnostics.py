@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from salt.config.schema import Evaluation, Experiment, Scale
+from salt.config.scale import Evaluation, Scale
+from salt.config.schema import Experiment
 from salt.data.prompts import Prompt, prompts_hash, report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER

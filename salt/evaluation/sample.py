@@ -2,7 +2,7 @@
 
 To resume, call it again: whole files stay, and none is ever there in part. Every cell's folder says in
 `made_from.json` which protocol and weights its videos are of; videos of others are made anew, never mixed.
-`manifest.json` is written last, so its presence means complete.
+`prompts.json` says what each prompt id stands for; `manifest.json` is written last, so its presence means complete.
 """
 
 import json
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from salt.config.schema import Scale, World
+from salt.config.scale import Scale, World
 from salt.data.clips import as_tensor, as_uint8
-from salt.data.prompts import Prompt, prompts_hash, report_prompts
+from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, report_prompts, write_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
 from salt.evaluation.score import Cell, protocol_hash
@@ -30,13 +30,13 @@ from salt.flow.grid import time_grid
 from salt.methods.streams import Streams
 from salt.models.protocol import Codec
 
-MANIFEST, MADE_FROM = "manifest.json", "made_from.json"
+MANIFEST, MADE_FROM, PROMPTS = "manifest.json", "made_from.json", "prompts.json"
 
 
 class Item(NamedTuple):
     """One video of a cell."""
 
-    prompt: Prompt
+    prompt: Prompt | OwnPrompt
     seed: int
     """The sampling seed."""
 
@@ -95,6 +95,7 @@ class RealClips:
         return self.codec.encode(as_tensor(np.stack([self._clip(item) for item in items])).to(self.device))
 
     def _clip(self, item: Item) -> np.ndarray:
+        assert isinstance(item.prompt, Prompt)  # a user's own caption has no clip: `salt sample` refuses it
         rng = Streams(item.seed).generator("sampling/scene", 0, item.prompt.index)
         return render(sample_scene(item.prompt.content, self.world, rng), self.world)
 
@@ -112,6 +113,7 @@ def sample_cells(
     out: Path,
     weights: Mapping[str, str],
     commit: str | None,
+    own: Sequence[OwnPrompt] = (),
 ) -> Path:
     """Make every video of the cells that is not there yet.
 
@@ -123,6 +125,7 @@ def sample_cells(
         out: folder of the videos.
         weights: name -> hash of every file that decides the videos (network, codec, text encoder).
         commit: of the program, for the manifest; None outside a git checkout.
+        own: a user's captions in place of the report prompts; each variant of a cell is the caption itself.
 
     Returns:
         `manifest.json`, written last.
@@ -130,7 +133,7 @@ def sample_cells(
     Raises:
         SaltError: latents that are not finite; a scale without that many prompts.
     """
-    prompts = report_prompts(scale.world, scale.evaluation.prompts)
+    prompts: Sequence[Prompt | OwnPrompt] = own or report_prompts(scale.world, scale.evaluation.prompts)
     items = [Item(prompt, seed) for seed in scale.evaluation.seeds for prompt in prompts]
     origin = {
         "protocol": protocol_hash(scale.world, scale.evaluation),
@@ -160,6 +163,7 @@ def sample_cells(
         **origin,
         "commit": commit,
     }
+    write_prompts(out / PROMPTS, prompts)
     write_text(manifest, json.dumps(known, indent=1) + "\n")
     return manifest
 

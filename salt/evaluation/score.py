@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from salt.config.schema import Evaluation, World
+from salt.config.scale import Evaluation, World
 from salt.data.prompts import Prompt, Variant, prompts_hash, report_prompts
 from salt.errors import SaltError
 from salt.evaluation import groundtruth

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from salt.config.schema import Codec as CodecConfig
+from salt.config.scale import Codec as CodecConfig
 from salt.errors import SaltError
 
 STRIDE_T = 4
@@ -142,7 +142,9 @@ def motion_vectors(video: Tensor, stride: int) -> Tensor:
     Returns:
         `(B, 2, 1 + k, H / stride, W / stride)`, (x, y) in pixels a frame; 0 where nothing moves and in the first frame.
     """
-    height, width = video.shape[3:]
+    frames, height, width = video.shape[2:]
+    if frames == 1:
+        return video.new_zeros(len(video), MOTION, 1, height // stride, width // stride)
     before = functional.pad(video[:, :, :-1], (*[REACH] * 4, 0, 0), mode="replicate")
     errors = []
     for x, y in MOVES:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from salt.config.schema import Text
+from salt.config.scale import Text
 from salt.errors import SaltError
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from salt.config.schema import Backbone
+from salt.config.scale import Backbone
 from salt.errors import SaltError
 from salt.files import whole_folder
 
@@ -56,7 +56,8 @@ def save_wan(model: nn.Module, folder: Path, dtype: torch.dtype | None = None) -
     """
     transformer: Any = model.transformer
     if dtype is not None:
-        transformer = copy.deepcopy(transformer).to(dtype)
+        with _silent_diffusers():  # it warns of computing in the cast network; that one is only stored
+            transformer = copy.deepcopy(transformer).to(dtype)
     with whole_folder(folder) as temporary:
         transformer.save_pretrained(temporary)
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from salt.config.files import repository_root
-from salt.config.schema import Scale
+from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.evaluation.statistics import PromptScores, prompt_scores
 from salt.report.metrics import DIMENSIONS

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import logging
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from salt.config import load_scale
+from salt.data.prompts import report_prompts
 from salt.errors import EXIT_INTERRUPTED
 
 STUDENT_CELLS = ["extended_cm_2", "extended_euler_2", "short_cm_2"]
@@ -88,7 +90,59 @@ def test_controls_are_scored(salt, made, tmp_path):
     assert {"control_real", "control_frozen"} < {row["experiment"] for row in csv.DictReader(out.open())}
 
 
+def test_own_captions_are_sampled_but_not_scored(salt, made, tmp_path):
+    """The captions of the report prompts give the very same videos, under ids that the scorer does not take."""
+    prompts = report_prompts(load_scale("smoke").world, 6)
+    (tmp_path / "mine.txt").write_text("\n".join(prompt.extended for prompt in prompts))
+    words = made.words("sample", prompts=tmp_path / "mine.txt", out=tmp_path / "videos")
+    assert salt(*words).code == 0
+    videos = {path.relative_to(tmp_path / "videos"): path for path in (tmp_path / "videos").rglob("*.mp4")}
+    assert {name.parts[0] for name in videos} == {"extended_cm_2", "extended_euler_2"}
+    assert len(videos) == 2 * 6
+    for name, path in videos.items():
+        assert path.read_bytes() == (made.videos / str(name).replace("own", "p")).read_bytes()
+    out = tmp_path / "records" / "sc_dmd_seed0_scores.csv"
+    answer = salt(*made.words("score", videos=tmp_path / "videos", out=out, details=tmp_path / "details"))
+    assert (answer.code, out.exists()) == (2, False)
+    assert "6 missing" in answer.err
+
+
+def test_the_teacher_samples_own_captions(salt, made, tmp_path):
+    (tmp_path / "mine.txt").write_text("a red square\n")
+    words = ["sample", "teacher", "--scale", "smoke", "--teacher", made.teacher, "--prompts", tmp_path / "mine.txt"]
+    assert salt(*words, "--out", tmp_path / "videos").code == 0
+    assert len(list((tmp_path / "videos").rglob("own0000/0.mp4"))) == 1
+
+
+def test_a_student_trained_with_set_is_sampled_and_measured_with_it(salt, made, tmp_path):
+    """What was overridden in training decides the videos: here the shift of the grid."""
+    change = "grid.shift=5.0"
+    words = made.words("train", run_dir=tmp_path / "run", out=tmp_path / "weights", set=change)
+    assert salt(*words).code == 0
+    videos, records = tmp_path / "videos", tmp_path / "x_defect.csv"
+    assert salt(*made.words("sample", weights=tmp_path / "weights", out=videos, set=change)).code == 0
+    assert json.loads((videos / "manifest.json").read_text())["shift"] == 5.0
+    words = made.words("defect", out=records, set=change)
+    words[1] = tmp_path / "weights"
+    assert salt(*words).code == 0
+    times = {row["t_m"] for row in csv.DictReader(records.open()) if row["metric"] == "defect[0]"}
+    t = 1 - 1 / 8  # the node of T^(8) between the first two of T^(4)
+    assert [float(time) for time in times] == pytest.approx([5 * t / (1 + 4 * t)])
+
+
 # ---------------------------------------------------------------------------------------- once more
+def test_weights_are_stored_in_half_precision_without_a_warning(made, tmp_path, caplog):
+    from salt.models.wan import load_wan, save_wan
+
+    logger = logging.getLogger("diffusers")
+    logger.addHandler(caplog.handler)
+    try:
+        save_wan(load_wan(made.teacher / "transformer"), tmp_path / "half", torch.float16)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("verb", ["train", "defect", "score", "latents", "teacher"])
 def test_running_a_finished_verb_again_changes_nothing(salt, made, verb):
     before = contents(made.folder)
@@ -120,8 +174,8 @@ def test_sampling_again_keeps_every_video(salt, made):
     before = snapshot(made.videos)
     assert salt(*made.words("sample")).code == 0
     after = snapshot(made.videos)
-    assert {name for name in before if before[name] != after[name]} == {"manifest.json"}
-    assert before["manifest.json"][1] == after["manifest.json"][1]
+    assert {name for name in before if before[name] != after[name]} == {"manifest.json", "prompts.json"}
+    assert contents(made.videos) == {name: content for name, (_, content) in before.items()}
 
 
 def test_sampling_again_makes_anew_what_is_missing_or_broken(salt, made):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def test_unknown_scale(salt, made, verb):
         ("train.optimiser.lr=nan", "accepted"),
         ("grid.steps=3", "T^(3) is not on the training grid: train_steps=8 must be a multiple of steps=3"),
         ("train.accumulate=3", "must be a multiple of accumulate=3"),
+        ("scale.codec.width=12", "scale.codec.width = 12: accepted: a multiple of 8"),
     ],
 )
 def test_wrong_overrides(salt, train, tmp_path, change, told):
@@ -68,10 +70,17 @@ def test_a_teacher_is_no_student(salt, train):
     refused(salt, words, "`salt teacher` trains this one")
 
 
-@pytest.mark.parametrize("verb", ["train", "teacher"])
+@pytest.mark.parametrize("verb", ["train", "teacher", "sample", "defect"])
 def test_unknown_device(salt, made, tmp_path, verb):
-    words = made.words(verb, run_dir=tmp_path / "run", out=tmp_path / "out", device="gpu7")
-    refused(salt, words, "--device gpu7: ", "accepted: cpu")
+    runs = {"run_dir": tmp_path / "run"} if verb in ("train", "teacher") else {}
+    refused(salt, made.words(verb, out=tmp_path / "out", device="gpu7", **runs), "--device gpu7: ", "accepted: cpu")
+    assert not list(tmp_path.iterdir())
+
+
+def test_tensorboard_that_is_not_installed(salt, train, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    refused(salt, train(set="train.tensorboard=true"), "train.tensorboard=true needs the package tensorboard")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("verb", ["train", "teacher"])
@@ -104,7 +113,71 @@ def test_a_run_directory_of_another_configuration(salt, made, train):
 def test_sampling_a_student_without_weights(salt, made, tmp_path):
     words = ["sample", "sc_dmd", "--scale", "smoke", "--teacher", made.teacher, "--out", tmp_path]
     refused(salt, words, "sc_dmd: --weights is missing")
-    refused(salt, [*words, "--weights", tmp_path / "none"], tmp_path / "none" / "config.json")
+    refused(salt, [*words, "--weights", tmp_path / "none"], tmp_path / "none" / "provenance.json")
+
+
+@pytest.mark.parametrize("name", ["teacher", "real"])
+def test_weights_for_what_has_none_of_its_own(salt, made, tmp_path, name):
+    words = made.words("sample", out=tmp_path / "videos")
+    words[1] = name
+    refused(salt, words, f"{name}: --weights {made.weights}: only a student has weights of its own")
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------ weights of others
+def test_weights_of_another_experiment(salt, made, tmp_path):
+    words = made.words("sample", out=tmp_path / "videos")
+    words[1] = "dmd_4"
+    told = "trained as sc_dmd at scale smoke with seed 0, but dmd_4 at scale smoke with seed 0 is expected"
+    refused(salt, words, f"{made.weights}: {told}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_another_seed(salt, made, tmp_path):
+    told = "with seed 0, but sc_dmd at scale smoke with seed 1 is expected"
+    refused(salt, made.words("sample", out=tmp_path / "videos", seed=1), told)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["sample", "defect"])
+def test_weights_of_another_configuration(salt, made, tmp_path, verb):
+    """As when the experiment's file was changed after training, or `--set` of the training is left out."""
+    changed = tmp_path / "weights"
+    shutil.copytree(made.weights, changed)
+    known = json.loads((changed / "provenance.json").read_text())
+    known["experiment"]["objectives"]["sc"]["weight"] = 0.5
+    known["experiment"]["title"] = "of no matter"
+    (changed / "provenance.json").write_text(json.dumps(known))
+    words = made.words(verb, out=tmp_path / "out", **({"weights": changed} if verb == "sample" else {}))
+    if verb == "defect":
+        words[1] = changed
+    told = "trained with another configuration: objectives.sc.weight (there 0.5, here 1.0); accepted: the same --set"
+    refused(salt, words, f"{changed}: {told}")
+    assert not (tmp_path / "out").exists()
+
+
+# -------------------------------------------------------------------------------------- own captions
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("../../etc/passwd", "mine.txt: line 1: character 3 is U+002F; accepted: "),
+        ("a" * 10_000, "mine.txt: line 1: 10000 characters; accepted: "),
+        ("", "mine.txt: line 1: 0 characters; accepted: "),
+        ("a red square 🐎", "mine.txt: line 1: character 14 is U+1F40E; accepted: "),
+        ("a red square\na red corgi", "--prompts: line 2: the text encoder does not know 'corgi'; accepted: "),
+        ("a red " * 8, "--prompts: line 1: 17 tokens; accepted: up to 16"),
+    ],
+)
+def test_captions_that_cannot_be_sampled(salt, made, tmp_path, text, told):
+    (tmp_path / "mine.txt").write_text(text)
+    refused(salt, made.words("sample", prompts=tmp_path / "mine.txt", out=tmp_path / "videos"), told)
+    assert not (tmp_path / "videos").exists()
+
+
+def test_there_are_no_real_clips_of_own_captions(salt, made, tmp_path):
+    (tmp_path / "mine.txt").write_text("a red square")
+    words = ["sample", "real", "--scale", "smoke", "--teacher", made.teacher, "--prompts", tmp_path / "mine.txt"]
+    refused(salt, [*words, "--out", tmp_path / "videos"], "real: --prompts", "there are no clips of other captions")
 
 
 # -------------------------------------------------------------------------------------- teacher files
@@ -245,7 +318,8 @@ def test_a_folder_of_videos_that_is_not_whole(salt, made, videos, tmp_path, spoi
 
 # --------------------------------------------------------------------------------------------- defect
 def test_weights_of_another_scale(salt, made):
-    refused(salt, made.words("defect", scale="tiny"), made.weights, "trained at scale smoke, but --scale is tiny")
+    told = "trained as sc_dmd at scale smoke with seed 0, but sc_dmd at scale tiny"
+    refused(salt, made.words("defect", scale="tiny"), made.weights, told)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"experiment": 3, "seed": 0}'])

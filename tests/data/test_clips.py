@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.config import load_experiment
-from salt.config.schema import Split, World
+from salt.config.scale import Split, World
 from salt.data.clips import Clip, ClipSource, as_tensor, as_uint8, pretext, vocabulary
 from salt.data.world import (
     BACKGROUNDS,

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salt.config.schema import World
-from salt.data.prompts import check_prompt_text, prompts_hash, read_prompts, report_prompts, write_prompts
+from salt.config.scale import World
+from salt.data.prompts import (
+    LONGEST,
+    OwnPrompt,
+    check_prompt_text,
+    prompts_hash,
+    read_prompts,
+    report_prompts,
+    write_prompts,
+)
 from salt.data.world import COLOURS, SPRITE_ROWS, contents_of, split_of
 from salt.errors import SaltError
 
@@ -86,23 +94,15 @@ def test_six_prompts_cover_all_sixteen_dimensions_in_both_variants(prompts):
         assert len({name for p in prompts[:6] for name in p.dimensions(variant)}) == 16
 
 
-def test_file_round_trip_and_edited_file_is_refused(prompts, tmp_path):
+def test_the_written_list_says_what_every_id_stands_for(prompts, tmp_path):
     path = tmp_path / "prompts.json"
     write_prompts(path, prompts[:5])
-    assert read_prompts(path) == prompts[:5]
     body = json.loads(path.read_text())
-    body["prompts"][0]["short"] = "something else"
-    path.write_text(json.dumps(body))
-    with pytest.raises(SaltError, match="edited"):
-        read_prompts(path)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"hash": "x"}', '{"hash": "x", "prompts": [{"id": "p0000"}]}'])
-def test_a_file_that_is_no_list_of_prompts_is_refused(tmp_path, text):
-    path = tmp_path / "prompts.json"
-    path.write_text(text)
-    with pytest.raises(SaltError, match=r"prompts\.json"):
-        read_prompts(path)
+    assert body["hash"] == prompts_hash(prompts[:5])
+    assert [(row["id"], row["extended"], row["short"]) for row in body["prompts"]] == [
+        (p.id, p.extended, p.short) for p in prompts[:5]
+    ]
+    assert body["prompts"][0]["content"]["direction"] == prompts[0].content.direction
 
 
 def test_hash_changes_with_the_list(prompts):
@@ -123,23 +123,64 @@ def test_a_world_without_room_is_refused():
         report_prompts(World(size=16, frames=17, video_scale=4), 16)
 
 
+# ------------------------------------------------------------------------------------ a user's captions
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_own_captions_are_read_line_by_line(tmp_path, end):
+    path = tmp_path / "mine.txt"
+    path.write_text("a red square\r\nnaïve café: 3 ‘cats’, 50 % grey" + end, encoding="utf-8")
+    prompts = read_prompts(path)
+    assert prompts == [
+        OwnPrompt("own0000", 0, "a red square"),
+        OwnPrompt("own0001", 1, "naïve café: 3 ‘cats’, 50 % grey"),
+    ]
+    assert prompts[0].text("short") == prompts[0].text("extended") == "a red square"
+    write_prompts(tmp_path / "prompts.json", prompts)
+    assert json.loads((tmp_path / "prompts.json").read_text())["prompts"][1]["caption"] == prompts[1].caption
+
+
 @pytest.mark.parametrize(
-    "text", ["", "../../etc/passwd", "a" * 10_000, "👩‍🚀 rides a 🐎", "naïve café", 'quote " and \\']
+    ("text", "told"),
+    [
+        ("../../etc/passwd", "line 2: character 3 is U+002F"),
+        ("C:\\videos", "line 2: character 3 is U+005C"),
+        ("a" * 10_000, "line 2: 10000 characters"),
+        ("", "line 2: 0 characters"),
+        ("  ", "line 2: 0 characters"),
+        ("a 🐎 runs", "line 2: character 3 is U+1F40E"),
+        ("flag 🇨🇭", "line 2: character 6 is U+1F1E8"),
+        ("1\ufe0f\u20e3 red square", "line 2: character 3 is U+20E3"),
+        ("tab\there", "line 2: character 4 is U+0009"),
+        ("nul\0", "line 2: character 4 is U+0000"),
+        ("esc\x1b[31m", "line 2: character 4 is U+001B"),
+        ("line\u2028separator", "line 2: character 5 is U+2028"),
+        ("right\u202eto left", "line 2: character 6 is U+202E"),
+    ],
 )
-def test_odd_captions_are_legal(text):
-    assert check_prompt_text("p0000", text) == text
+def test_what_is_no_caption_is_refused_with_its_place(tmp_path, text, told):
+    path = tmp_path / "mine.txt"
+    path.write_text(f"a red square\n{text}\na blue ring\n", encoding="utf-8")
+    with pytest.raises(SaltError) as caught:
+        read_prompts(path)
+    assert f"{path}: {told}" in str(caught.value)
+    assert f"accepted: 1 to {LONGEST} characters of plain text" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("text", ["two\nlines", "tab\there", "nul\0", "esc\x1b[31m", "line\u2028sep", "\ud800"])
-def test_captions_with_control_characters_are_refused(text):
-    with pytest.raises(SaltError, match=r"prompt user7: character \d+ is U\+"):
-        check_prompt_text("user7", text)
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"caf\xe9"])
+def test_a_file_without_captions_is_refused(tmp_path, content):
+    path = tmp_path / "mine.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SaltError, match=r"mine\.txt: .*accepted: "):
+        read_prompts(path)
 
 
 @given(st.text())
 def test_what_is_accepted_is_one_line_of_utf8(text):
     try:
-        accepted = check_prompt_text("p", text)
+        accepted = check_prompt_text("line 1", text)
     except SaltError:
         return
-    assert len(accepted.encode().decode().splitlines() or [""]) == 1
+    assert accepted == text
+    assert accepted.encode().decode().splitlines() == [text]
+    assert 0 < len(text) <= LONGEST

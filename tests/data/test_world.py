@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.config import load_scale
-from salt.config.schema import World
+from salt.config.scale import World
 from salt.data.world import (
     BACKGROUNDS,
     COLOURS,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from salt.config.schema import World
+from salt.config.scale import World
 from salt.data.prompts import report_prompts
 from salt.evaluation.controls import CONTROLS, real_clips, run_controls
 from salt.evaluation.score import RECORD_COLUMNS

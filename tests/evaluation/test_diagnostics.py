@@ -10,7 +10,7 @@ import torch
 from fields import LATENT, network, small
 from torch.testing import assert_close
 
-from salt.config.schema import Evaluation
+from salt.config.scale import Evaluation
 from salt.data.prompts import report_prompts
 from salt.errors import SaltError
 from salt.evaluation.diagnostics import (

@@ -8,7 +8,7 @@ import torch
 from fields import LATENT, Letters, network, small
 from torch.testing import assert_close
 
-from salt.data.prompts import report_prompts
+from salt.data.prompts import OwnPrompt, prompts_hash, report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cells import cells_of
 from salt.evaluation.sample import Item, RealClips, Sampled, sample_cells
@@ -174,6 +174,7 @@ def test_layout_and_manifest(sampled):
     assert {p.name for p in sampled.rglob("*") if p.is_file() and p.suffix != ".mp4"} == {
         "manifest.json",
         "made_from.json",
+        "prompts.json",
     }
     video = read_mp4(sampled / "extended_cm_2/p0001/5.mp4")
     side = WORLD.size * WORLD.video_scale
@@ -194,6 +195,34 @@ def test_videos_show_the_latents(sampled):
     error = read_mp4(item.path(sampled / "extended_cm_2")) / 255 - expected.numpy()
     assert np.abs(error.mean(axis=(1, 2))).max() < 0.01
     assert np.sqrt((error**2).mean()) < 0.1  # colour is subsampled
+
+
+def test_what_the_prompts_are_is_written_beside_the_videos(sampled):
+    written = json.loads((sampled / "prompts.json").read_text())
+    assert (
+        written["hash"] == prompts_hash(PROMPTS) == json.loads((sampled / "manifest.json").read_text())["prompts_hash"]
+    )
+    assert [(row["id"], row["extended"]) for row in written["prompts"]] == [(p.id, p.extended) for p in PROMPTS]
+
+
+def test_own_captions_take_the_place_of_the_prompts(sampled, tmp_path):
+    """With the captions of the report prompts, the very same videos under other names."""
+    own = [OwnPrompt(f"own000{p.index}", p.index, p.extended) for p in PROMPTS]
+    cells = [cell for cell in CELLS if cell.prompts == "extended"]
+    sample_cells(cells, source(), Pictures(), SCALE, tmp_path, {}, None, own)
+    videos, known = contents(tmp_path), contents(sampled)
+    assert len(videos) == len(cells) * 3 * 2
+    assert all(video == known[name.replace("own", "p")] for name, video in videos.items())
+    assert json.loads((tmp_path / "manifest.json").read_text())["prompts_hash"] == prompts_hash(own)
+    assert json.loads((tmp_path / "prompts.json").read_text())["prompts"][0]["caption"] == PROMPTS[0].extended
+
+
+def test_videos_of_other_captions_are_never_kept(tmp_path):
+    for caption in ("a red square", "a blue ring"):
+        own = [OwnPrompt("own0000", 0, caption)]
+        sample_cells(CELLS[:1], source(), Pictures(), SCALE, tmp_path / "one", {}, None, own)
+    sample_cells(CELLS[:1], source(), Pictures(), SCALE, tmp_path / "other", {}, None, own)
+    assert contents(tmp_path / "one") == contents(tmp_path / "other")
 
 
 def test_short_captions_reach_the_network(sampled):

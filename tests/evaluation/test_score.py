@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from salt.config.schema import Evaluation, World
+from salt.config.scale import Evaluation, World
 from salt.data.prompts import report_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from salt.config.schema import World
+from salt.config.scale import World
 from salt.data.world import (
     BACKGROUNDS,
     COLOURS,

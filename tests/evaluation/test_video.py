@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from salt.config.schema import World
+from salt.config.scale import World
 from salt.data.world import contents_of, render, sample_scene
 from salt.errors import SaltError
 from salt.evaluation.video import downscale, read_mp4, upscale, write_mp4

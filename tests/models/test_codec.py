@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from salt.config.schema import Codec, World
-from salt.data.clips import ClipSource
+from salt.config.scale import Codec, World
+from salt.data.clips import ClipSource, as_tensor
+from salt.data.world import STEPS, Content, Scene, Sprite, render
 from salt.errors import SaltError
-from salt.models.codec import TinyCodec, fit_codec, load_codec, save_codec
+from salt.models.codec import MOTION, TinyCodec, fit_codec, load_codec, motion_vectors, save_codec
 
 SOURCE = ClipSource(World(size=32, frames=9), "train", 1)
 SMALL = Codec(width=16, blocks=1, steps=150, batch_size=2)
@@ -51,6 +52,11 @@ def linear(video: Tensor, **changes: float) -> TinyCodec:
     return codec.eval().requires_grad_(False)
 
 
+def pictures(codec: TinyCodec, video: Tensor) -> Tensor:
+    """The latents without their motion."""
+    return codec.encode(video)[:, :-MOTION]
+
+
 # ------------------------------------------------------------------------------------ shapes and time
 @pytest.mark.parametrize(("frames", "size", "stride"), [(1, 32, 4), (9, 32, 4), (17, 24, 4), (5, 64, 8)])
 def test_latent_shape_is_that_of_the_latents(frames: int, size: int, stride: int) -> None:
@@ -85,24 +91,45 @@ def test_clips_of_a_batch_do_not_touch_each_other(codec: TinyCodec, video: Tenso
     torch.testing.assert_close(codec.decode(latents[5:6]), codec.decode(latents)[5:6], rtol=0, atol=1e-5)
 
 
-def test_a_latent_frame_sees_every_fourth_frame_only(codec: TinyCodec, video: Tensor) -> None:
+def test_pictures_are_of_every_fourth_frame_only(codec: TinyCodec, video: Tensor) -> None:
     others = video.clone()
     others[:, :, [1, 2, 3, 5, 6, 7]] = 0.5
-    assert torch.equal(codec.encode(others), codec.encode(video))
+    assert torch.equal(codec.encode(others)[:, :-MOTION], codec.encode(video)[:, :-MOTION])
+    assert not torch.equal(codec.encode(others), codec.encode(video))
+
+
+@pytest.mark.parametrize("speed", [1, 2])
+@pytest.mark.parametrize("direction", STEPS)
+def test_motion_vectors_are_the_scenes_around_its_objects_and_zero_elsewhere(direction: str, speed: int) -> None:
+    content = Content((Sprite("cross", "red"), Sprite("ring", "blue")), direction, "black", "left of")
+    scene = Scene(content, ((11, 19), (27 if direction in ("up", "down") else 19, 11)), speed)
+    motion = motion_vectors(as_tensor(render(scene, World(frames=5))[None]), 4)
+    assert not motion[:, :, 0].any(), "the first frame has no past"
+    moving = motion[0, :, 1].flatten(1).T
+    truth = torch.tensor(STEPS[direction], dtype=torch.float) * speed
+    there = moving.any(1)
+    assert 8 <= there.sum() < 48
+    assert (moving[there] == truth).float().mean() > 0.8  # some blocks hold less than a corner
+    for x, y in scene.tracks(5)[-1]:
+        assert torch.equal(motion[0, :, 1, y // 4, x // 4], truth)
+
+
+def test_what_stands_still_has_no_motion(video: Tensor) -> None:
+    assert not motion_vectors(video[:, :, :1].expand(-1, -1, 9, -1, -1), 4).any()
 
 
 def test_frames_are_in_range_whatever_the_latents(codec: TinyCodec) -> None:
-    decoded = codec.decode(50 * torch.randn(2, 8, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    decoded = codec.decode(50 * torch.randn(2, 10, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
     assert (decoded.min(), decoded.max()) == (0, 1)
 
 
 # -------------------------------------------------------------------------------------- linear part
 @pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
 def test_latents_have_mean_square_one(video: Tensor, whitening: float) -> None:
-    latents = linear(video, whitening=whitening).encode(video)
+    latents = pictures(linear(video, whitening=whitening), video)
     assert latents.square().mean().item() == pytest.approx(1, abs=1e-3)
     assert latents.mean().item() == pytest.approx(0, abs=1e-3)
-    fresh = linear(video, whitening=whitening).encode(SOURCE.videos(range(100, 148)))
+    fresh = pictures(linear(video, whitening=whitening), SOURCE.videos(range(100, 148)))
     assert fresh.square().mean().item() == pytest.approx(1, abs=0.4)
 
 
@@ -112,14 +139,14 @@ def test_whitening_goes_from_principal_variances_to_equal_ones(video: Tensor) ->
     cut = keys.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2).double().numpy()
     variances = np.linalg.svd(cut - cut.mean(0), compute_uv=False)[:8] ** 2 / len(cut)
     for whitening, expected in ((0.0, variances), (0.5, variances**0.5), (1.0, np.ones(8))):
-        found = linear(video, whitening=whitening).encode(video).square().mean((0, 2, 3, 4)).numpy()
+        found = pictures(linear(video, whitening=whitening), video).square().mean((0, 2, 3, 4)).numpy()
         np.testing.assert_allclose(found, expected / expected.mean(), rtol=2e-3)
 
 
 @pytest.mark.parametrize("whitening", [0.0, 1.0])
 def test_with_all_components_the_key_frames_are_exact_before_training(video: Tensor, whitening: float) -> None:
     """And those between are their straight mixtures."""
-    codec = linear(video, channels=48, whitening=whitening)
+    codec = linear(video, channels=48 + MOTION, whitening=whitening)
     decoded = codec.decode(codec.encode(video))
     torch.testing.assert_close(decoded[:, :, ::4], video[:, :, ::4], rtol=0, atol=1e-3)
     mixture = 0.75 * video[:, :, 4] + 0.25 * video[:, :, 8]

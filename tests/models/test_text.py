@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from salt.config.schema import Text
+from salt.config.scale import Text
 from salt.data.clips import pretext, vocabulary
 from salt.data.world import SHORT_FORMS, Mentions, all_contents, caption
 from salt.errors import SaltError

@@ -10,7 +10,7 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
-from salt.config.schema import Backbone
+from salt.config.scale import Backbone
 from salt.errors import SaltError
 from salt.models.wan import WEIGHTS, build_wan, load_wan, save_wan
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from salt.config.load import load_scale
-from salt.config.schema import World
+from salt.config.scale import World
 from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, aggregate, denormalise
 from salt.evaluation.video import upscale, write_mp4

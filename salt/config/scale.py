@@ -1,0 +1,136 @@
+"""A scale, as data: how large the world, its networks and its evaluation are. Nothing here is a branch in the code."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from salt.config.base import Name, Probability, Section
+
+Solver = Literal["euler", "cm"]
+Split = Literal["train", "validation", "report"]
+
+
+class World(Section):
+    """The procedural captioned video world (tiny scales)."""
+
+    size: PositiveInt = 32
+    """Side in pixels."""
+    frames: PositiveInt = 9
+    """1 + 4 k, as Wan."""
+    speeds: tuple[Literal[1, 2], ...] = (1, 2)
+    """Pixels a frame, drawn per clip."""
+    pair_share: Probability = 0.4
+    """Share of two-object scenes."""
+    short_share: Probability = 0.25
+    """Share of training captions that leave attributes out."""
+    video_scale: PositiveInt = 4
+    """Nearest-neighbour factor of stored videos; their sides must be multiples of 64."""
+    fps: PositiveInt = 16
+    clips: PositiveInt = 65536
+    """Training clips in the latent bank."""
+
+    @model_validator(mode="after")
+    def _sides(self) -> "World":
+        if (self.size * self.video_scale) % 64:
+            raise ValueError(
+                f"stored videos would have sides of {self.size} x {self.video_scale} = "
+                f"{self.size * self.video_scale} pixels: size * video_scale must be a multiple of 64"
+            )
+        if (self.frames - 1) % 4:
+            raise ValueError(f"frames={self.frames} must be 1 + 4 k: 1, 5, 9, 13, 17, ...")
+        return self
+
+
+class Codec(Section):
+    """The causal codec: a linear code of every fourth frame, motion vectors, and a learned decoder."""
+
+    stride: Literal[4, 8] = 4
+    """Pixels of a latent's side."""
+    channels: Annotated[int, Field(gt=2)] = 10
+    """Of a latent: two for the motion vector, the others for principal components."""
+    motion_scale: PositiveFloat = 1.5
+    """Latent units of a motion of one pixel a frame."""
+    whitening: Probability = 0.5
+    """0: components keep their variance; 1: all have the same."""
+    width: Annotated[int, Field(gt=0, multiple_of=8)] = 64
+    """Channels of the decoder; normalised in 8 groups, so a multiple of 8."""
+    blocks: PositiveInt = 3
+    """Residual blocks of the decoder."""
+    noise: NonNegativeFloat = 0.2
+    """Noise added to latents while the decoder is trained."""
+    steps: PositiveInt = 20000
+    batch_size: PositiveInt = 8
+    lr: PositiveFloat = 3e-3
+
+
+class Text(Section):
+    """The UMT5 text encoder."""
+
+    d_model: PositiveInt = 64
+    num_layers: PositiveInt = 2
+    num_heads: PositiveInt = 4
+    d_ff: PositiveInt = 128
+    tokens: PositiveInt = 16
+    """Captions are padded or cut to this many tokens."""
+    steps: PositiveInt = 600
+    """Updates of its pretext task (reading the scene off the caption)."""
+
+
+class Backbone(Section):
+    """Arguments of diffusers' WanTransformer3DModel."""
+
+    num_layers: PositiveInt
+    """Transformer blocks."""
+    num_attention_heads: PositiveInt
+    """Heads; the width is num_attention_heads * attention_head_dim."""
+    attention_head_dim: PositiveInt
+    """Channels of one head; even, for the rotary embedding."""
+    ffn_dim: PositiveInt
+    """Width of the feed-forward layers."""
+    patch_size: tuple[int, int, int] = (1, 2, 2)
+    in_channels: PositiveInt = 16
+    out_channels: PositiveInt = 16
+    text_dim: PositiveInt = 4096
+    freq_dim: PositiveInt = 256
+    rope_max_seq_len: PositiveInt = 1024
+
+
+class Evaluation(Section):
+    """What is sampled and scored of every student."""
+
+    prompts: PositiveInt = 256
+    batch_size: PositiveInt = 64
+    seeds: tuple[NonNegativeInt, ...] = (0,)
+    """Sampling seeds: one video per prompt and seed."""
+    nfe: tuple[PositiveInt, ...] = (2, 4, 8, 16)
+    """Function evaluations of students, with extended prompts and every solver."""
+    solvers: tuple[Solver, ...] = ("euler", "cm")
+    short_nfe: tuple[PositiveInt, ...] = (4,)
+    """Function evaluations of students, with short prompts and `main_solver` only."""
+    main_solver: Solver = "cm"
+    teacher_nfe: PositiveInt = 50
+    """Euler steps of the guided teacher."""
+    cfg_weight: NonNegativeFloat = 3.0
+    """w of uncond + w (cond - uncond) of the guided teacher."""
+    defect_samples: Annotated[int, Field(ge=2)] = 128
+    """Prompts whose noise the diagnostics of `salt defect` start from; 2 or more, for a standard error."""
+
+
+class Scale(Section):
+    """Everything that is the same for all experiments at one scale."""
+
+    name: Name
+    """The stem of the scale's file."""
+    meaningful: bool = True
+    """False: the numbers mean nothing, and every table says so."""
+    assets: str
+    """Folder of the shipped codec, text encoder and teacher."""
+    teacher: Literal["shipped", "train"] = "shipped"
+    training_seeds: PositiveInt = 3
+    """At most so many training seeds of each student, whatever a table asks for."""
+    world: World = World()
+    codec: Codec = Codec()
+    text: Text = Text()
+    backbone: Backbone
+    """The Wan of this scale: num_layers, num_attention_heads, attention_head_dim, ffn_dim, ..."""
+    evaluation: Evaluation = Evaluation()

@@ -1,0 +1,105 @@
+"""VBench-Long's protocol on ground-truth scores: a long video is scored as clips, and its clips against each other.
+
+VBench-Long (`vbench2_beta_long` of Vchitect/VBench) cuts a video into clips of one length, scores each clip as a video
+of its own, and takes the mean. Of subject and background consistency this *in-clip* score (the slow branch) is one
+half; the other, *clip-to-clip* (the fast branch), is consistency over the first frames of the clips, each compared with
+the one before and with the very first.
+
+Here it differs in this:
+
+* A clip is as long as the caller says, for every dimension: the length that the scorer is made for, which is a training
+  clip of the world. VBench-Long takes 2 s, and 10 s for human_action, temporal_style and overall_consistency.
+* First frames are compared by what the ground-truth scorer reads off them, as in a clip, not by DINOv2 and DreamSim.
+  So both halves are on one scale, and VBench-Long's tables that map one to the other have nothing to do.
+* No scenes are detected (an option there), and no clip is left out of temporal_flickering for moving.
+* A clip-to-clip score of 0 counts; VBench-Long takes it as missing, and the in-clip score alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from salt.data.prompts import Prompt, Variant
+from salt.evaluation.groundtruth import STEADY, score_video
+from salt.evaluation.synthesis import COLOUR_NAMES, Bools, Fit, Floats, Ints, fit
+from salt.evaluation.vbench import denormalise
+from salt.evaluation.video import Video, downscale
+
+CLIP_TO_CLIP_WEIGHT = 0.5
+"""Of the fused score, the rest being in-clip: VBench-Long's `configs/slow_fast_params.yaml`, subject and background."""
+
+
+def score_long_video(
+    stored: Video, prompt: Prompt, variant: Variant, video_scale: int, clip_frames: int
+) -> dict[str, Any]:
+    """`score_video` for a long video: the same keys, each the mean over clips; the two consistencies are fused.
+
+    A video of one clip has nothing to fuse and keeps its in-clip scores. `same_object` is in-clip alone.
+    """
+    clips = split(stored, clip_frames)
+    results = mean_over_clips([score_video(clip, prompt, variant, video_scale) for clip in clips])
+    if len(clips) > 1:
+        firsts = downscale(np.stack([clip[0] for clip in clips]), video_scale)
+        for name, score in clip_to_clip(firsts).items():
+            results[name] = fuse(results[name], score)
+    return results
+
+
+def clip_starts(frames: int, clip_frames: int) -> list[int]:
+    """The first frame of every clip of a video of `frames` frames.
+
+    The last clip is completed with frames before it, so it overlaps the one before; a video that is shorter than a
+    clip is one clip.
+    """
+    starts = list(range(0, frames - clip_frames + 1, clip_frames))
+    if not starts:
+        return [0]
+    return starts if frames % clip_frames == 0 else [*starts, frames - clip_frames]
+
+
+def split(video: Video, clip_frames: int) -> list[Video]:
+    """The clips of a video `(F, H, W, 3)`, as views."""
+    return [video[start : start + clip_frames] for start in clip_starts(len(video), clip_frames)]
+
+
+def mean_over_clips(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Per-clip results to those of the video: the mean of the clips that have a score, None where none has."""
+    scored = {name: [float(clip[name]) for clip in results if clip[name] is not None] for name in results[0]}
+    return {name: fmean(values) if values else None for name, values in scored.items()}
+
+
+def fuse(in_clip: float, clip_to_clip: float) -> float:
+    """The two halves of a consistency."""
+    return (1 - CLIP_TO_CLIP_WEIGHT) * in_clip + CLIP_TO_CLIP_WEIGHT * clip_to_clip
+
+
+def clip_to_clip(firsts: Floats) -> dict[str, float]:
+    """Raw subject and background consistency of the clips' first frames `(clips, H, W, 3)` in [0, 255].
+
+    As VBench's formula has it, the mean over clips i > 0 of (s(i, i - 1) + s(i, 0)) / 2. For the subject, s is 1 where
+    both frames are clean and have the same set of objects, else 0; for the background it is 1 - change of the pixels
+    apart from objects / 64 units.
+    """
+    explained, now = fit(firsts), np.arange(1, len(firsts))
+    before, first = now - 1, np.zeros_like(now)
+    subject = [_same_objects(explained, now, other) for other in (before, first)]
+    background = [_same_background(explained, firsts, now, other) for other in (before, first)]
+    return {
+        "subject_consistency": denormalise("subject_consistency", float(np.mean(subject))),
+        "background_consistency": denormalise("background_consistency", float(np.mean(background))),
+    }
+
+
+def _same_objects(explained: Fit, one: Ints, other: Ints) -> Bools:
+    kinds = np.sort(explained.shape * len(COLOUR_NAMES) + explained.colour, axis=1)
+    clean = explained.clean()
+    return clean[one] & clean[other] & (kinds[one] == kinds[other]).all(axis=1)
+
+
+def _same_background(explained: Fit, frames: Floats, one: Ints, other: Ints) -> Floats:
+    apart = explained.apart[one] & explained.apart[other]
+    change = np.abs(frames[one] - frames[other]).mean(axis=3)
+    mean = (change * apart).sum(axis=(1, 2)) / np.maximum(apart.sum(axis=(1, 2)), 1)
+    return np.clip(1 - mean / STEADY, 0, 1)

@@ -1,0 +1,31 @@
+"""TensorBoard shows what metrics.jsonl says, of a run that was interrupted too."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny import Clips, experiment, make_method
+from torch import nn
+
+from salt.training.loop import Job, train
+
+
+def test_tensorboard_shows_the_metrics(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    setting = experiment(train__tensorboard=True, train__checkpoint_every=2, train__preview_every=1)
+
+    def stop(step: int, generator: nn.Module) -> None:
+        if step == 3:  # past the checkpoint of step 2, so that step 3 is written twice
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Job(make_method(setting), Clips(), setting.train, tmp_path, on_preview=stop))
+    train(Job(make_method(setting), Clips(), setting.train, tmp_path))
+    board = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    names = set(lines[0]) - {"step"}
+    assert set(board.Tags()["scalars"]) == names
+    for name in names:
+        shown = [(event.step, event.value) for event in board.Scalars(name)]
+        assert [step for step, _ in shown] == [1, 2, 3, 4]
+        assert [value for _, value in shown] == pytest.approx([line[name] for line in lines], rel=1e-6)
