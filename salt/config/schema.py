@@ -7,10 +7,11 @@ Symbols are the paper's: K = `grid.steps`, |T_train| = `grid.train_steps`, lambd
 
 from typing import Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.base import Beta, Name, Probability, Section
 from salt.config.scale import Scale
+from salt.config.train import Train
 
 
 # ------------------------------------------------------------------------------------------ the method
@@ -35,10 +36,11 @@ class Grid(Section):
 
 
 class NoiseLaw(Section):
-    """How the noise level t of the DMD and critic losses is drawn: uniform, shifted, clamped."""
+    """How a noise level t is drawn: u uniform on (0, u_max), shifted, clamped."""
 
     shift: PositiveFloat = 5.0
-    """s of t = s u / (1 + (s - 1) u), u uniform on (0, 1)."""
+    """s of t = s u / (1 + (s - 1) u)."""
+    u_max: Probability = 1.0
     t_min: Probability = 0.02
     t_max: Probability = 0.98
 
@@ -53,8 +55,9 @@ class Memory(Section):
     """Which frames of the past a causal model attends to (its KV-cache policy), counted in latent frames.
 
     The chunk being generated always sees itself; `window` and `sink` are what it sees besides. No window is Self
-    Forcing's full cache; window 9 with sink 3 is LongLive (local attention 12 = 9 + the chunk's own 3); `sink_ema` is
-    Reward Forcing; relative positions are Infinity-RoPE; `on_switch: recache` is LongLive's change of prompt.
+    Forcing's full cache; window 6 with sink 3 is LongLive (its local attention of 12 counts the chunk's own 3 too);
+    `sink_ema` is Reward Forcing; relative positions are Infinity-RoPE; `on_switch: recache` is how LongLive changes the
+    prompt.
     """
 
     window: PositiveInt | None = None
@@ -99,9 +102,21 @@ class Causal(Section):
 class Rollout(Section):
     """How the student makes the samples that are judged."""
 
-    kind: Literal["noised_data", "backward_simulation"] = "noised_data"
-    """`noised_data`: x_ts = (1 - t_s) x_0 + t_s eps from data (App. B); `backward_simulation`: the student's own
-    states along T_train, drawn by the consistency sampler up to a random exit step (Fig. 1)."""
+    kind: Literal["noised_data", "backward_simulation", "autoregressive"] = "noised_data"
+    """`noised_data`: x_ts = (1 - t_s) x_0 + t_s eps from data (App. B), a causal student with a t_s for every chunk
+    (CausVid); `backward_simulation`: the student's own states along T_train, drawn by the consistency sampler up to a
+    random exit step (Fig. 1); `autoregressive`: the same chunk by chunk, each conditioned on the student's own chunks
+    before it through their keys and values (Self Forcing)."""
+    steps: dict[PositiveInt, Probability] | None = None
+    """Mixed-step rollout (Sec. 3.3): K -> how often a rollout takes K steps; None: always |T_train|."""
+
+    @model_validator(mode="after")
+    def _law(self) -> "Rollout":
+        if self.steps is not None and abs(sum(self.steps.values()) - 1) > 1e-9:
+            raise ValueError(f"rollout.steps: the shares add up to {sum(self.steps.values()):g}; accepted: 1")
+        if self.steps is not None and self.kind != "autoregressive":
+            raise ValueError(f"rollout.steps mixes autoregressive rollouts, but rollout.kind={self.kind}")
+        return self
 
 
 class DMD(Section):
@@ -120,12 +135,46 @@ class SC(Section):
 
     weight: NonNegativeFloat = 1.0
     """lambda_SC of Eq. (10)."""
+    rollouts: tuple[PositiveInt, ...] | None = None
+    """The K of the rollouts on which it acts, {8} in Eq. (13); None: on all."""
     stop_gradient: Literal["none", "composed"] = "none"
     """`none` is Eq. (8) as written; `composed` detaches x^(2) as the released code does."""
     time_weight: Literal["none", "one_minus_ts"] = "none"
     """`one_minus_ts` is the released code's factor (1 - t_s)."""
     te_law: Literal["uniform", "top2"] = "uniform"
     """t_e: uniform over T^(K) below t_s (Eq. 9), or over its two largest members (released code)."""
+
+
+class Align(Section):
+    """Cache-conditioned reference alignment (Eq. 11, 12) of a rollout with one of more steps, from the same noise."""
+
+    weight: NonNegativeFloat = 0.1
+    """lambda_align of Eq. (13)."""
+    margin: NonNegativeFloat = 0.1
+    """delta of Eq. (12)."""
+    references: dict[PositiveInt, PositiveInt] = Field(default={2: 4, 4: 8})
+    """K of a rollout -> K of its reference; other rollouts have none."""
+    probability: Probability = 1.0
+    """Share of the rollouts with a reference for which it is made."""
+    start: NonNegativeInt = 0
+    """Generator updates before the first."""
+    from_noise: bool = True
+    """Whether rollouts that exit at pure noise are aligned too; the released code leaves them out."""
+    features: Literal["teacher", "critic"] = "teacher"
+    """Whose features are compared."""
+    block: NonNegativeInt | None = None
+    """The transformer block they come from; None: the middle one."""
+    noise: NoiseLaw = NoiseLaw(u_max=0.2)
+    """t_f, at which both samples are noised with the same eps."""
+
+    @model_validator(mode="after")
+    def _denser(self) -> "Align":
+        for steps, reference in self.references.items():
+            if reference <= steps or reference % steps:
+                raise ValueError(
+                    f"align.references: {steps}: {reference}; accepted: a larger multiple, so that both grids have t_s"
+                )
+        return self
 
 
 class FlowMatching(Section):
@@ -137,83 +186,43 @@ class FlowMatching(Section):
     """Share of captions replaced by the empty one, for classifier-free guidance."""
 
 
+class ODE(Section):
+    """Regression of a teacher's trajectories: the student jumps from a state on one to its end (CausVid)."""
+
+    weight: NonNegativeFloat = 1.0
+
+
 class Objectives(Section):
-    """What judges the samples; an objective that is absent is off."""
+    """What judges the samples; an objective that is absent is off. Exactly one of the first three drives."""
 
     dmd: DMD | None = None
-    sc: SC | None = None
     flow_matching: FlowMatching | None = None
+    ode: ODE | None = None
+    sc: SC | None = None
+    align: Align | None = None
 
     @model_validator(mode="after")
-    def _some(self) -> "Objectives":
-        if self.flow_matching is not None and (self.dmd or self.sc):
-            raise ValueError("flow_matching trains a teacher and does not mix with dmd or sc: remove one of them")
-        if self.flow_matching is None and self.dmd is None:
-            raise ValueError("no driving objective: give objectives.dmd or objectives.flow_matching")
+    def _one_drives(self) -> "Objectives":
+        driving = [name for name in ("dmd", "flow_matching", "ode") if getattr(self, name) is not None]
+        if len(driving) != 1:
+            given = ", ".join(driving) or "none"
+            raise ValueError(f"driving objectives given: {given}; accepted: exactly one of dmd, flow_matching, ode")
+        if self.dmd is None and (self.sc or self.align):
+            raise ValueError(f"sc and align regularise dmd, but {driving[0]} drives: remove them")
         return self
 
 
-# ---------------------------------------------------------------------------------------- optimisation
-class Optimiser(Section):
-    """AdamW with fp32 master weights, linear warm-up, and a linear decay over the last share of the run."""
+class Pairs(Section):
+    """Which trajectories `objectives.ode` regresses."""
 
-    lr: PositiveFloat
-    """Learning rate after warm-up."""
-    muon_lr: PositiveFloat | None = None
-    """Learning rate of Muon for the matrices inside the transformer blocks, which AdamW then leaves to it; None: AdamW
-    for everything. Muon (Jordan et al., 2024) steps along the orthogonalised momentum."""
-    betas: tuple[Beta, Beta] = (0.0, 0.999)
-    weight_decay: NonNegativeFloat = 0.01
-    clip: PositiveFloat = 10.0
-    """Largest global gradient norm."""
-    warmup: NonNegativeInt = 0
-    """Updates of linear warm-up."""
-    decay: Probability = 0.0
-    """Share of the run, at its end, over which lr falls linearly to 0."""
-
-
-class Critic(Section):
-    """The fake score: its optimiser and how many updates it has per generator update."""
-
-    optimiser: Optimiser
-    """AdamW of the critic: lr, betas, weight_decay, clip, warmup, decay."""
-    ratio: PositiveInt = 5
-    """Critic updates per generator update."""
-
-
-class EMA(Section):
-    """Exponential moving average of the generator, from generator update `start` on."""
-
-    decay: Probability = 0.99
-    start: NonNegativeInt = 0
-
-
-class Train(Section):
-    """The one loop. `iterations` counts generator updates; each is followed by `critic.ratio` critic updates."""
-
-    iterations: PositiveInt
-    """Generator updates."""
-    batch_size: PositiveInt
-    """Samples per update over all processes and accumulation steps."""
-    accumulate: PositiveInt = 1
-    """Micro-batches per update and process."""
-    optimiser: Optimiser
-    """AdamW of the generator: lr, betas, weight_decay, clip, warmup, decay."""
-    critic: Critic | None = None
-    ema: EMA = EMA()
-    checkpoint_every: PositiveInt = 100
-    keep_checkpoints: PositiveInt = 2
-    preview_every: NonNegativeInt = 0
-    """A contact sheet of samples every so many iterations; 0: none."""
-    tensorboard: bool = False
-    threads: PositiveInt = 1
-    """CPU threads of one process."""
-
-    @model_validator(mode="after")
-    def _whole_micro_batches(self) -> "Train":
-        if self.batch_size % self.accumulate:
-            raise ValueError(f"batch_size={self.batch_size} must be a multiple of accumulate={self.accumulate}")
-        return self
+    teacher: Name = "teacher"
+    """`teacher`, or the experiment of a causal one, whose trajectories see the clean chunks before them."""
+    count: PositiveInt = 768
+    shard_size: PositiveInt = 256
+    solver_steps: PositiveInt = 48
+    """Euler steps; those of `grid.train_steps` are kept."""
+    cfg_weight: NonNegativeFloat = 5.0
+    """w of uncond + w (cond - uncond)."""
 
 
 class Experiment(Section):
@@ -225,20 +234,55 @@ class Experiment(Section):
     """As the tables print it."""
     about: str = ""
     """Where the paper describes it, and what it is for."""
-    init: Literal["random", "teacher"] = "teacher"
-    """What the generator starts from."""
+    init: Name = "teacher"
+    """What the generator starts from: `teacher`, `random`, or the weights of an experiment."""
+    causal: Causal | None = None
+    """How a causal generator makes its chunks; None: it makes all frames at once."""
     grid: Grid
     """T^(K) and T_train: steps, train_steps, shift."""
     rollout: Rollout = Rollout()
     objectives: Objectives
-    """What judges the samples: dmd, sc, or flow_matching for a teacher."""
+    """What judges the samples: dmd with sc and align; or flow_matching for a teacher, ode for a first student."""
+    pairs: Pairs | None = None
+    """The trajectories that `objectives.ode` regresses."""
     train: Train
     """The training loop: iterations, batch_size, optimiser, critic, ema, ..."""
     scale: Scale
     """Everything that is the same for all experiments at one scale."""
 
     @model_validator(mode="after")
-    def _critic_iff_dmd(self) -> "Experiment":
+    def _fits_together(self) -> "Experiment":
         if (self.objectives.dmd is None) != (self.train.critic is None):
             raise ValueError("objectives.dmd and train.critic belong together: give both or neither")
+        if (self.objectives.ode is None) != (self.pairs is None):
+            raise ValueError("objectives.ode and pairs belong together: give both or neither")
+        if self.rollout.kind == "autoregressive" and self.causal is None:
+            raise ValueError("rollout.kind=autoregressive needs a causal generator: give causal.chunk")
+        if self.objectives.align is not None and self.rollout.kind != "autoregressive":
+            raise ValueError(f"objectives.align compares autoregressive rollouts, but rollout.kind={self.rollout.kind}")
+        if self.causal is not None:
+            self._whole_chunks(1 + (self.scale.world.frames - 1) // 4, self.causal.chunk)
+        return self
+
+    def _whole_chunks(self, frames: int, chunk: int) -> None:
+        if frames % chunk:
+            raise ValueError(
+                f"causal.chunk={chunk} does not divide the {frames} latent frames of a clip; accepted: a divisor"
+            )
+
+    @model_validator(mode="after")
+    def _steps_are_nested(self) -> "Experiment":
+        """Every K is on the training grid (T2 < T4 < T8), or a rollout's states are not where the triples are."""
+        align, sc = self.objectives.align, self.objectives.sc
+        mixed = tuple(self.rollout.steps or (self.grid.train_steps,))
+        named = {"rollout.steps": mixed, "objectives.sc.rollouts": (sc and sc.rollouts) or ()}
+        if align is not None:
+            named["objectives.align.references"] = tuple(align.references.values())
+        for key, values in named.items():
+            for steps in values:
+                if self.grid.train_steps % steps:
+                    raise ValueError(
+                        f"{key}: K={steps} is not on the training grid: a divisor of grid.train_steps="
+                        f"{self.grid.train_steps} is accepted"
+                    )
         return self

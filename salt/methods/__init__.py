@@ -9,25 +9,29 @@ from salt.errors import SaltError
 from salt.methods.distill import Distill
 from salt.methods.flow_matching import FlowMatching
 from salt.methods.protocol import Method
+from salt.methods.regression import Regression
 from salt.methods.streams import Streams
 
-__all__ = ["Distill", "FlowMatching", "Method", "Streams", "build_method"]
+__all__ = ["Distill", "FlowMatching", "Method", "Regression", "Streams", "build_method"]
 
 
 def build_method(experiment: Experiment, generator: nn.Module, teacher: nn.Module | None, streams: Streams) -> Method:
     """The method that an experiment's objectives ask for.
 
     Args:
-        experiment: its `objectives` decide: flow_matching trains a teacher, dmd (with or without sc) distils one.
-        generator: the network to train, initialised as `experiment.init` says.
-        teacher: what is distilled, and what the critic starts from; None with flow_matching.
+        experiment: its driving objective decides: flow_matching trains a teacher, ode regresses trajectories, dmd
+            (with sc and align or without) distils a teacher.
+        generator: the network to train, initialised as `experiment.init` says; causal where `experiment.causal` is.
+        teacher: what is distilled, and what the critic starts from; bidirectional. dmd alone needs it.
         streams: where all random draws come from.
 
     Raises:
         SaltError: objectives.dmd without a teacher.
     """
     if experiment.objectives.flow_matching is not None:
-        return FlowMatching(experiment.objectives.flow_matching, generator, streams)
+        return FlowMatching(experiment.objectives.flow_matching, experiment.causal, generator, streams)
+    if experiment.objectives.ode is not None:
+        return Regression(experiment, generator, streams)
     if teacher is None:
         raise SaltError(f"{experiment.name}: objectives.dmd needs a teacher")
     critic = copy.deepcopy(teacher).requires_grad_(True)

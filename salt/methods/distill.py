@@ -1,47 +1,52 @@
-"""Distillation of a teacher into a few-step student: DMD, and SC-DMD where `objectives.sc` is present.
+"""Distillation of a teacher into a few-step student: DMD, with SC and alignment where the objectives name them.
 
 Roles: the generator (student v_theta), and the critic that learns the velocity of the student's own samples. The
-teacher is constant. Times of a student's evaluations are those of T_train; t of the noised samples x_t that teacher
-and critic judge follows `objectives.dmd.noise`.
+teacher is constant. The experiment's rollout says what the student makes; t of the noised samples x_t that teacher and
+critic judge follows `objectives.dmd.noise`. Teacher and critic see whole clips, also where the student is causal.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from salt.config.schema import DMD, Experiment
+from salt.config.schema import DMD, SC, Align, Experiment, NoiseLaw
 from salt.errors import SaltError
 from salt.flow.grid import TripleLaw, shift_time, time_grid
-from salt.flow.path import Velocity, guide, interpolate, x0_from_velocity
-from salt.methods.protocol import bind
+from salt.flow.path import guide, interpolate, x0_from_velocity
+from salt.methods.rollouts import Autoregressive, Draws, Made, build_rollout
 from salt.methods.streams import Streams
 from salt.models.protocol import Batch
+from salt.objectives.alignment import alignment_loss
 from salt.objectives.consistency import sc_objective
 from salt.objectives.distribution import dmd_direction, dmd_loss
 from salt.objectives.regression import flow_matching_loss
-from salt.rollout import Sample, backward_simulation, noised_data
 
 
 class Distill:
-    """The method of `objectives.dmd`, with or without `objectives.sc`."""
+    """The method of `objectives.dmd`, with or without `objectives.sc` and `objectives.align`."""
 
     def __init__(
         self, experiment: Experiment, generator: nn.Module, critic: nn.Module, teacher: nn.Module, streams: Streams
     ) -> None:
         """Raises SaltError if the experiment has no `objectives.dmd` or no `train.critic`."""
-        dmd, critic_config = experiment.objectives.dmd, experiment.train.critic
-        if dmd is None or critic_config is None:
+        objectives, critic_config = experiment.objectives, experiment.train.critic
+        if objectives.dmd is None or critic_config is None:
             raise SaltError(f"{experiment.name}: distillation needs objectives.dmd and train.critic")
         self.trainable = {"generator": generator, "critic": critic}
-        self._generator, self._critic, self._teacher = generator, critic, teacher.requires_grad_(False)
-        self._dmd: DMD = dmd
-        self._sc, self._rollout, self._ratio = experiment.objectives.sc, experiment.rollout, critic_config.ratio
-        self._streams = streams
+        self._critic, self._teacher = critic, teacher.requires_grad_(False)
+        self._dmd: DMD = objectives.dmd
+        self._ratio = critic_config.ratio
+        self._streams, self._draws = streams, Draws(streams, experiment.train.batch_size)
+        self._rollout = build_rollout(experiment, generator, streams)
         grid = experiment.grid
-        self._grid = time_grid(grid.train_steps, grid.shift)
+        self._levels = grid.train_steps
+        self._sc, self._align = objectives.sc, objectives.align
         te_law = "uniform" if self._sc is None else self._sc.te_law
-        self._triples = TripleLaw(time_grid(grid.steps, grid.shift), self._grid, te_law)
+        training = time_grid(grid.train_steps, grid.shift)
+        self._triples = TripleLaw(time_grid(grid.steps, grid.shift), training, te_law)
 
     def roles(self, step: int) -> tuple[str, ...]:
         """The generator once, then the critic `ratio` times, as in Self Forcing's trainer."""
@@ -52,74 +57,98 @@ class Distill:
         return self._generator_loss(batch, step) if role == "generator" else self._critic_loss(batch, step)
 
     def _generator_loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Eq. (10): L_DMD + lambda_SC L_SC, on the same evaluation of the student; weight 0 leaves L_SC out.
+        """Eq. (10), (13): L_DMD + lambda_SC L_SC 1[K = 8] + lambda_align L_align 1[K in {2, 4}].
 
-        The critic's parameters minimise `_critic_loss` in turns with this.
+        Which K each term acts on is the experiment's to say (`sc.rollouts`, `align.references`); where the student is
+        not autoregressive there is one K, and SC acts on it: Eq. (10). Weight 0 leaves a term out. The critic's
+        parameters minimise `_critic_loss` in turns with this.
         """
-        velocity = bind(self._generator, batch.text)
-        sample = self._sample(velocity, batch, step, "generator")
-        direction = self._direction(sample.x_0.detach(), batch, step)
-        loss = self._dmd.weight * dmd_loss(sample.x_0, direction)
-        metrics = {"dmd_direction": direction.abs().mean().item()}
-        if self._sc is not None and self._sc.weight:
-            sc = self._self_consistency(velocity, sample, batch, step)
+        made = self._rollout(batch, step, "generator")
+        direction = self._direction(made.x_0.detach(), batch, step)
+        loss = self._dmd.weight * dmd_loss(made.x_0, direction)
+        metrics = {"dmd_direction": direction.abs().mean().item(), "steps": float(made.steps)}
+        if self._sc is not None and self._sc.weight and made.steps in (self._sc.rollouts or (made.steps,)):
+            sc = self._self_consistency(self._sc, made, batch, step)
             loss = loss + self._sc.weight * sc
             metrics["sc"] = sc.item()
+        if self._align is not None and self._align.weight and self._aligns(self._align, made, batch, step):
+            align = self._alignment(self._align, made, batch, step)
+            loss = loss + self._align.weight * align
+            metrics["align"] = align.item()
         return loss, metrics
 
     def _critic_loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
         """Flow matching on the student's samples, which are constants here."""
         with torch.no_grad():
-            x_0 = self._sample(bind(self._generator, batch.text), batch, step, "critic").x_0
-        x_t, t, eps = self._noised(x_0, batch, step, "critic")
-        return flow_matching_loss(self._critic(x_t, t, batch.text), x_0, eps).mean(), {}
-
-    def _sample(self, velocity: Velocity, batch: Batch, step: int, role: str) -> Sample:
-        """What the student makes of this batch, each sample at its own uniformly drawn t_s of T_train."""
-        index = self._streams.integers(f"{role}/index", step, batch.samples, len(self._grid)).to(batch.x_0.device)
-        noise = self._normal(f"{role}/noise", batch, step)
-        if self._rollout.kind == "noised_data":
-            return noised_data(velocity, batch.x_0, self._grid, noise, index)
-        renoise: Callable[[int, Tensor], Tensor] = lambda i, like: self._normal(f"{role}/renoise{i}", batch, step)  # noqa: E731
-        return backward_simulation(velocity, noise, self._grid, index, renoise)
+            x_0 = self._rollout(batch, step, "critic").x_0
+        t, eps = self._noise(self._dmd.noise, batch, step, "critic")
+        return flow_matching_loss(self._critic(interpolate(x_0, eps, t), t, batch.text), x_0, eps).mean(), {}
 
     @torch.no_grad()
     def _direction(self, x_0: Tensor, batch: Batch, step: int) -> Tensor:
         """The direction of L_DMD at the student's x_0: critic without, teacher with guidance."""
-        x_t, t, _ = self._noised(x_0, batch, step, "generator")
-        empty = batch.empty_text.expand_as(batch.text)
+        t, eps = self._noise(self._dmd.noise, batch, step, "generator")
+        x_t, empty = interpolate(x_0, eps, t), batch.empty_text.expand_as(batch.text)
         # Two calls: on a CPU one call of twice the batch took 10 % longer.
         v_real = guide(self._teacher(x_t, t, batch.text), self._teacher(x_t, t, empty), self._dmd.cfg_weight)
         x0_fake = x0_from_velocity(x_t, self._critic(x_t, t, batch.text), t)
         x0_real = x0_from_velocity(x_t, v_real, t)
         return dmd_direction(x_0, x0_fake, x0_real, self._dmd.normaliser)
 
-    def _self_consistency(self, velocity: Velocity, sample: Sample, batch: Batch, step: int) -> Tensor:
+    def _self_consistency(self, config: SC, made: Made, batch: Batch, step: int) -> Tensor:
         """L_SC on drawn triples, as a mean over the batch in which a t_s without a triple counts 0."""
-        assert self._sc is not None
-        u = self._streams.uniform("generator/triple", step, batch.samples, (2,)).to(batch.x_0.device)
-        t_m, t_e, valid = self._triples.sample(sample.index, u)
+        sample = made.sample
+        place = sample.index * (self._levels // made.steps)  # in T_train
+        u = self._streams.uniform("generator/triple", step, batch.samples, (2,))
+        t_m, t_e, valid = self._triples.sample(place, u.repeat_interleave(len(place) // len(u), 0).to(place.device))
         sc = sc_objective(
-            velocity,
+            sample.velocity,
             sample.x_s,
             sample.v_s,
             sample.t_s,
             t_m,
             t_e,
             valid,
-            self._sc.stop_gradient,
-            self._sc.time_weight,
+            config.stop_gradient,
+            config.time_weight,
         )
         return sc * valid.float().mean()  # from the mean over valid samples, which micro-batches could not add up
 
-    def _noised(self, x_0: Tensor, batch: Batch, step: int, role: str) -> tuple[Tensor, Tensor, Tensor]:
-        """x_t, t and eps at a fresh t: uniform, shifted, clamped."""
-        law = self._dmd.noise
-        u = self._streams.uniform(f"{role}/t", step, batch.samples).to(x_0.device)
-        t = shift_time(u, law.shift).clamp(law.t_min, law.t_max)
-        eps = self._normal(f"{role}/eps", batch, step)
-        return interpolate(x_0, eps, t), t, eps
+    def _aligns(self, config: Align, made: Made, batch: Batch, step: int) -> bool:
+        """Whether this update has a reference."""
+        if made.steps not in config.references or step < config.start:
+            return False
+        if not config.from_noise and not int(made.sample.index[0]):
+            return False
+        return self._draws.shared("generator/align", batch, step) < config.probability
 
-    def _normal(self, purpose: str, batch: Batch, step: int) -> Tensor:
-        """Standard normal noise like the batch's latents."""
-        return self._streams.normal(purpose, step, batch.samples, batch.x_0.shape[1:]).to(batch.x_0.device)
+    def _alignment(self, config: Align, made: Made, batch: Batch, step: int) -> Tensor:
+        """L_align between the rollout and its reference, both noised to t_f with the same eps."""
+        assert isinstance(self._rollout, Autoregressive)  # the schema allows no other
+        better = self._rollout.reference(batch, step, "generator", made, config.references[made.steps])
+        t, eps = self._noise(config.noise, batch, step, "align")
+        judge: Any = self._teacher if config.features == "teacher" else self._critic
+        with frozen(judge):
+            low = judge.features(interpolate(made.x_0, eps, t), t, batch.text, config.block)
+        with torch.no_grad():
+            ref = judge.features(interpolate(better, eps, t), t, batch.text, config.block)
+        return alignment_loss(low, ref, config.margin).mean()
+
+    def _noise(self, law: NoiseLaw, batch: Batch, step: int, role: str) -> tuple[Tensor, Tensor]:
+        """A fresh t, uniform, shifted and clamped, and eps."""
+        u = self._streams.uniform(f"{role}/t", step, batch.samples).to(batch.x_0.device)
+        t = shift_time(law.u_max * u, law.shift).clamp(law.t_min, law.t_max)
+        return t, self._draws.normal(f"{role}/eps", batch, step)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Keep gradients out of a network's parameters for what is computed inside, not out of what flows through it."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)

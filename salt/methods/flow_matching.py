@@ -1,25 +1,30 @@
 """Flow matching: a network regresses v = eps - x_0. What teachers are trained with.
 
-t is uniform, then shifted; a share of the captions is replaced by the empty one, for classifier-free guidance.
+t is uniform, then shifted; a share of the captions is replaced by the empty one, for classifier-free guidance. A causal
+network is taught by teacher forcing: every chunk has its own t and sees the clean chunks before it.
 """
 
 import torch
 from torch import Tensor, nn
 
+from salt.config.schema import Causal
 from salt.config.schema import FlowMatching as FlowMatchingConfig
 from salt.flow.grid import shift_time
 from salt.flow.path import interpolate
 from salt.methods.streams import Streams
 from salt.models.protocol import Batch
 from salt.objectives.regression import flow_matching_loss
+from salt.rollout import fold_chunks, unfold_chunks
 
 
 class FlowMatching:
     """The method of `objectives.flow_matching`: one role, the generator."""
 
-    def __init__(self, config: FlowMatchingConfig, generator: nn.Module, streams: Streams) -> None:
+    def __init__(
+        self, config: FlowMatchingConfig, causal: Causal | None, generator: nn.Module, streams: Streams
+    ) -> None:
         self.trainable = {"generator": generator}
-        self._config, self._generator, self._streams = config, generator, streams
+        self._config, self._causal, self._generator, self._streams = config, causal, generator, streams
 
     def roles(self, step: int) -> tuple[str, ...]:
         """The generator, once."""
@@ -27,10 +32,18 @@ class FlowMatching:
 
     def loss(self, role: str, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
         """The mean regression error, times its weight."""
-        x_0, samples, device = batch.x_0, batch.samples, batch.x_0.device
-        t = shift_time(self._streams.uniform("teacher/t", step, samples).to(device), self._config.shift)
-        eps = self._streams.normal("teacher/eps", step, samples, x_0.shape[1:]).to(device)
+        frames, samples, device = batch.x_0.shape[2], batch.samples, batch.x_0.device
+        chunk = frames if self._causal is None else self._causal.chunk
+        number = frames // chunk
+        u = self._streams.uniform("teacher/t", step, samples, (number,)).to(device).flatten()
+        t = shift_time(u, self._config.shift)
+        eps = fold_chunks(self._streams.normal("teacher/eps", step, samples, batch.x_0.shape[1:]).to(device), chunk)
         dropped = self._streams.uniform("teacher/drop", step, samples).to(device) < self._config.caption_drop
         text = torch.where(dropped[:, None, None], batch.empty_text, batch.text)
-        v = self._generator(interpolate(x_0, eps, t), t, text)
-        return self._config.weight * flow_matching_loss(v, x_0, eps).mean(), {}
+        x_0 = fold_chunks(batch.x_0, chunk)
+        x_t = unfold_chunks(interpolate(x_0, eps, t), number)
+        if self._causal is None:
+            v = self._generator(x_t, t, text)
+        else:
+            v = self._generator(x_t, t.view(-1, number), text, batch.x_0)
+        return self._config.weight * flow_matching_loss(fold_chunks(v, chunk), x_0, eps).mean(), {}

@@ -6,9 +6,11 @@ padded; videos `(B, 3, F, H, W)` in [0, 1].
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
+
+from salt.config.schema import Memory
 
 
 class VelocityModel(Protocol):
@@ -16,6 +18,68 @@ class VelocityModel(Protocol):
 
     def __call__(self, x_t: Tensor, t: Tensor, text: Tensor) -> Tensor:
         """`(B, C, T, H, W)`, `(B,)`, `(B, L, D)` -> v `(B, C, T, H, W)`."""
+        ...
+
+
+class FeatureModel(VelocityModel, Protocol):
+    """A velocity model whose inside can be looked at."""
+
+    def features(self, x_t: Tensor, t: Tensor, text: Tensor, block: int | None) -> Tensor:
+        """The output of a block, the middle one by default, `(B, T, S, D)`."""
+        ...
+
+
+@runtime_checkable
+class Context(Protocol):
+    """What one chunk may see of the past; later chunks do not change it. Its inside is the model's own."""
+
+    @property
+    def start(self) -> int:
+        """The chunk's first latent frame, in the video."""
+        ...
+
+
+@runtime_checkable
+class ChunkMemory(Protocol):
+    """What a causal model keeps of one batch of videos."""
+
+    @property
+    def start(self) -> int:
+        """Latent frames remembered so far: the next chunk's first."""
+        ...
+
+    def context(self) -> Context:
+        """What the next chunk may see; made once per chunk."""
+        ...
+
+
+@runtime_checkable
+class CausalModel(VelocityModel, Protocol):
+    """Makes a video chunk by chunk; called like any `VelocityModel`, it takes a whole clip, block-causal."""
+
+    chunk: int
+    """Latent frames made at once."""
+
+    def __call__(self, x_t: Tensor, t: Tensor, text: Tensor, clean: Tensor | None = None) -> Tensor:
+        """A whole clip; t `(B,)` or `(B, T / chunk)`, a time per chunk; `clean`: what chunks see before them."""
+        ...
+
+    def open_memory(
+        self, policy: Memory, batch: int, height: int, width: int, capacity_frames: int | None = None
+    ) -> ChunkMemory:
+        """An empty memory for latents of height x width; without a window the video's length must be given."""
+        ...
+
+    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: Any) -> Tensor:
+        """One chunk `(B, C, chunk, H, W)` at `(B,)`, seeing its memory's `context` -> v. Remembers nothing."""
+        ...
+
+    def remember(self, memory: Any, x_0: Tensor, text: Tensor) -> None:
+        """Append a finished chunk, without gradient."""
+        ...
+
+    def switch(self, memory: Any, text: Tensor) -> None:
+        """Change the prompt in mid-video as the policy says; steps after this are given `text`."""
         ...
 
 
@@ -52,13 +116,16 @@ class Batch:
         text: their captions' embeddings `(B, L, D)`.
         empty_text: the empty caption's embedding `(1, L, D)`.
         samples: B numbers, each sample's place in the whole run; random draws are keyed by them.
+        states: a teacher's trajectories `(B, S, C, T, H, W)`, noise first; None where none are regressed.
     """
 
     x_0: Tensor
     text: Tensor
     empty_text: Tensor
     samples: tuple[int, ...]
+    states: Tensor | None = None
 
     def to(self, device: str) -> "Batch":
         """The same batch on a device."""
-        return Batch(self.x_0.to(device), self.text.to(device), self.empty_text.to(device), self.samples)
+        states = None if self.states is None else self.states.to(device)
+        return Batch(self.x_0.to(device), self.text.to(device), self.empty_text.to(device), self.samples, states)

@@ -36,6 +36,33 @@ class WanVelocity(nn.Module):
         )[0]
         return prediction
 
+    def features(self, x_t: Tensor, t: Tensor, text: Tensor, block: int | None) -> Tensor:
+        """What a block gives out, `(B, T, S, D)`: S tokens in each latent frame. Later blocks are not run.
+
+        Args:
+            x_t: `(B, C, T, H, W)`.
+            t: `(B,)` in [0, 1].
+            text: `(B, L, D)`.
+            block: counted from 0; None: the middle one.
+
+        Raises:
+            SaltError: there is no such block.
+        """
+        transformer: Any = self.transformer
+        blocks = transformer.blocks
+        last = len(blocks) // 2 if block is None else block
+        if last >= len(blocks):
+            raise SaltError(f"objectives.align.block={last}: accepted: 0 to {len(blocks) - 1}, the network's blocks")
+        found: list[Tensor] = []
+        hook = blocks[last].register_forward_hook(lambda module, given, out: found.append(out))
+        transformer.blocks = blocks[: last + 1]
+        try:
+            self(x_t, t, text)
+        finally:
+            transformer.blocks = blocks
+            hook.remove()
+        return found[0].unflatten(1, (x_t.shape[2], -1))
+
 
 def build_wan(backbone: Backbone, seed: int) -> WanVelocity:
     """A freshly initialised network; it depends on `seed` alone and leaves torch's random state untouched."""

@@ -1,4 +1,4 @@
-"""What objectives may look at, and the two ways a student makes it.
+"""What objectives may look at, and the ways in which a student makes it from a grid of times.
 
 Setting: a grid of training times, 1 first and without the final 0; each sample has its own place `index` in it, its
 t_s. `noise` is N(0, I), `(B, ...)`. A student is evaluated with gradient once, at (x_s, t_s).
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 
 import torch
-from torch import Tensor
 
 from salt.flow.path import Velocity, batch_time, interpolate, x0_from_velocity
 from salt.flow.shapes import PerSample, Places, State
@@ -29,12 +28,14 @@ class Sample:
     """The clean sample it predicts, x_s - t_s v_s."""
     index: Places
     """Place of t_s in the grid."""
+    velocity: Velocity
+    """The student, conditioned as it was for v_s."""
 
 
 def noised_data(velocity: Velocity, x_0_data: State, grid: Sequence[float], noise: State, index: Places) -> Sample:
     """Evaluate the student on data noised to t_s = grid[index] (App. B: no backward simulation)."""
     t_s = noise.new_tensor(grid)[index]
-    return _evaluate(velocity, interpolate(x_0_data, noise, t_s), t_s, index)
+    return evaluate(velocity, interpolate(x_0_data, noise, t_s), t_s, index)
 
 
 def backward_simulation(
@@ -51,9 +52,10 @@ def backward_simulation(
         for i, (t, s) in enumerate(islice(pairwise(grid), int(index.max()))):
             moved = cm_step(x, velocity(x, batch_time(t, x)), renoise(i, x), t, s)
             x = torch.where((index > i).view(-1, *[1] * (x.ndim - 1)), moved, x)
-    return _evaluate(velocity, x, noise.new_tensor(grid)[index], index)
+    return evaluate(velocity, x, noise.new_tensor(grid)[index], index)
 
 
-def _evaluate(velocity: Velocity, x_s: Tensor, t_s: Tensor, index: Tensor) -> Sample:
+def evaluate(velocity: Velocity, x_s: State, t_s: PerSample, index: Places) -> Sample:
+    """The sample of one evaluation of the student."""
     v_s = velocity(x_s, t_s)
-    return Sample(x_s, t_s, v_s, x0_from_velocity(x_s, v_s, t_s), index)
+    return Sample(x_s, t_s, v_s, x0_from_velocity(x_s, v_s, t_s), index, velocity)

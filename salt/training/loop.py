@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from salt.config.schema import Train
+from salt.config.train import Train
 from salt.errors import InterruptedBySignal, SaltError
 from salt.methods.protocol import Method
 from salt.models.protocol import Batch

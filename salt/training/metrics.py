@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from salt.config.schema import Train
+from salt.config.train import Train
 from salt.errors import SaltError
 from salt.files import write_text
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from salt.config.schema import Optimiser, Train
+from salt.config.train import Optimiser, Train
 from salt.errors import SaltError
 from salt.training.ema import EMA
 

@@ -41,7 +41,7 @@ def message(call, *args):
         (
             "{dmd: {}}",
             "{dmdd: null, dmd: {}}",
-            ["objectives.dmdd = null: unknown key; did you mean 'dmd'? accepted: dmd, sc, flow"],
+            ["objectives.dmdd = null: unknown key; did you mean 'dmd'? accepted: dmd, flow_matching, ode, sc"],
         ),
         ("steps: 4,", "steps: four,", ['dmd.yaml: grid.steps = "four": accepted: a valid integer']),
         ("steps: 4,", "steps: true,", ["dmd.yaml: grid.steps = true: accepted: a valid integer"]),
@@ -52,7 +52,7 @@ def message(call, *args):
         (
             GRID,
             GRID + "\nrollout: {kind: data}",
-            ["rollout.kind = \"data\": accepted: 'noised_data' or 'backward_simulation'"],
+            ["rollout.kind = \"data\": accepted: 'noised_data', 'backward_simulation' or 'autoregressive'"],
         ),
         (
             "dmd: {}",
@@ -73,8 +73,8 @@ def message(call, *args):
             "steps: 3,",
             ["dmd.yaml: grid: T^(3) is not on the training grid: train_steps=8 must be a multiple"],
         ),
-        ("{dmd: {}}", "{sc: {}}", ["dmd.yaml: objectives: no driving objective: give objectives.dmd"]),
-        ("{dmd: {}}", "{dmd: {}, flow_matching: {}}", ["objectives: flow_matching trains a teacher and does not mix"]),
+        ("{dmd: {}}", "{sc: {}}", ["dmd.yaml: objectives: driving objectives given: none; accepted: exactly one of dmd"]),
+        ("{dmd: {}}", "{dmd: {}, flow_matching: {}}", ["objectives: driving objectives given: dmd, flow_matching; accepted: exactly one"]),
         ("{dmd: {}}", "{flow_matching: {}}", ["experiments/dmd.yaml: objectives.dmd and train.critic belong together"]),
         ("title: DMD", "title: DMD\nscales: {ones: {}}", ["dmd.yaml: scales.ones: unknown key; did you mean 'one'?"]),
         ("title: DMD", "title: DMD\nscales: {one: {scale: {}}}", ["dmd.yaml: scales.one.scale: unknown key"]),

@@ -22,4 +22,4 @@ def test_functions_refuse_shapes_that_would_broadcast():
 def test_samples_refuse_fields_that_do_not_belong_together():
     x, t = torch.zeros(3, 2), torch.zeros(3)
     with pytest.raises(TypeCheckError):
-        Sample(x_s=x, t_s=t, v_s=x, x_0=x, index=torch.zeros(2, dtype=torch.long))
+        Sample(x_s=x, t_s=t, v_s=x, x_0=x, index=torch.zeros(2, dtype=torch.long), velocity=lambda x, t: x)

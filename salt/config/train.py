@@ -1,0 +1,67 @@
+"""How a network is trained: optimisers, averaging, and the one loop."""
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from salt.config.base import Beta, Probability, Section
+
+
+class Optimiser(Section):
+    """AdamW with fp32 master weights, linear warm-up, and a linear decay over the last share of the run."""
+
+    lr: PositiveFloat
+    """Learning rate after warm-up."""
+    muon_lr: PositiveFloat | None = None
+    """Learning rate of Muon for the matrices inside the transformer blocks, which AdamW then leaves to it; None: AdamW
+    for everything. Muon (Jordan et al., 2024) steps along the orthogonalised momentum."""
+    betas: tuple[Beta, Beta] = (0.0, 0.999)
+    weight_decay: NonNegativeFloat = 0.01
+    clip: PositiveFloat = 10.0
+    """Largest global gradient norm."""
+    warmup: NonNegativeInt = 0
+    """Updates of linear warm-up."""
+    decay: Probability = 0.0
+    """Share of the run, at its end, over which lr falls linearly to 0."""
+
+
+class Critic(Section):
+    """The fake score: its optimiser and how many updates it has per generator update."""
+
+    optimiser: Optimiser
+    """AdamW of the critic: lr, betas, weight_decay, clip, warmup, decay."""
+    ratio: PositiveInt = 5
+    """Critic updates per generator update."""
+
+
+class EMA(Section):
+    """Exponential moving average of the generator, from generator update `start` on."""
+
+    decay: Probability = 0.99
+    start: NonNegativeInt = 0
+
+
+class Train(Section):
+    """The one loop. `iterations` counts generator updates; each is followed by `critic.ratio` critic updates."""
+
+    iterations: PositiveInt
+    """Generator updates."""
+    batch_size: PositiveInt
+    """Samples per update over all processes and accumulation steps."""
+    accumulate: PositiveInt = 1
+    """Micro-batches per update and process."""
+    optimiser: Optimiser
+    """AdamW of the generator: lr, betas, weight_decay, clip, warmup, decay."""
+    critic: Critic | None = None
+    ema: EMA = EMA()
+    checkpoint_every: PositiveInt = 100
+    keep_checkpoints: PositiveInt = 2
+    preview_every: NonNegativeInt = 0
+    """A contact sheet of samples every so many iterations; 0: none."""
+    tensorboard: bool = False
+    threads: PositiveInt = 1
+    """CPU threads of one process."""
+
+    @model_validator(mode="after")
+    def _whole_micro_batches(self) -> "Train":
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"batch_size={self.batch_size} must be a multiple of accumulate={self.accumulate}")
+        return self

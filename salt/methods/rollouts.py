@@ -1,0 +1,163 @@
+"""From an experiment's section `rollout` to samples of the student: the draws, and which rollout is called with them.
+
+Symbols: T_train has |T_train| levels; a rollout runs on T^(K), every level of which is one of T_train, since K divides
+|T_train|. All draws are functions of (seed, role, iteration, sample): noise is the same for rollouts of every K, and so
+is fresh noise where their grids meet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from salt.config.schema import Causal, Experiment
+from salt.flow.grid import time_grid
+from salt.methods.protocol import bind
+from salt.methods.streams import Streams
+from salt.models.protocol import Batch
+from salt.rollout import Sample, autoregressive, backward_simulation, by_chunk, fold_chunks, noised_data, unfold_chunks
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a student made of a batch."""
+
+    sample: Sample
+    """Its evaluations; of every chunk by itself where chunks have times of their own."""
+    x_0: Tensor
+    """Whole clips `(B, C, T, H, W)`, with the gradient of the evaluations."""
+    steps: int
+    """K of the rollout."""
+
+
+class Rollout(Protocol):
+    """Makes the samples that are judged."""
+
+    def __call__(self, batch: Batch, step: int, role: str) -> Made:
+        """What the student makes of a batch in an iteration, for the update of `role`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of rollouts."""
+
+    streams: Streams
+    batch_size: int
+
+    def normal(self, purpose: str, batch: Batch, step: int) -> Tensor:
+        """Standard normal noise like the batch's latents."""
+        return self.streams.normal(purpose, step, batch.samples, batch.x_0.shape[1:]).to(batch.x_0.device)
+
+    def places(self, role: str, batch: Batch, step: int, levels: int, number: int = 1) -> Tensor:
+        """Uniform places in a grid, `(B * number,)`: `number` of them for each sample."""
+        drawn = [self.streams.integers(f"{role}/index{i or ''}", step, batch.samples, levels) for i in range(number)]
+        return torch.stack(drawn, dim=1).flatten().to(batch.x_0.device)
+
+    def shared(self, purpose: str, batch: Batch, step: int) -> float:
+        """One uniform number for a whole update, on all processes and micro-batches."""
+        return self.streams.uniform(purpose, step, [batch.samples[0] // self.batch_size]).item()
+
+
+@dataclass(frozen=True)
+class NoisedData:
+    """`rollout.kind: noised_data`."""
+
+    model: Any
+    grid: Sequence[float]
+    causal: Causal | None
+    draws: Draws
+
+    def __call__(self, batch: Batch, step: int, role: str) -> Made:
+        """Every sample, or every chunk of a causal student, at its own t_s."""
+        frames = batch.x_0.shape[2]
+        chunk = frames if self.causal is None else self.causal.chunk
+        number = frames // chunk
+        velocity = bind(self.model, batch.text)
+        if self.causal is not None:
+            velocity = by_chunk(velocity, number, chunk)
+        index = self.draws.places(role, batch, step, len(self.grid), number)
+        noise = self.draws.normal(f"{role}/noise", batch, step)
+        sample = noised_data(velocity, fold_chunks(batch.x_0, chunk), self.grid, fold_chunks(noise, chunk), index)
+        return Made(sample, unfold_chunks(sample.x_0, number), len(self.grid))
+
+
+@dataclass(frozen=True)
+class BackwardSimulation:
+    """`rollout.kind: backward_simulation`."""
+
+    model: Any
+    grid: Sequence[float]
+    draws: Draws
+
+    def __call__(self, batch: Batch, step: int, role: str) -> Made:
+        """Every sample at its own t_s, on the student's own path."""
+        index = self.draws.places(role, batch, step, len(self.grid))
+        noise = self.draws.normal(f"{role}/noise", batch, step)
+        velocity = bind(self.model, batch.text)
+        renoise = partial(_renoise, self.draws, batch, step, role, 1)
+        sample = backward_simulation(velocity, noise, self.grid, index, renoise)
+        return Made(sample, sample.x_0, len(self.grid))
+
+
+@dataclass(frozen=True)
+class Autoregressive:
+    """`rollout.kind: autoregressive`: one K and one exit for a whole update (Self Forcing; Salt's released trainer)."""
+
+    model: Any
+    causal: Causal
+    law: dict[int, float]
+    """K -> how often."""
+    levels: int
+    """|T_train|."""
+    shift: float
+    draws: Draws
+
+    def __call__(self, batch: Batch, step: int, role: str) -> Made:
+        """Mixed-step rollout: K is drawn, then its exit."""
+        steps = self._draw_steps(self.draws.shared(f"{role}/steps", batch, step))
+        return self.run(batch, step, role, steps, int(self.draws.shared(f"{role}/exit", batch, step) * steps))
+
+    def run(self, batch: Batch, step: int, role: str, steps: int, exit_at: int) -> Made:
+        """A rollout of K = `steps` that every chunk leaves at T^(K)[exit_at]."""
+        noise = self.draws.normal(f"{role}/noise", batch, step)
+        size, _, frames, height, width = noise.shape
+        memory = self.model.open_memory(self.causal.memory, size, height, width, frames)
+        index = torch.full((size,), exit_at, device=noise.device)
+        renoise = partial(_renoise, self.draws, batch, step, role, self.levels // steps)
+        grid = time_grid(steps, self.shift)
+        sample = autoregressive(self.model, memory, batch.text, noise, grid, index, renoise)
+        return Made(sample, sample.x_0, steps)
+
+    @torch.no_grad()
+    def reference(self, batch: Batch, step: int, role: str, made: Made, steps: int) -> Tensor:
+        """x_0 of a rollout with more steps and its own memory, from the same noise, at the same t_s as `made`."""
+        exit_at = int(made.sample.index[0]) * steps // made.steps
+        return self.run(batch, step, role, steps, exit_at).x_0
+
+    def _draw_steps(self, u: float) -> int:
+        for steps, share in self.law.items():
+            u -= share
+            if u < 0:
+                return steps
+        return steps
+
+
+def build_rollout(experiment: Experiment, model: Any, streams: Streams) -> Rollout:
+    """The rollout that an experiment asks for, of a student."""
+    levels, shift = experiment.grid.train_steps, experiment.grid.shift
+    draws, causal = Draws(streams, experiment.train.batch_size), experiment.causal
+    if experiment.rollout.kind == "autoregressive" and causal is not None:
+        return Autoregressive(model, causal, experiment.rollout.steps or {levels: 1.0}, levels, shift, draws)
+    grid = time_grid(levels, shift)
+    if experiment.rollout.kind == "backward_simulation":
+        return BackwardSimulation(model, grid, draws)
+    return NoisedData(model, grid, causal, draws)
+
+
+def _renoise(draws: Draws, batch: Batch, step: int, role: str, stride: int, i: int, like: Tensor) -> Tensor:
+    """Fresh noise with which level i of T^(K), level i * stride of T_train, is left."""
+    return draws.normal(f"{role}/renoise{i * stride}", batch, step)

@@ -1,0 +1,193 @@
+"""What a block of Wan's transformer may see, and the processors that hold it to it.
+
+Symbols: latents `(B, C, T, H, W)`; S tokens in one latent frame; N = frames * S; h heads of D channels.
+The transformer hands `rotary_emb` to every block, and through gradient checkpointing to every recomputation: so what
+travels there is a frozen route, which holds all that a block may see. A recomputation in backward then sees what the
+forward saw, whatever has been remembered in between (the hazard of NVlabs/LongLive#16).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from salt.config.schema import Memory
+from salt.errors import SaltError
+from salt.models.memory import Context, LayerKV, Rotation, TextLayers, remembered, rotate
+
+
+def visible_frames(frames: int, chunk: int, policy: Memory, doubled: bool) -> tuple[tuple[int, ...], ...]:
+    """For each chunk of a whole clip, the frames that it sees; `doubled`: of [clean | noisy], frames counted through.
+
+    Raises:
+        SaltError: a frame has left the window, and the policy then does what needs the chunks one by one.
+    """
+    starts = range(0, frames, chunk)
+    one_by_one = policy.positions == "relative" or policy.sink_ema is not None
+    if one_by_one and len(remembered(starts[-1], policy)) < starts[-1]:
+        key = f"sink_ema={policy.sink_ema}" if policy.positions == "absolute" else "positions=relative"
+        raise SaltError(
+            f"memory.{key} cannot be a mask over a clip of {frames} latent frames, of which some leave "
+            f"memory.window={policy.window}: make it chunk by chunk, or give a window of {starts[-1]}"
+        )
+    clean = [(*remembered(start, policy), *range(start, start + chunk)) for start in starts]
+    if not doubled:
+        return tuple(clean)
+    noisy = [(*remembered(start, policy), *range(frames + start, frames + start + chunk)) for start in starts]
+    return (*clean, *noisy)
+
+
+@dataclass(frozen=True, eq=False)
+class ClipRoute:
+    """A whole clip at once: every chunk attends to frames of the same call."""
+
+    rotation: Rotation
+    visible: tuple[tuple[int, ...], ...]
+    """For each chunk of the call, the frames of the call that it sees."""
+    chunk: int
+    tokens: int
+    """S."""
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attention of `(B, h, N, D)`, chunk by chunk: exact, with no N x N mask and no work on what is masked.
+
+        The keys are split into frames, because the gradient of a split is one concatenation.
+        """
+        keys = rotate(key, self.rotation).split(self.tokens, dim=2)
+        values = value.split(self.tokens, dim=2)
+        queries = rotate(query, self.rotation).split(self.chunk * self.tokens, dim=2)
+        seen = zip(queries, self.visible, strict=True)
+        return torch.cat([_attend(q, [keys[f] for f in frames], [values[f] for f in frames]) for q, frames in seen], 2)
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkRoute:
+    """One chunk, which sees a `Context` and itself."""
+
+    rotation: Rotation
+    context: Context
+    collected: list[LayerKV] | None
+    """Where every layer leaves its keys (not rotated) and values to be remembered; None: nowhere."""
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attention of `(B, h, N, D)` to the layer's context and to the chunk itself."""
+        if self.collected is not None:
+            self.collected.append((key, value))
+        keys = [self.context.keys[layer], rotate(key, self.rotation)]
+        return _attend(rotate(query, self.rotation), keys, [self.context.values[layer], value])
+
+
+def _attend(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+    return scaled_dot_product_attention(query, torch.cat(tuple(keys), dim=2), torch.cat(tuple(values), dim=2))
+
+
+class Router(nn.Module):
+    """In the place of the transformer's `rope`: hands out the route of the call under way; without one, rotates."""
+
+    def __init__(self, rope: Any) -> None:
+        super().__init__()
+        self.rope = rope
+        self.route: ClipRoute | ChunkRoute | None = None
+        self.text: TextLayers | None = None
+        """The text's keys and values that the call under way may use and complete; None: it computes its own."""
+
+    def forward(self, hidden_states: Tensor) -> Any:
+        """What the transformer takes for its rotary embedding."""
+        return self.rope(hidden_states) if self.route is None else self.route
+
+    def rotation(self, places: Sequence[int], height: int, width: int) -> Rotation:
+        """The rotation of frames at rotary positions `places`, each of height x width tokens.
+
+        Raises:
+            SaltError: a position is beyond the table.
+        """
+        longest = self.rope.max_seq_len
+        if places and max(places) >= longest:
+            raise SaltError(
+                f"latent frame {max(places)} is beyond the rotary table: backbone.rope_max_seq_len={longest} allows "
+                f"{longest} frames; shorten the video or the window, or set a window and memory.positions: relative"
+            )
+        sizes = [self.rope.t_dim // 2, self.rope.h_dim // 2, self.rope.w_dim // 2]
+
+        def grid(table: Tensor) -> Tensor:
+            time, rows, columns = table.split(sizes, dim=1)
+            time = torch.cat([time[:0], *(time[place : place + 1] for place in places)])
+            axes = [time[:, None, None], rows[None, :height, None], columns[None, None, :width]]
+            return torch.cat([axis.expand(len(places), height, width, -1) for axis in axes], dim=-1).flatten(0, 2)
+
+        return grid(self.rope.freqs_cos[:, 0::2]), grid(self.rope.freqs_sin[:, 1::2])
+
+
+@dataclass(frozen=True, eq=False)
+class FrameAttention:
+    """Self-attention's processor: follows the route it is given, and else is the one it replaces."""
+
+    layer: int
+    replaced: Any
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        rotary_emb: Any = None,
+    ) -> Tensor:
+        """`(B, N, h D)` -> the same."""
+        if not isinstance(rotary_emb, ClipRoute | ChunkRoute):
+            return self.replaced(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
+        query = _heads(attn, attn.norm_q(attn.to_q(hidden_states)))
+        key = _heads(attn, attn.norm_k(attn.to_k(hidden_states)))
+        value = _heads(attn, attn.to_v(hidden_states))
+        return _out(attn, rotary_emb.attend(self.layer, query, key, value))
+
+
+@dataclass(frozen=True, eq=False)
+class TextAttention:
+    """Cross-attention's processor: uses the cache that the call allows, and else is the one it replaces."""
+
+    layer: int
+    router: Router
+    replaced: Any
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        rotary_emb: Any = None,
+    ) -> Tensor:
+        """`(B, N, h D)` and the text `(B, L, h D)` -> `(B, N, h D)`."""
+        cache = self.router.text
+        if cache is None:
+            return self.replaced(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
+        if self.layer not in cache:
+            key = _heads(attn, attn.norm_k(attn.to_k(encoder_hidden_states)))
+            cache[self.layer] = key, _heads(attn, attn.to_v(encoder_hidden_states))
+        query = _heads(attn, attn.norm_q(attn.to_q(hidden_states)))
+        return _out(attn, scaled_dot_product_attention(query, *cache[self.layer]))
+
+
+def _heads(attn: Any, x: Tensor) -> Tensor:
+    """`(B, N, h D)` -> `(B, h, N, D)`."""
+    return x.unflatten(2, (attn.heads, -1)).transpose(1, 2)
+
+
+def _out(attn: Any, x: Tensor) -> Tensor:
+    """`(B, h, N, D)` -> `(B, N, h D)`, through the output projection."""
+    return attn.to_out[1](attn.to_out[0](x.transpose(1, 2).flatten(2)))
+
+
+def make_causal(transformer: Any) -> Router:
+    """Give a `WanTransformer3DModel` its router and processors, once; without a route it works as before."""
+    if not isinstance(transformer.rope, Router):
+        transformer.rope = Router(transformer.rope)
+        for layer, block in enumerate(transformer.blocks):
+            block.attn1.set_processor(FrameAttention(layer, block.attn1.processor))
+            block.attn2.set_processor(TextAttention(layer, transformer.rope, block.attn2.processor))
+    router: Router = transformer.rope
+    return router
