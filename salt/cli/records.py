@@ -3,12 +3,13 @@
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from salt.cli.assets import CODEC, TRANSFORMER, Assets
-from salt.config.scale import Scale
+from salt.cli.models import load_student
 from salt.config.schema import Experiment
 from salt.data.prompts import OwnPrompt, report_prompts
 from salt.errors import SaltError
@@ -18,9 +19,9 @@ from salt.evaluation.diagnostics import measure
 from salt.evaluation.sample import RealClips, Sampled, Source, sample_cells
 from salt.evaluation.score import protocol_hash, records, score_folder, write_cell
 from salt.evaluation.solvers import Network
+from salt.evaluation.streaming import SampledByChunk
 from salt.files import whole_file
 from salt.models.text import UMT5TextEncoder
-from salt.models.wan import load_wan
 from salt.training.provenance import git_state, hash_files
 
 TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
@@ -45,14 +46,20 @@ def sample_model(
     else:
         folder = weights or assets.folder / TRANSFORMER
         hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")
-        model = load_wan(folder, scale.backbone).to(device).eval()
-        cfg_weight = scale.evaluation.cfg_weight if name == TEACHER else None
-        network = Network(model, assets.text_encoder, cfg_weight, device)
-        source = Sampled(network, experiment.grid.shift, assets.latent_shape)
-    cells = cells_of(name, TITLES.get(name, experiment.title), scale, seed)
+        source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device)
+    cells = cells_of(name, TITLES.get(name, experiment.title), scale, seed, experiment.causal is not None)
     if own:  # it has one variant
         cells = [cell for cell in cells if cell.prompts == "extended"]
     sample_cells(cells, source, codec, scale, out, hashes, _commit(), own)
+
+
+def source_of(model: Any, experiment: Experiment, assets: Assets, device: str) -> Source:
+    """How an experiment's network, on `device`, makes latents: a teacher guided, a causal student chunk by chunk."""
+    shift, shape, causal = experiment.grid.shift, assets.latent_shape, experiment.causal
+    if causal is not None:
+        return SampledByChunk(model, assets.text_encoder, causal.memory, shift, shape, device)
+    cfg_weight = experiment.scale.evaluation.cfg_weight if experiment.name == TEACHER else None
+    return Sampled(Network(model, assets.text_encoder, cfg_weight, device), shift, shape)
 
 
 def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
@@ -72,12 +79,13 @@ def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
             )
 
 
-def score_model(name: str, title: str, scale: Scale, seed: int, videos: Path, out: Path, details: Path) -> None:
+def score_model(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path) -> None:
     """Score all cells of a model: tidy records into `out`, scores of single videos beside it, VBench's files apart."""
+    scale = experiment.scale
     prompts = report_prompts(scale.world, scale.evaluation.prompts)
     protocol = protocol_hash(scale.world, scale.evaluation)
     tidy, wide = [], []
-    for cell in cells_of(name, TITLES.get(name, title), scale, seed):
+    for cell in cells_of(name, TITLES.get(name, experiment.title), scale, seed, experiment.causal is not None):
         scores = score_folder(videos / cell.name, prompts, cell.prompts, scale.evaluation.seeds, scale.world, protocol)
         details.mkdir(parents=True, exist_ok=True)
         write_cell(details, cell, scores, {"commit": _commit()})
@@ -92,9 +100,10 @@ def score_model(name: str, title: str, scale: Scale, seed: int, videos: Path, ou
 
 def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path, device: str) -> None:
     """Defect, cross-step distance and accumulated error of a student into `out`, its trajectories beside it."""
+    if experiment.causal is not None:
+        raise SaltError(f"{experiment.name}: makes its videos chunk by chunk; the defect is measured on whole clips")
     evaluation = experiment.scale.evaluation
-    model = load_wan(weights, experiment.scale.backbone).to(device).eval()
-    student = Network(model, assets.text_encoder, None, device)
+    student = Network(load_student(weights, experiment).to(device).eval(), assets.text_encoder, None, device)
     teacher = Network(assets.teacher().to(device).eval(), assets.text_encoder, evaluation.cfg_weight, device)
     found = measure(student, teacher, experiment, seed, assets.latent_shape)
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))

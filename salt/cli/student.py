@@ -1,4 +1,4 @@
-"""`salt train`, `sample`, `score`, `defect` and `controls`: one student, from its experiment file to its records."""
+"""`salt ode-pairs`, `train`, `sample`, `score`, `defect`, `controls`: a student, from its file to its records."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +33,12 @@ def train(
     run_dir: RunDir,
     out: Out,
     seed: Seed = 0,
+    init: Annotated[
+        Path | None, typer.Option("--init", help="Weights of the experiment that `init` names, where it names one.")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option("--pairs", help="Folder made by `salt ode-pairs`, where trajectories are regressed.")
+    ] = None,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
@@ -46,7 +52,41 @@ def train(
     from salt.cli.train import train_student
 
     check_device(device)
-    train_student(config, seed, load_assets(teacher, config.scale), latents, run_dir, out, device)
+    train_student(config, seed, load_assets(teacher, config.scale), latents, init, pairs, run_dir, out, device)
+
+
+@app.command(name="ode-pairs")
+def ode_pairs(
+    experiment: Annotated[str, typer.Argument(help="The experiment that regresses them: one with `pairs`.")],
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    latents: Latents,
+    out: Out,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Of the causal teacher, where `pairs.teacher` names one.")
+    ] = None,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+) -> None:
+    """Trajectories of a teacher from noise to data. To resume, run the same command again."""
+    from salt.config import load_experiment
+
+    config = load_experiment(experiment, scale, as_mapping(overrides))
+    if config.pairs is None:
+        raise SaltError(f"{experiment}: it regresses no trajectories; an experiment with `pairs` is accepted")
+
+    from salt.cli.assets import load_assets
+    from salt.cli.models import TEACHER, check_weights_of
+    from salt.cli.pairs import about_pairs, make_pairs
+    from salt.cli.records import single_thread
+    from salt.cli.train import open_bank
+
+    check_weights_of(config.pairs.teacher, scale, "--weights", weights, (TEACHER,))
+    check_device(device)
+    single_thread()
+    assets = load_assets(teacher, config.scale)
+    about = about_pairs(config, assets, latents, weights)
+    make_pairs(config, assets, open_bank(latents, assets, 0), about, weights, out, device)
 
 
 @app.command()
@@ -72,8 +112,8 @@ def sample(
     _check_source(experiment, weights, prompts)
 
     from salt.cli.assets import load_assets  # after what is quick to refuse: torch takes seconds
+    from salt.cli.models import check_trained_as
     from salt.cli.records import sample_model, single_thread
-    from salt.cli.train import check_trained_as
 
     if weights is not None:
         check_trained_as(weights, config, seed)
@@ -108,7 +148,7 @@ def score(
 
     single_thread()
     config = load_experiment("teacher" if experiment == "real" else experiment, scale)
-    score_model(experiment, config.title, config.scale, seed, videos, out, details)
+    score_model(experiment, config, seed, videos, out, details)
 
 
 @app.command()
@@ -122,8 +162,8 @@ def defect(
 ) -> None:
     """Semigroup defect (Eq. 16), cross-step distance and accumulated error of one student."""
     from salt.cli.assets import load_assets
+    from salt.cli.models import check_trained_as, trained_as
     from salt.cli.records import measure_student, single_thread
-    from salt.cli.train import check_trained_as, trained_as
     from salt.config import load_experiment
 
     known, seed = trained_as(weights)

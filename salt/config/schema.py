@@ -256,6 +256,11 @@ class Experiment(Section):
             raise ValueError("objectives.dmd and train.critic belong together: give both or neither")
         if (self.objectives.ode is None) != (self.pairs is None):
             raise ValueError("objectives.ode and pairs belong together: give both or neither")
+        if self.pairs is not None and self.pairs.teacher not in ("teacher", self.init):
+            raise ValueError(
+                f"pairs.teacher={self.pairs.teacher}, but init={self.init}: accepted: `teacher`, or the causal teacher "
+                "that init names, since a student starts from whom it imitates"
+            )
         if self.rollout.kind == "autoregressive" and self.causal is None:
             raise ValueError("rollout.kind=autoregressive needs a causal generator: give causal.chunk")
         if self.objectives.align is not None and self.rollout.kind != "autoregressive":
@@ -278,6 +283,11 @@ class Experiment(Section):
         named = {"rollout.steps": mixed, "objectives.sc.rollouts": (sc and sc.rollouts) or ()}
         if align is not None:
             named["objectives.align.references"] = tuple(align.references.values())
+        if self.pairs is not None and self.pairs.solver_steps % self.grid.train_steps:
+            raise ValueError(
+                f"pairs.solver_steps={self.pairs.solver_steps} does not pass the levels of T_train: a multiple of "
+                f"grid.train_steps={self.grid.train_steps} is accepted"
+            )
         for key, values in named.items():
             for steps in values:
                 if self.grid.train_steps % steps:

@@ -65,6 +65,8 @@ class LatentBank:
 
     Attributes:
         latents: `(N, C, T, h, w)`, float16.
+        captions: of all clips, each once.
+        caption_of: `(N,)`, each clip's place among them.
         about: what the file was made from.
     """
 
@@ -79,19 +81,20 @@ class LatentBank:
                 header = json.loads(file.metadata()[HEADER])
                 self.about: dict[str, str] = header["about"]
                 self.latents: Tensor = file.get_tensor("latents")
-                self._caption: Tensor = file.get_tensor("caption").long()
+                self.caption_of: Tensor = file.get_tensor("caption").long()
+                self.captions: list[str] = header["captions"]
         except Exception as error:
             raise SaltError(f"{path}: not a bank of latents (made by `salt latents`): {error}") from error
         if not len(self.latents):
             raise SaltError(f"{path}: holds no clips; make the file anew with `salt latents`")
         if not bool(self.latents.isfinite().all()):
             raise SaltError(f"{path}: latents hold NaN or infinity; make the file anew with `salt latents`")
-        self._embeddings = text_encoder.encode(header["captions"])
+        self._embeddings = text_encoder.encode(self.captions)
         self._empty = text_encoder.encode([""])
         self._order = Order(len(self.latents), seed)
 
     def batch(self, samples: Sequence[int]) -> Batch:
         """The clips of these samples."""
         rows = self._order.rows(samples)
-        text = self._embeddings[self._caption[rows]]
+        text = self._embeddings[self.caption_of[rows]]
         return Batch(self.latents[rows].float(), text, self._empty, tuple(samples))

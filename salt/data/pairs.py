@@ -1,15 +1,17 @@
 """The store of ODE pairs: a teacher's trajectories from noise to data, in shards that are written one after another.
 
 A trajectory is the teacher's states x_t at the times (*grid, 0): `states` is `(N, S + 1, C, T, h, w)`, noise first and
-clean latents last; float16 on disk, float32 in a batch. A folder holds `shard_00000.safetensors`, ..., each with its
-captions in its header, and `index.json`: what the trajectories are (`about`), how many, and size and SHA-256 of every
-shard. The index is replaced after each shard and names whole shards only, so a killed writer loses the shard it was
-at, and the same command goes on from there.
+clean latents last. A causal teacher's trajectories have one state more, again at time 0: the clean latents of the data,
+which every chunk saw before it. All is float16 on disk, float32 in a batch.
+
+A folder holds `shard_00000.safetensors`, ..., each with its captions in its header, and `index.json`: what the
+trajectories are (`about`), how many, and size and SHA-256 of every shard. It is written last, so its presence means
+complete; until then `progress.json` says the same of the shards that are whole, so a killed writer loses the shard it
+was at, and the same command goes on from there.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,9 +25,9 @@ from salt.config.base import Section
 from salt.data.order import Order
 from salt.errors import SaltError
 from salt.files import sha256, whole_file, write_text
-from salt.models.protocol import TextEncoder
+from salt.models.protocol import Batch, TextEncoder
 
-INDEX = "index.json"
+INDEX, PROGRESS = "index.json", "progress.json"
 HEADER = "captions"
 REPAIR = "go on with the `salt ode-pairs` command that began them, which makes what is missing or broken"
 Make = Callable[[int, int], tuple[Tensor, Sequence[str]]]
@@ -52,7 +54,7 @@ class About(Section):
     cfg_weight: NonNegativeFloat
     """w of uncond + w (cond - uncond)."""
     times: tuple[NonNegativeFloat, ...]
-    """The S + 1 times of the states, going down, the last 0."""
+    """The times of the states, going down to 0."""
 
 
 class Shard(Section):
@@ -83,27 +85,6 @@ class Index(Section):
         return {f"shard_{i:05d}.safetensors": (n, min(n + self.shard_size, self.total)) for i, n in enumerate(starts)}
 
 
-@dataclass(frozen=True)
-class PairBatch:
-    """What one micro-batch of regression on trajectories sees.
-
-    Attributes:
-        states: trajectories `(B, S + 1, C, T, h, w)`, at the bank's `times`.
-        text: their captions' embeddings `(B, L, D)`.
-        empty_text: the empty caption's embedding `(1, L, D)`.
-        samples: B numbers, each sample's place in the whole run.
-    """
-
-    states: Tensor
-    text: Tensor
-    empty_text: Tensor
-    samples: tuple[int, ...]
-
-    def to(self, device: str) -> "PairBatch":
-        """The same batch on a device."""
-        return PairBatch(self.states.to(device), self.text.to(device), self.empty_text.to(device), self.samples)
-
-
 # ------------------------------------------------------------------------------------------------ writing
 def write_pairs(folder: Path, about: About, total: int, shard_size: int, make: Make) -> None:
     """Write a store, or what is missing of it: shards that are whole stay as they are.
@@ -119,7 +100,7 @@ def write_pairs(folder: Path, about: About, total: int, shard_size: int, make: M
         SaltError: the folder holds pairs of another kind or number, or a broken index; a state is not finite.
         ValueError: `make` gave another number of trajectories, captions or states.
     """
-    path = folder / INDEX
+    path = folder / PROGRESS
     index = Index(about=about, total=total, shard_size=shard_size, shards={})
     if path.exists():
         found = _read(path)
@@ -136,6 +117,7 @@ def write_pairs(folder: Path, about: About, total: int, shard_size: int, make: M
         shards = index.shards | {name: _state(folder / name)}
         index = index.model_copy(update={"shards": dict(sorted(shards.items()))})
         write_text(path, index.model_dump_json(indent=1) + "\n")
+    write_text(folder / INDEX, index.model_dump_json(indent=1) + "\n")
 
 
 def _write_shard(path: Path, states: Tensor, captions: Sequence[str]) -> None:
@@ -190,19 +172,18 @@ class PairBank:
         self._empty = text_encoder.encode([""])
         self._order = Order(index.total, seed)
 
-    def batch(self, samples: Sequence[int]) -> PairBatch:
-        """The trajectories of these samples."""
+    def batch(self, samples: Sequence[int]) -> Batch:
+        """The trajectories of these samples; `x_0` is the last state."""
         rows = self._order.rows(samples)
         places = [divmod(int(row), self._shard_size) for row in rows]
         states = torch.stack([self._shards[shard][row] for shard, row in places]).float()
-        return PairBatch(states, self._embeddings[self._caption[rows]], self._empty, tuple(samples))
+        return Batch(states[:, -1], self._embeddings[self._caption[rows]], self._empty, tuple(samples), states)
 
 
 def _check_shard(folder: Path, name: str, index: Index) -> None:
     """Refuse a shard that is not what the index says."""
     if name not in index.shards:
-        have, all_of_them = len(index.shards), len(index.ranges())
-        raise SaltError(f"{folder / INDEX}: shards: {have} are made; accepted: all {all_of_them}; {REPAIR}")
+        raise SaltError(f"{folder / INDEX}: shards: {name} is not named; accepted: all of them; {REPAIR}")
     found = _state(folder / name)
     if found is None:
         raise SaltError(f"{folder / name}: the shard is missing; {REPAIR}")

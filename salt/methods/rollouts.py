@@ -139,7 +139,7 @@ class Autoregressive:
         return self.run(batch, step, role, steps, exit_at).x_0
 
     def _draw_steps(self, u: float) -> int:
-        for steps, share in self.law.items():
+        for steps, share in sorted(self.law.items()):  # the order in which a file gives them means nothing
             u -= share
             if u < 0:
                 return steps
@@ -159,5 +159,8 @@ def build_rollout(experiment: Experiment, model: Any, streams: Streams) -> Rollo
 
 
 def _renoise(draws: Draws, batch: Batch, step: int, role: str, stride: int, i: int, like: Tensor) -> Tensor:
-    """Fresh noise with which level i of T^(K), level i * stride of T_train, is left."""
-    return draws.normal(f"{role}/renoise{i * stride}", batch, step)
+    """Fresh noise with which level i of T^(K) is left; named by the level of T_train before the one it leads to.
+
+    So rollouts of all K reach a level that they share with the same fresh noise.
+    """
+    return draws.normal(f"{role}/renoise{(i + 1) * stride - 1}", batch, step)

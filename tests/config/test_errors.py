@@ -73,8 +73,16 @@ def message(call, *args):
             "steps: 3,",
             ["dmd.yaml: grid: T^(3) is not on the training grid: train_steps=8 must be a multiple"],
         ),
-        ("{dmd: {}}", "{sc: {}}", ["dmd.yaml: objectives: driving objectives given: none; accepted: exactly one of dmd"]),
-        ("{dmd: {}}", "{dmd: {}, flow_matching: {}}", ["objectives: driving objectives given: dmd, flow_matching; accepted: exactly one"]),
+        (
+            "{dmd: {}}",
+            "{sc: {}}",
+            ["dmd.yaml: objectives: driving objectives given: none; accepted: exactly"],
+        ),
+        (
+            "{dmd: {}}",
+            "{dmd: {}, flow_matching: {}}",
+            ["driving objectives given: dmd, flow_matching; accepted"],
+        ),
         ("{dmd: {}}", "{flow_matching: {}}", ["experiments/dmd.yaml: objectives.dmd and train.critic belong together"]),
         ("title: DMD", "title: DMD\nscales: {ones: {}}", ["dmd.yaml: scales.ones: unknown key; did you mean 'one'?"]),
         ("title: DMD", "title: DMD\nscales: {one: {scale: {}}}", ["dmd.yaml: scales.one.scale: unknown key"]),

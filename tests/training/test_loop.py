@@ -11,8 +11,8 @@ import torch
 from tiny import OPTIMISER, Clips, experiment, make_method, teacher_experiment
 from torch import Tensor, nn
 
-from salt.config.train import EMA as EMAConfig
 from salt.config.schema import Experiment
+from salt.config.train import EMA as EMAConfig
 from salt.config.train import Optimiser
 from salt.errors import SaltError
 from salt.models.wan import build_wan

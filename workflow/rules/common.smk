@@ -58,10 +58,60 @@ def latents_state():
     return [STAGE["latents"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text))]
 
 
-def train_state(wildcards):
-    """What decides a student's weights: its experiment, and what it is trained from."""
-    own = [STAGE["train"], training_hash(EXPERIMENTS[wildcards.experiment])]
-    return own + latents_state() + teacher_state()
+def pairs_state(name):
+    """What decides the trajectories that an experiment regresses; empty where it regresses none."""
+    experiment = EXPERIMENTS[name]
+    if experiment.pairs is None:
+        return []
+    own = [STAGE["ode_pairs"], content_hash(experiment.pairs), content_hash(experiment.grid)]
+    return own + (weights_state(experiment.pairs.teacher) if experiment.pairs.teacher in STUDENTS else [])
+
+
+def weights_state(name):
+    """What decides a student's weights: its experiment, its data, and all of that for what it starts from."""
+    own = [STAGE["train"], training_hash(EXPERIMENTS[name]), *latents_state(), *teacher_state(), *pairs_state(name)]
+    init = EXPERIMENTS[name].init
+    return own + (weights_state(init) if init in STUDENTS else [])
+
+
+def weights_folder(name, seed):
+    return f"{SCRATCH}/weights/{name}/seed{seed}"
+
+
+def start_of(name):
+    """The weights that an experiment starts from, of training seed 0: one start for all seeds, as is published."""
+    init = EXPERIMENTS[name].init
+    return [f"{weights_folder(init, 0)}/provenance.json"] if init in STUDENTS else []
+
+
+def pairs_of(name):
+    return [f"{SCRATCH}/pairs/{name}/index.json"] if EXPERIMENTS[name].pairs is not None else []
+
+
+def pairs_teacher(name):
+    """The weights of the causal teacher whose trajectories an experiment regresses, where it is one."""
+    pairs = EXPERIMENTS[name].pairs
+    causal = pairs is not None and pairs.teacher in STUDENTS
+    return [f"{weights_folder(pairs.teacher, 0)}/provenance.json"] if causal else []
+
+
+def option(flag, files):
+    """`flag FOLDER` for the folder of a file, or nothing."""
+    return [f"{flag} {Path(file).parent}" for file in files]
+
+
+def check_starts():
+    """Every start is a student, and no chain of starts is a circle."""
+    for name in STUDENTS:
+        chain = [name]
+        while (init := EXPERIMENTS[chain[-1]].init) not in ("teacher", "random"):
+            if init not in STUDENTS:
+                raise SaltError(
+                    f"experiments/{chain[-1]}.yaml: init = {init}; {accepted(init, ['teacher', 'random', *STUDENTS])}"
+                )
+            if init in chain:
+                raise SaltError(f"experiments/{name}.yaml: init: {' -> '.join([*chain, init])} is a circle")
+            chain.append(init)
 
 
 def run_dir(name, state):
@@ -111,7 +161,7 @@ def weights_of(wildcards):
         return []
     if wildcards.sampled == "teacher":
         return [f"{SCRATCH}/teacher/provenance.json"]
-    return [f"{SCRATCH}/weights/{wildcards.sampled}/seed{wildcards.seed}/provenance.json"]
+    return [f"{weights_folder(wildcards.sampled, wildcards.seed)}/provenance.json"]
 
 
 def needs(rule):
@@ -125,7 +175,8 @@ try:
     SETTINGS = settings()
     SCALE = load_scale(SETTINGS["scale"])
     EXPERIMENTS = {name: load_experiment(name, SCALE.name) for name in experiment_names()}
-    STUDENTS = [name for name, experiment in EXPERIMENTS.items() if experiment.objectives.dmd is not None]
+    STUDENTS = [name for name in EXPERIMENTS if name != "teacher"]
+    check_starts()
     SUITE = checked_suite()
     NEEDS = read_mapping(Path(workflow.basedir) / "resources.yaml")[SCALE.name]
     STAGE = read_mapping(Path(workflow.basedir) / "stages.yaml")

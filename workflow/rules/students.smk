@@ -1,10 +1,40 @@
-# One student: train, sample, score, and the defect of its own operator.
+# One student: trajectories where it regresses some, train, sample, score, and the defect of its own operator.
+
+
+rule ode_pairs:
+    input:
+        teacher=rules.teacher.output.provenance,
+        latents=rules.latents.output.bank,
+        weights=lambda wildcards: pairs_teacher(wildcards.experiment),
+    output:
+        index=f"{SCRATCH}/pairs/{{experiment}}/index.json",
+    log:
+        f"{SCRATCH}/logs/pairs/{{experiment}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/pairs/{{experiment}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("ode_pairs"),
+    params:
+        scale=SCALE.name,
+        teacher=subpath(input.teacher, parent=True),
+        weights=lambda wildcards, input: option("--weights", input.weights),
+        folder=subpath(output.index, parent=True),
+        state=lambda wildcards: pairs_state(wildcards.experiment),
+    shell:
+        "salt ode-pairs {wildcards.experiment} --scale {params.scale} --teacher {params.teacher}"
+        f" --latents {{input.latents}} {{params.weights}} --device {DEVICE}"
+        " --out {params.folder} > {log} 2>&1"
 
 
 rule train:
     input:
         teacher=rules.teacher.output.provenance,
         latents=rules.latents.output.bank,
+        init=lambda wildcards: start_of(wildcards.experiment),
+        pairs=lambda wildcards: pairs_of(wildcards.experiment),
     output:
         provenance=f"{SCRATCH}/weights/{{experiment}}/seed{{seed}}/provenance.json",
     log:
@@ -19,13 +49,16 @@ rule train:
     params:
         scale=SCALE.name,
         # no output: Snakemake deletes those of a failed job
-        run_dir=lambda wildcards: run_dir(f"{wildcards.experiment}/seed{wildcards.seed}", train_state(wildcards)),
+        run_dir=lambda wildcards: run_dir(
+            f"{wildcards.experiment}/seed{wildcards.seed}", weights_state(wildcards.experiment)
+        ),
         folder=subpath(output.provenance, parent=True),
         teacher=subpath(input.teacher, parent=True),
-        state=train_state,
+        start=lambda wildcards, input: option("--init", input.init) + option("--pairs", input.pairs),
+        state=lambda wildcards: weights_state(wildcards.experiment),
     shell:
         f"{LAUNCH}salt train {{wildcards.experiment}} --scale {{params.scale}} --seed {{wildcards.seed}}"
-        " --teacher {params.teacher} --latents {input.latents}"
+        " --teacher {params.teacher} --latents {input.latents} {params.start}"
         f" --device {DEVICE}"
         " --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 
@@ -48,12 +81,13 @@ rule sample:
     params:
         scale=SCALE.name,
         teacher=subpath(input.teacher, parent=True),
-        weights=lambda wildcards, input: [f"--weights {Path(file).parent}" for file in input.weights],
+        weights=lambda wildcards, input: option("--weights", input.weights),
         folder=subpath(output.manifest, parent=True),
         state=[STAGE["sample"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
     shell:
         "salt sample {wildcards.sampled} --scale {params.scale} --seed {wildcards.seed}"
-        " --teacher {params.teacher} {params.weights} --out {params.folder} > {log} 2>&1"
+        f" --device {DEVICE} --teacher {{params.teacher}} {{params.weights}}"
+        " --out {params.folder} > {log} 2>&1"
 
 
 rule score:
@@ -104,4 +138,5 @@ rule defect:
         state=[STAGE["defect"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
     shell:
         "salt defect {params.weights} --scale {params.scale} --teacher {params.teacher}"
+        f" --device {DEVICE}"
         " --out {output.defect} > {log} 2>&1"

@@ -1,0 +1,125 @@
+"""Networks by the name of their experiment, and the check that exported weights are what they are taken for."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from salt.cli.assets import Assets
+from salt.config import load_experiment
+from salt.config.hashing import NOT_TRAINING
+from salt.config.schema import Experiment
+from salt.errors import SaltError
+from salt.models.causal import CausalWan
+from salt.models.wan import WanVelocity, build_wan, load_wan
+from salt.training.provenance import NAME
+
+TEACHER, RANDOM = "teacher", "random"
+
+
+def as_experiment(network: WanVelocity, experiment: Experiment) -> nn.Module:
+    """A network as an experiment uses it: causal, with its memory policy, where the experiment is."""
+    if experiment.causal is None:
+        return network
+    return CausalWan(network.transformer, experiment.causal.chunk, experiment.causal.memory)
+
+
+def load_student(weights: Path, experiment: Experiment) -> nn.Module:
+    """The trained network of an experiment."""
+    return as_experiment(load_wan(weights, experiment.scale.backbone), experiment)
+
+
+def student_of(name: str, scale: str, assets: Assets, weights: Path | None) -> nn.Module:
+    """The network of an experiment by its name: the scale's teacher, or exported weights, which must be its own."""
+    if name == TEACHER or weights is None:
+        return assets.teacher()
+    return load_student(weights, load_experiment(name, scale))
+
+
+def start_of(experiment: Experiment, seed: int, assets: Assets, init: Path | None) -> nn.Module:
+    """What a generator starts from, as `experiment.init` says.
+
+    Args:
+        experiment: whose generator it is.
+        seed: of a random start.
+        assets: with the teacher.
+        init: weights of the experiment that `init` names; None where it names none.
+    """
+    backbone = experiment.scale.backbone
+    if experiment.init == RANDOM:
+        return as_experiment(build_wan(backbone, seed), experiment)
+    if init is None:
+        return as_experiment(assets.teacher(), experiment)
+    return as_experiment(load_wan(init, backbone), experiment)
+
+
+# -------------------------------------------------------------------------------------------- provenance
+def trained_as(weights: Path) -> tuple[Experiment, int]:
+    """The experiment and the seed of exported weights.
+
+    Raises:
+        SaltError: no provenance there.
+    """
+    path = weights / NAME
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return Experiment.model_validate(known["experiment"]), int(known["seed"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SaltError(f"{path}: not the provenance of weights made by `salt train`: {reason}") from error
+
+
+def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) -> None:
+    """Refuse weights of another experiment, scale, seed or configuration.
+
+    Args:
+        weights: folder made by `salt train`.
+        experiment: what they are taken for.
+        seed: None: of any seed.
+
+    Raises:
+        SaltError: naming what differs; what leaves the weights as they are (titles, the evaluation) may.
+    """
+    known, known_seed = trained_as(weights)
+    wanted = known_seed if seed is None else seed
+    if (known.name, known.scale.name, known_seed) != (experiment.name, experiment.scale.name, wanted):
+        raise SaltError(
+            f"{weights}: trained as {known.name} at scale {known.scale.name} with seed {known_seed}, "
+            f"but {experiment.name} at scale {experiment.scale.name} with seed {wanted} is expected"
+        )
+    there, here = (one.model_dump(mode="json", exclude=NOT_TRAINING) for one in (known, experiment))
+    if differences := list(_differences("", there, here)):
+        raise SaltError(
+            f"{weights}: trained with another configuration: {'; '.join(differences)}; "
+            "accepted: the same --set as in training, or weights trained anew"
+        )
+
+
+def check_weights_of(name: str, scale: str, option: str, weights: Path | None, none_for: tuple[str, ...]) -> None:
+    """Refuse weights that are missing, not asked for, or of another experiment than the one named.
+
+    Args:
+        name: the experiment, or one of `none_for`.
+        scale: the scale's name.
+        option: of the command line, for the message.
+        weights: what it was given.
+        none_for: names that need no weights.
+    """
+    if name in none_for:
+        if weights is not None:
+            raise SaltError(f"{option} {weights}: {name} needs no weights; leave it out")
+        return
+    if weights is None:
+        raise SaltError(f"{option} is missing: the folder that `salt train {name}` made is accepted")
+    check_trained_as(weights, load_experiment(name, scale), None)
+
+
+def _differences(key: str, there: Any, here: Any) -> Iterator[str]:
+    """Every value of two configurations that differs, by its dotted key."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name in there:
+            yield from _differences(f"{key}.{name}".removeprefix("."), there[name], here[name])
+    elif there != here:
+        yield f"{key} (there {json.dumps(there)}, here {json.dumps(here)})"

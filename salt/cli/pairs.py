@@ -1,0 +1,117 @@
+"""What lies behind `salt ode-pairs`: trajectories of the teacher, or of a causal one, from noise to data."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from salt.cli.assets import TRANSFORMER, Assets
+from salt.cli.models import TEACHER, student_of
+from salt.config.schema import Experiment, Pairs
+from salt.data.latents import LatentBank
+from salt.data.pairs import About, PairBank, write_pairs
+from salt.errors import SaltError
+from salt.files import sha256
+from salt.flow.grid import time_grid
+from salt.flow.path import Velocity, guide
+from salt.flow.transport import euler_sample
+from salt.methods.streams import Streams
+from salt.models.wan import WEIGHTS
+from salt.training.provenance import hash_files
+
+SEED = 0
+"""Of the noise, and of no training seed: students that share a store share their start, as the released ones do."""
+
+
+def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: Path | None) -> About:
+    """What the trajectories that an experiment regresses are."""
+    pairs = _pairs(experiment)
+    grid = time_grid(experiment.grid.train_steps, experiment.grid.shift)
+    folder = assets.folder / TRANSFORMER if weights is None else weights
+    return About(
+        kind="bidirectional" if weights is None else "causal",
+        teacher=hash_files(folder)[WEIGHTS],
+        codec=assets.codec_hash,
+        source=sha256(latents),
+        seed=SEED,
+        solver_steps=pairs.solver_steps,
+        shift=experiment.grid.shift,
+        cfg_weight=pairs.cfg_weight,
+        times=(*grid, 0.0) if weights is None else (*grid, 0.0, 0.0),
+    )
+
+
+def open_pairs(
+    experiment: Experiment, assets: Assets, latents: Path, init: Path | None, folder: Path, seed: int
+) -> PairBank:
+    """The store that an experiment regresses, which must be of its teacher, clips and solver.
+
+    A causal teacher is what the student starts from as well, so its weights are `init`.
+    """
+    weights = None if _pairs(experiment).teacher == TEACHER else init
+    expected = about_pairs(experiment, assets, latents, weights).model_dump()
+    return PairBank(folder, assets.text_encoder, seed, expected)
+
+
+def make_pairs(
+    experiment: Experiment, assets: Assets, bank: LatentBank, about: About, weights: Path | None, out: Path, device: str
+) -> None:
+    """Write the store, or what is missing of it.
+
+    Args:
+        experiment: the one that regresses the trajectories.
+        assets: teacher and text encoder.
+        bank: captions, and for a causal teacher the clean chunks that it sees.
+        about: see `about_pairs`.
+        weights: of the causal teacher; None: the teacher of the scale.
+        out: the store's folder.
+        device: where the trajectories are computed.
+    """
+    pairs, batch_size = _pairs(experiment), experiment.scale.evaluation.batch_size
+    if pairs.count > len(bank.latents):
+        raise SaltError(
+            f"{experiment.name}: pairs.count={pairs.count}, but the bank has {len(bank.latents)} clips; at most so many"
+        )
+    model = student_of(pairs.teacher, experiment.scale.name, assets, weights).to(device).eval()
+    uncond = assets.text_encoder.encode([""]).to(device)
+    grid = time_grid(pairs.solver_steps, experiment.grid.shift)
+    stride = pairs.solver_steps // experiment.grid.train_steps
+
+    def make(start: int, stop: int) -> tuple[Tensor, Sequence[str]]:
+        captions = [bank.captions[place] for place in bank.caption_of[start:stop].tolist()]
+        parts = []
+        for begin in range(start, stop, batch_size):
+            rows = range(begin, min(begin + batch_size, stop))
+            clean = bank.latents[rows.start : rows.stop].float().to(device)
+            text = assets.text_encoder.encode(captions[begin - start : rows.stop - start]).to(device)
+            context = () if weights is None else (clean,)
+            velocity = partial(_guided, model, text, uncond.expand_as(text), pairs.cfg_weight, context)
+            noise = Streams(SEED).normal("pairs/noise", 0, rows, clean.shape[1:]).to(device)
+            states = _trajectory(velocity, noise, grid)
+            parts.append(torch.stack([*states[:-1:stride], states[-1], *context], dim=1).cpu())
+            bar.update(len(rows))
+        return torch.cat(parts), captions
+
+    with tqdm(total=pairs.count, desc="trajectories", mininterval=5) as bar:
+        write_pairs(out, about, pairs.count, pairs.shard_size, make)
+
+
+def _guided(
+    model: Any, text: Tensor, empty: Tensor, weight: float, context: tuple[Tensor, ...], x_t: Tensor, t: Tensor
+) -> Tensor:
+    return guide(model(x_t, t, text, *context), model(x_t, t, empty, *context), weight)
+
+
+@torch.no_grad()
+def _trajectory(velocity: Velocity, noise: Tensor, grid: Sequence[float]) -> list[Tensor]:
+    return euler_sample(velocity, noise, grid, trajectory=True)
+
+
+def _pairs(experiment: Experiment) -> Pairs:
+    if experiment.pairs is None:
+        raise SaltError(f"{experiment.name}: it regresses no trajectories; accepted: an experiment with `pairs`")
+    return experiment.pairs
