@@ -21,6 +21,10 @@ class World(Section):
     """Pixels a frame, drawn per clip."""
     pair_share: Probability = 0.4
     """Share of two-object scenes."""
+    pair_gaps: tuple[Literal[8, 16], ...] = (8, 16)
+    """Distances in pixels of two objects along the axis of their relation, drawn per clip."""
+    pair_slips: tuple[Literal[-8, 0, 8], ...] = (-8, 0, 8)
+    """Offsets of two objects across that axis, drawn per clip."""
     short_share: Probability = 0.25
     """Share of training captions that leave attributes out."""
     video_scale: PositiveInt = 4

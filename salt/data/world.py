@@ -44,10 +44,6 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {"black": (0, 0, 0), "gray": (128
 STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SPEEDS = (1, 2)
 """All speeds that `World.speeds` may name, in pixels a frame."""
-PAIR_GAPS = (8, 16)
-"""Distances of the two centres along the axis of their relation."""
-PAIR_SLIPS = (-8, 0, 8)
-"""Offsets of the two centres across that axis."""
 LATTICE = 8
 """Scenes start with all centres on this lattice of pixels (the first centre is `RADIUS`)."""
 SPLIT_SHARES: dict[Split, float] = {"train": 0.5, "validation": 0.1, "report": 0.4}
@@ -130,7 +126,7 @@ def sample_scene(content: Content, world: World, rng: np.random.Generator) -> Sc
         )
     while True:
         speed = int(rng.choice(speeds))
-        offsets = _offsets(content, rng)
+        offsets = _offsets(content, world, rng)
         box = _box(offsets, content.direction, world, speed)
         if box is not None:
             (x_low, x_high), (y_low, y_high) = box
@@ -138,10 +134,10 @@ def sample_scene(content: Content, world: World, rng: np.random.Generator) -> Sc
             return Scene(content, tuple((x + dx, y + dy) for dx, dy in offsets), speed)
 
 
-def _offsets(content: Content, rng: np.random.Generator) -> tuple[tuple[int, int], ...]:
+def _offsets(content: Content, world: World, rng: np.random.Generator) -> tuple[tuple[int, int], ...]:
     if content.relation is None:
         return ((0, 0),)
-    gap, slip = int(rng.choice(PAIR_GAPS)), int(rng.choice(PAIR_SLIPS))
+    gap, slip = int(rng.choice(world.pair_gaps)), int(rng.choice(world.pair_slips))
     return ((0, 0), (gap, slip) if content.relation == "left of" else (slip, gap))
 
 
@@ -166,7 +162,8 @@ def _places(low: int, high: int) -> list[int]:
 
 
 def _room(content: Content, world: World, speed: int) -> object:
-    tight = {None: ((0, 0),), "left of": ((0, 0), (PAIR_GAPS[0], 0)), "above": ((0, 0), (0, PAIR_GAPS[0]))}
+    gap, slip = min(world.pair_gaps), min(world.pair_slips, key=abs)
+    tight = {None: ((0, 0),), "left of": ((0, 0), (gap, slip)), "above": ((0, 0), (slip, gap))}
     return _box(tight[content.relation], content.direction, world, speed)
 
 
