@@ -38,7 +38,7 @@ def test_every_experiment_loads_at_every_scale(name, scale):
     assert experiment.about
     with pytest.raises(ValidationError, match="frozen"):
         experiment.train.iterations = 1
-    assert hash(experiment) == hash(load_experiment(name, scale))
+    assert experiment == load_experiment(name, scale)
 
 
 @pytest.mark.parametrize("scale", scale_names())
@@ -51,7 +51,8 @@ def test_no_two_experiments_are_one(scale):
 
 @pytest.mark.parametrize("scale", scale_names())
 def test_students_are_what_their_names_say(scale):
-    students = {name: load_experiment(name, scale) for name in experiment_names() if name != "teacher"}
+    every = {name: load_experiment(name, scale) for name in experiment_names() if name != "teacher"}
+    students = {name: student for name, student in every.items() if student.causal is None}
     grids = {name: (student.grid.steps, student.grid.train_steps) for name, student in students.items()}
     assert grids["dmd_4"] == grids["dmd_4_bs"] == (4, 4)
     assert grids["dmd_8"] == grids["sc_dmd"] == (4, 8)
@@ -68,6 +69,27 @@ def test_students_are_what_their_names_say(scale):
             assert student.title == f"SC-DMD, λ = {student.objectives.sc.weight:g}"
     released = students["sc_dmd_released"].objectives.sc
     assert (released.stop_gradient, released.time_weight, released.te_law) == ("composed", "one_minus_ts", "top2")
+
+
+@pytest.mark.parametrize("scale", scale_names())
+def test_causal_students_are_what_their_names_say(scale):
+    students = {name: load_experiment(name, scale) for name in experiment_names()}
+    students = {name: student for name, student in students.items() if student.causal is not None}
+    starts = {"ar_teacher": "teacher", "ode_init": "teacher", "causal_ode": "ar_teacher"}
+    for name, student in students.items():
+        from_causal = "causal_forcing" in name
+        assert student.init == starts.get(name, "causal_ode" if from_causal else "ode_init")
+        assert (student.causal.memory.sink > 0) == ("longlive" in name)
+        if name in starts:
+            continue
+        assert (student.rollout.kind == "noised_data") == (name == "causvid")
+        mixed = name.startswith("salt_") or "mixed" in name
+        assert student.rollout.steps == {2: 0.2, 4: 0.4, 8: 0.4} if mixed else student.rollout.steps in (None, {4: 1.0})
+        sc, align = student.objectives.sc, student.objectives.align
+        assert (sc is not None) == (mixed or "_sc" in name)
+        assert (align is not None and align.weight > 0) == name.startswith("salt_")
+        if mixed:
+            assert (sc.rollouts, align.references) == ((8,), {2: 4, 4: 8})
 
 
 @pytest.mark.parametrize("scale", scale_names())
