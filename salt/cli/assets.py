@@ -116,7 +116,7 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
     base = run_dir / f"base_{content_hash(scale.world)}_{content_hash(scale.codec)}_{content_hash(scale.text)}"
     if not base.exists():
         with whole_folder(base) as folder:
-            _make_codec(scale, folder / CODEC)
+            _make_codec(scale, folder / CODEC, device)
             _make_text_encoder(scale, folder)
     assets = load_assets(base, scale)
     bank = base.with_name(f"{base.name}.safetensors")
@@ -153,21 +153,21 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
         write_text(folder / NAME, json.dumps(known, indent=1) + "\n")
 
 
-def _make_codec(scale: Scale, folder: Path) -> None:
+def _make_codec(scale: Scale, folder: Path, device: str) -> None:
     source = ClipSource(scale.world, "train", SEEDS["codec"])
     first = ClipSource(scale.world, "train", SEEDS["linear"])
     size = scale.codec.batch_size
 
     def clips(step: int) -> Tensor:
         if step == 0:
-            return first.videos(range(min(LINEAR_CLIPS, scale.world.clips)))
-        return source.videos(range((step - 1) * size, step * size))
+            return first.videos(range(min(LINEAR_CLIPS, scale.world.clips))).to(device)
+        return source.videos(range((step - 1) * size, step * size)).to(device)
 
     with torch.random.fork_rng(devices=[]), tqdm(total=scale.codec.steps, desc="codec", mininterval=5) as bar:
         torch.manual_seed(SEEDS["codec"])
-        codec = TinyCodec(scale.codec)
+        codec = TinyCodec(scale.codec).to(device)
         fit_codec(codec, clips, SEEDS["codec"], lambda step, loss: _advance(bar, loss))
-    save_codec(codec, folder)
+    save_codec(codec.cpu(), folder)
 
 
 def _advance(bar: "tqdm[Never]", loss: float) -> None:

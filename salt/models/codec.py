@@ -180,7 +180,7 @@ def fit_codec(
         video = clips(step)
         still = video[:, :, :1].expand(-1, -1, STRIDE_T - 1, -1, -1)
         latents = codec.encode(video)
-        noised = latents + config.noise * torch.randn(latents.shape, generator=generator)
+        noised = latents + config.noise * torch.randn(latents.shape, generator=generator).to(latents)
         loss = functional.mse_loss(codec.draw(noised), torch.cat([still, video], dim=2))
         if not torch.isfinite(loss):
             raise SaltError(f"codec training: loss is {loss.item()} at step {step}: lower codec.lr (now {config.lr})")
