@@ -50,10 +50,12 @@ class Codec(Section):
 
     stride: Literal[4, 8] = 4
     """Pixels of a latent's side."""
-    channels: Annotated[int, Field(gt=2)] = 10
-    """Of a latent: two for the motion vector, the others for principal components."""
+    channels: Annotated[int, Field(gt=4)] = 12
+    """Of a latent: two of motion, two of surroundings, the others principal components."""
     motion_scale: PositiveFloat = 1.5
     """Latent units of a motion of one pixel a frame."""
+    surroundings_scale: PositiveFloat = 6.0
+    """Latent units of one covered cell beside a covered one, about."""
     whitening: Probability = 0.5
     """0: components keep their variance; 1: all have the same."""
     width: Annotated[int, Field(gt=0, multiple_of=8)] = 64

@@ -1,8 +1,9 @@
 """The codec of the tiny scales: latents that are 4 times shorter than the video, as Wan's, and causal.
 
 1 + 4 k frames become 1 + k latent frames. Latent frame k is a closed-form code of video frames 4 k - 4 ... 4 k: the
-leading principal components of the patches of frame 4 k, partly whitened, of mean square 1, and in two more channels
-how the picture moved on the way there (block matching, as in MPEG), which a video VAE's latents tell as well. A learned
+leading principal components of the patches of frame 4 k, partly whitened, of mean square 1, and four channels of what
+a patch does not show but the latents of a video VAE, whose receptive field is wide in space and time, tell as well: how
+the picture moved on the way there (block matching, as in MPEG), and on which side of an object others lie. A learned
 decoder draws frames 4 k - 3 ... 4 k from latent frames k - 1 and k. It was trained on noised latents, so it draws clean
 frames from slightly wrong ones, as a video VAE does. The latents of a prefix are a prefix of the latents: coding works
 as a stream.
@@ -23,10 +24,14 @@ from salt.config.scale import Codec as CodecConfig
 from salt.errors import SaltError
 
 STRIDE_T = 4
-MOTION = 2
-"""The last channels: the motion (x, y); 0 in the first latent frame, which is a picture without a past."""
+CUES = 4
+"""The last channels: motion (x, y), 0 in the first latent frame, which has no past; surroundings (x, y)."""
 REACH = 2
 """Largest motion looked for, in pixels a frame, along one axis."""
+AROUND = 3
+"""Cells to each side that `surroundings` looks at."""
+CONTRAST = 0.08
+"""Mean difference from the background, of 1, from which on a pixel stands out."""
 MOVES = [(0, 0)] + [(r * x, r * y) for r in range(1, REACH + 1) for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1))]
 WEIGHTS, CONFIG = "codec.safetensors", "config.json"
 
@@ -64,7 +69,7 @@ class TinyCodec(nn.Module):
         self.config = config
         patch, width = 3 * config.stride**2, config.width
         self.register_buffer("mean", torch.zeros(patch))
-        self.register_buffer("encoding", torch.zeros(config.channels - MOTION, patch))
+        self.register_buffer("encoding", torch.zeros(config.channels - CUES, patch))
         self.linear = nn.Conv2d(2 * config.channels, STRIDE_T * patch, 1)
         self.correction = nn.Sequential(
             nn.Conv2d(2 * config.channels, width, 3, padding=1),
@@ -84,7 +89,7 @@ class TinyCodec(nn.Module):
         kept = deviation ** (1 - self.config.whitening)
         scale = deviation / kept * kept.square().mean().sqrt()  # latents have mean square 1
         shares = torch.arange(1, STRIDE_T + 1) / STRIDE_T  # of the later latent in each of the four frames
-        drawn = functional.pad(vectors * scale, (0, MOTION))  # motion alone draws nothing
+        drawn = functional.pad(vectors * scale, (0, CUES))  # cues alone draw nothing
         inverse = torch.stack([torch.cat([(1 - s) * drawn, s * drawn], 1) for s in shares])
         last = self.correction[-1]
         with torch.no_grad():
@@ -110,7 +115,8 @@ class TinyCodec(nn.Module):
         centred = self._key_patches(video) - self.mean[:, None, None]
         pictures = torch.einsum("nphw,cp->nchw", centred, self.encoding)
         motion = self.config.motion_scale * motion_vectors(video, self.config.stride)
-        return torch.cat([pictures.unflatten(0, (len(video), -1)).transpose(1, 2), motion], dim=1)
+        beside = self.config.surroundings_scale * surroundings(video, self.config.stride)
+        return torch.cat([pictures.unflatten(0, (len(video), -1)).transpose(1, 2), motion, beside], dim=1)
 
     def decode(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
         """Video `(B, 3, F, H, W)`, in [0, 1], of latents `(B, C, T, h, w)`.
@@ -144,7 +150,7 @@ def motion_vectors(video: Tensor, stride: int) -> Tensor:
     """
     frames, height, width = video.shape[2:]
     if frames == 1:
-        return video.new_zeros(len(video), MOTION, 1, height // stride, width // stride)
+        return video.new_zeros(len(video), 2, 1, height // stride, width // stride)
     before = functional.pad(video[:, :, :-1], (*[REACH] * 4, 0, 0), mode="replicate")
     errors = []
     for x, y in MOVES:
@@ -154,6 +160,28 @@ def motion_vectors(video: Tensor, stride: int) -> Tensor:
     errors[0] = errors[0] - 1e-4  # of equals, standing still
     best = video.new_tensor(MOVES)[torch.stack(errors, dim=-1).argmin(-1)]
     return functional.pad(best.permute(0, 4, 1, 2, 3), (0, 0, 0, 0, 1, 0))
+
+
+def surroundings(video: Tensor, stride: int) -> Tensor:
+    """On which side of what stands out from the background more of it lies, in every fourth frame.
+
+    Args:
+        video: `(B, 3, 1 + 4 k, H, W)`; what differs from a frame's median colour stands out.
+        stride: pixels of a cell's side.
+
+    Returns:
+        `(B, 2, 1 + k, H / stride, W / stride)`, (x, y): cells covered within `AROUND`, weighted by how far they lie to
+        the right minus to the left, below minus above, the near ones most; 0 where a cell itself is background.
+    """
+    frames = video[:, :, ::STRIDE_T].transpose(1, 2).flatten(0, 1)
+    median = frames.flatten(2).median(2).values[..., None, None]
+    stands_out = ((frames - median).abs().mean(1, keepdim=True) > CONTRAST).to(video)
+    covered = functional.avg_pool2d(stands_out, stride)
+    away = torch.arange(-AROUND, AROUND + 1).to(video)
+    along, across = away * (-away.abs() / 2).exp(), (-((away / 1.5) ** 2)).exp()
+    sideways = across[:, None] * along
+    towards = functional.conv2d(covered, torch.stack([sideways, sideways.T])[:, None], padding=AROUND)
+    return (towards * covered).unflatten(0, (len(video), -1)).transpose(1, 2)
 
 
 def fit_codec(

@@ -15,7 +15,7 @@ from salt.config.scale import Codec, World
 from salt.data.clips import ClipSource, as_tensor
 from salt.data.world import STEPS, Content, Scene, Sprite, render
 from salt.errors import SaltError
-from salt.models.codec import MOTION, TinyCodec, fit_codec, load_codec, motion_vectors, save_codec
+from salt.models.codec import CUES, TinyCodec, fit_codec, load_codec, motion_vectors, save_codec, surroundings
 
 SOURCE = ClipSource(World(size=32, frames=9), "train", 1)
 SMALL = Codec(width=16, blocks=1, steps=150, batch_size=2)
@@ -53,8 +53,8 @@ def linear(video: Tensor, **changes: float) -> TinyCodec:
 
 
 def pictures(codec: TinyCodec, video: Tensor) -> Tensor:
-    """The latents without their motion."""
-    return codec.encode(video)[:, :-MOTION]
+    """The latents without their cues."""
+    return codec.encode(video)[:, :-CUES]
 
 
 # ------------------------------------------------------------------------------------ shapes and time
@@ -94,7 +94,7 @@ def test_clips_of_a_batch_do_not_touch_each_other(codec: TinyCodec, video: Tenso
 def test_pictures_are_of_every_fourth_frame_only(codec: TinyCodec, video: Tensor) -> None:
     others = video.clone()
     others[:, :, [1, 2, 3, 5, 6, 7]] = 0.5
-    assert torch.equal(codec.encode(others)[:, :-MOTION], codec.encode(video)[:, :-MOTION])
+    assert torch.equal(codec.encode(others)[:, :-CUES], codec.encode(video)[:, :-CUES])
     assert not torch.equal(codec.encode(others), codec.encode(video))
 
 
@@ -114,12 +114,27 @@ def test_motion_vectors_are_the_scenes_around_its_objects_and_zero_elsewhere(dir
         assert torch.equal(motion[0, :, 1, y // 4, x // 4], truth)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_surroundings_point_from_each_object_to_the_other(axis: int) -> None:
+    content = Content((Sprite("ring", "red"), Sprite("square", "blue")), "up", "white", "above" if axis else "left of")
+    starts = ((11, 11), (11, 19)) if axis else ((11, 11), (19, 11))
+    towards = surroundings(as_tensor(render(Scene(content, starts, 1), World(frames=1))[None]), 4)[0, :, 0]
+    assert (towards[:, 5:, 5:] == 0).all(), "there is nothing"
+    cells = [(slice(None), slice(y // 4, y // 4 + 2), slice(x // 4, x // 4 + 2)) for x, y in np.array(starts) - 3]
+    first, second = [towards[place].mean((1, 2)) for place in cells]
+    assert first[axis] > 0.2
+    assert second[axis] < -0.2
+    assert abs(first[1 - axis]) < 0.1 * first[axis]
+    alone = render(Scene(Content(content.sprites[1:], "up", "white"), starts[:1], 1), World(frames=1))
+    assert surroundings(as_tensor(alone[None]), 4).mean((2, 3, 4)).abs().max() < 1e-6
+
+
 def test_what_stands_still_has_no_motion(video: Tensor) -> None:
     assert not motion_vectors(video[:, :, :1].expand(-1, -1, 9, -1, -1), 4).any()
 
 
 def test_frames_are_in_range_whatever_the_latents(codec: TinyCodec) -> None:
-    decoded = codec.decode(50 * torch.randn(2, 10, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    decoded = codec.decode(50 * torch.randn(2, 12, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
     assert (decoded.min(), decoded.max()) == (0, 1)
 
 
@@ -146,7 +161,7 @@ def test_whitening_goes_from_principal_variances_to_equal_ones(video: Tensor) ->
 @pytest.mark.parametrize("whitening", [0.0, 1.0])
 def test_with_all_components_the_key_frames_are_exact_before_training(video: Tensor, whitening: float) -> None:
     """And those between are their straight mixtures."""
-    codec = linear(video, channels=48 + MOTION, whitening=whitening)
+    codec = linear(video, channels=48 + CUES, whitening=whitening)
     decoded = codec.decode(codec.encode(video))
     torch.testing.assert_close(decoded[:, :, ::4], video[:, :, ::4], rtol=0, atol=1e-3)
     mixture = 0.75 * video[:, :, 4] + 0.25 * video[:, :, 8]
