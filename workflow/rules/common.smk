@@ -156,11 +156,9 @@ def videos_of(entry):
 
 
 def weights_of(wildcards):
-    """What is sampled: the student's weights, the teacher's, or none (`real`: the codec alone)."""
-    if wildcards.sampled == "real":
+    """A student's weights; the references need the teacher's folder alone."""
+    if wildcards.sampled in REFERENCES:
         return []
-    if wildcards.sampled == "teacher":
-        return [f"{SCRATCH}/teacher/provenance.json"]
     return [f"{weights_folder(wildcards.sampled, wildcards.seed)}/provenance.json"]
 
 
