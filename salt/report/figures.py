@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from salt.config.files import accepted
 from salt.config.load import load_scale
 from salt.errors import SaltError
-from salt.report import curves, frames, trajectories
+from salt.report import curves, frames, overview, side_by_side, trajectories
 from salt.report.canvas import Canvas
 from salt.report.records import Records
 from salt.report.style import save, styled
@@ -20,8 +20,11 @@ DRAW: dict[str, Callable[[Canvas], tuple["Figure", str]]] = {
     "fig_teacher": frames.teacher_sheet,
     "fig1": frames.more_steps,
     "fig2": trajectories.training_trajectories,
+    "fig3": overview.overview,
+    "fig4": side_by_side.baselines_and_ours,
     "fig5": frames.across_steps,
     "figA1": curves.defect_bars,
+    "figA2": side_by_side.baselines_and_ours,
     "fig_lambda": curves.lambda_curves,
     "fig_steps": curves.steps_curves,
     "fig_depth": curves.depth_curves,

@@ -21,6 +21,7 @@ from salt.report.canvas import Canvas
 from salt.report.style import WIDTH, styled, write_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PER_KIND = 2
@@ -53,7 +54,7 @@ def more_steps(canvas: Canvas) -> tuple["Figure", str]:
         rows = []
         for experiment, seeds in measured.items():
             steps = load_experiment(experiment, canvas.records.scale.name).grid.steps
-            rows.append([Strip(f"{steps} steps", _path(canvas, experiment, seeds[0], steps, prompt))])
+            rows.append([Strip(f"{steps} steps", video_path(canvas, experiment, seeds[0], steps, prompt))])
         return rows
 
     return _blocks(canvas, strips, [])
@@ -65,14 +66,15 @@ def across_steps(canvas: Canvas) -> tuple["Figure", str]:
 
     def strips(prompt: Prompt) -> list[list[Strip]]:
         return [
-            [Strip(f"{nfe} steps", _path(canvas, name, seeds[0], nfe, prompt)) for name, seeds in measured.items()]
+            [Strip(f"{nfe} steps", video_path(canvas, name, seeds[0], nfe, prompt)) for name, seeds in measured.items()]
             for nfe in STEP_COUNTS
         ]
 
     return _blocks(canvas, strips, [canvas.title(name) for name in measured])
 
 
-def _path(canvas: Canvas, experiment: str, seed: int, nfe: int, prompt: Prompt) -> Path:
+def video_path(canvas: Canvas, experiment: str, seed: int, nfe: int, prompt: Prompt) -> Path:
+    """The first sampling seed's video of one prompt, extended, by the consistency sampler."""
     sampling_seed = canvas.records.scale.evaluation.seeds[0]
     cell = canvas.videos / experiment / f"seed{seed}" / f"extended_{SOLVER}_{nfe}"
     return cell / prompt.id / f"{sampling_seed}.mp4"
@@ -99,30 +101,36 @@ def _blocks(
     down = -(-len(prompts) // across)
     figure, grid = plt.subplots(down, across, figsize=(WIDTH, down * (0.52 * len(rows[0]) + 0.5) + 0.2), squeeze=False)
     for place, (axes, prompt, block) in enumerate(zip(grid.flat, prompts, rows, strict=False)):
-        videos = [[_read(canvas, strip) for strip in row] for row in block]
+        videos = [[read_video(canvas, strip.path) for strip in row] for row in block]
         image, centres = tile([[pick(video, 3) for video in row] for row in videos])
-        axes.imshow(image)
         letter = f"({'abcdefgh'[place]}) "
         lines = textwrap.wrap(letter + prompt.extended, 26 if across == 4 else 60)
         axes.set_title("\n".join(lines), fontsize=7.5, loc="left", pad=14 if heads else 4)
-        height = image.shape[0] / len(block)
-        first = place % across == 0
-        axes.set_yticks(
-            [(i + 0.5) * height for i in range(len(block))], [row[0].label for row in block] if first else []
-        )
+        show(axes, image, len(block), [row[0].label for row in block] if place % across == 0 else [])
         for head, centre in zip(heads, centres, strict=False):
             axes.annotate(head, (centre, 0), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7.5)
-        axes.set_xticks([])
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
     return figure, canvas.footnote("scores", RULE)
 
 
-def _read(canvas: Canvas, strip: Strip) -> Video:
-    """A video at the world's own resolution."""
-    if not strip.path.exists():
-        raise SaltError(f"{strip.path}: {canvas.name} shows this video, and there is none; run `salt sample` again")
-    small = downscale(read_mp4(strip.path), canvas.records.scale.world.video_scale)
+def show(axes: "Axes", image: Video, rows: int, labels: Sequence[str]) -> None:
+    """Show what `tile` made of `rows` rows, with a label to the left of each, or with none."""
+    axes.imshow(image)
+    height = image.shape[0] / rows
+    axes.set_yticks([(i + 0.5) * height for i in range(rows)], labels)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def read_video(canvas: Canvas, path: Path) -> Video:
+    """A video at the world's own resolution.
+
+    Raises:
+        SaltError: where it is not there or broken.
+    """
+    if not path.exists():
+        raise SaltError(f"{path}: {canvas.name} shows this video, and there is none; run `salt sample` again")
+    small = downscale(read_mp4(path), canvas.records.scale.world.video_scale)
     return np.rint(small).astype(np.uint8)
 
 
@@ -187,11 +195,5 @@ def sheet(videos: Sequence[Video], captions: Sequence[str], frames: int = SHEET_
 
     image, _ = tile([[pick(video, frames)] for video in videos])
     figure, axes = plt.subplots(figsize=(2 + 0.6 * frames, 0.6 * len(videos) + 0.1))
-    axes.imshow(image)
-    height = image.shape[0] / len(videos)
-    labels = ["\n".join(textwrap.wrap(caption, 32)) for caption in captions]
-    axes.set_yticks([(i + 0.5) * height for i in range(len(videos))], labels)
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    show(axes, image, len(videos), ["\n".join(textwrap.wrap(caption, 32)) for caption in captions])
     return figure

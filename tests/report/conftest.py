@@ -1,8 +1,10 @@
 """Records, paths and videos as the other stages write them, of methods whose true order is known. No result is here."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from zlib import crc32
 
@@ -18,6 +20,7 @@ from salt.evaluation.video import upscale, write_mp4
 from salt.report.frames import SHEET_PROMPTS
 
 EXPERIMENTS = ("dmd_4", "dmd_8", "dmd_16", "sc_dmd", "sc_dmd_lambda_0_1", "sc_dmd_lambda_0_3", "sc_dmd_lambda_3")
+PAIRS = ("self_forcing", "salt_self_forcing", "longlive", "salt_longlive", "causal_forcing", "salt_causal_forcing")
 SKILL = {"dmd_4": 0.58, "dmd_8": 0.55, "dmd_16": 0.53, "sc_dmd": 0.60, "teacher": 0.75, "real": 0.97}
 DEFECT = {"dmd_4": 0.0045, "dmd_8": 0.0054, "dmd_16": 0.006, "sc_dmd": 0.0027, "sc_dmd_lambda_0_1": 0.0042}
 PROTOCOL = "groundtruth-1 0123456789ab"
@@ -40,6 +43,9 @@ class Synthetic:
                 self.defect(experiment, seed)
         for experiment in ("dmd_4_bs", "dmd_8_bs", "dmd_16_bs"):
             self.scores(experiment, 0)
+        for experiment in PAIRS:
+            for seed in range(self.seeds):
+                self.scores(experiment, seed, [("cm", 2), ("cm", 4)])
         for experiment in ("dmd_8", "sc_dmd"):
             self.trajectory(experiment)
         self.scores("teacher", 0, [("euler", 50)])
@@ -118,7 +124,7 @@ class Synthetic:
         pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed0_trajectory.csv", index=False)
 
     def videos(self, folder: Path) -> None:
-        """What fig1, fig5 and fig_teacher show, in 3 frames of 64 stored pixels."""
+        """What the figures show, in 3 frames of 64 stored pixels; of the pairs every prompt has the same video."""
         scale = load_scale(self.scale).world.video_scale
         shown = [(f"dmd_{k}_bs", "cm", k, 4) for k in (4, 8, 16)] + [("teacher", "euler", 50, SHEET_PROMPTS)]
         shown += [(experiment, "cm", nfe, 4) for experiment in ("dmd_4", "sc_dmd") for nfe in (2, 4, 8)]
@@ -128,6 +134,11 @@ class Synthetic:
                 small = rng.integers(0, 256, (3, 64 // scale, 64 // scale, 3), dtype=np.uint8)
                 cell = folder / experiment / "seed0" / f"extended_{solver}_{nfe}"
                 write_mp4(cell / prompt.id / "0.mp4", upscale(small, scale), 16)
+        first = folder / "dmd_4" / "seed0" / "extended_cm_4" / "p0000" / "0.mp4"
+        for experiment, nfe, prompt in product(PAIRS, (2, 4), _prompts(self.prompts)):
+            path = folder / experiment / "seed0" / f"extended_cm_{nfe}" / prompt.id / "0.mp4"
+            path.parent.mkdir(parents=True)
+            shutil.copy(first, path)
 
     def controls(self) -> None:
         rows = []
