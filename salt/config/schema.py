@@ -5,11 +5,12 @@ a scale file says how large everything is. `salt.config.load` merges both into o
 Symbols are the paper's: K = `grid.steps`, |T_train| = `grid.train_steps`, lambda_SC = `objectives.sc.weight`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Beta, Name, Probability, Section
+from salt.config.base import Name, Probability, Section
+from salt.config.memory import Memory as Memory
 from salt.config.scale import Scale
 from salt.config.train import Train
 
@@ -51,38 +52,6 @@ class NoiseLaw(Section):
         return self
 
 
-class Memory(Section):
-    """Which frames of the past a causal model attends to (its KV-cache policy), counted in latent frames.
-
-    The chunk being generated always sees itself; `window` and `sink` are what it sees besides. No window is Self
-    Forcing's full cache; window 6 with sink 3 is LongLive (its local attention of 12 counts the chunk's own 3 too);
-    `sink_ema` is Reward Forcing; relative positions are Infinity-RoPE; `on_switch: recache` is how LongLive changes the
-    prompt.
-    """
-
-    window: PositiveInt | None = None
-    """The last frames before the chunk; None: all of them."""
-    sink: NonNegativeInt = 0
-    """First frames of the video, kept for ever."""
-    sink_ema: Beta | None = None
-    """Weight of the old sink when a frame that leaves the window is mixed into it; None: the sink stays as it is."""
-    positions: Literal["absolute", "relative"] = "absolute"
-    """`absolute`: a frame's place in the video; `relative`: its place among the frames attended to, so that no length
-    is too long for the rotary embedding."""
-    on_switch: Literal["keep", "recache"] = "keep"
-    """When the prompt changes: keep keys and values as they are, or compute those remembered anew with the new one."""
-
-    @model_validator(mode="after")
-    def _sink_within(self) -> "Memory":
-        if self.window is None and (self.sink or self.sink_ema is not None):
-            raise ValueError("sink and sink_ema need a window: with none, all frames are kept anyway")
-        if self.window is not None and self.sink > self.window:
-            raise ValueError(f"sink={self.sink} must not be larger than window={self.window}")
-        if self.sink_ema is not None and not self.sink:
-            raise ValueError("sink_ema mixes into the sink: sink must be at least 1")
-        return self
-
-
 class Causal(Section):
     """A generator that makes a video chunk by chunk, each conditioned on the ones before."""
 
@@ -113,9 +82,9 @@ class Rollout(Section):
     @model_validator(mode="after")
     def _law(self) -> "Rollout":
         if self.steps is not None and abs(sum(self.steps.values()) - 1) > 1e-9:
-            raise ValueError(f"rollout.steps: the shares add up to {sum(self.steps.values()):g}; accepted: 1")
+            raise ValueError(f"steps: the shares add up to {sum(self.steps.values()):g}; accepted: 1")
         if self.steps is not None and self.kind != "autoregressive":
-            raise ValueError(f"rollout.steps mixes autoregressive rollouts, but rollout.kind={self.kind}")
+            raise ValueError(f"steps mixes autoregressive rollouts, but kind={self.kind}")
         return self
 
 
@@ -135,7 +104,7 @@ class SC(Section):
 
     weight: NonNegativeFloat = 1.0
     """lambda_SC of Eq. (10)."""
-    rollouts: tuple[PositiveInt, ...] | None = None
+    rollouts: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
     """The K of the rollouts on which it acts, {8} in Eq. (13); None: on all."""
     stop_gradient: Literal["none", "composed"] = "none"
     """`none` is Eq. (8) as written; `composed` detaches x^(2) as the released code does."""
@@ -146,20 +115,21 @@ class SC(Section):
 
 
 class Align(Section):
-    """Cache-conditioned reference alignment (Eq. 11, 12) of a rollout with one of more steps, from the same noise."""
+    """Cache-conditioned reference alignment (Eq. 11, 12) of a rollout with one of more steps, from the same noise.
+
+    A rollout that exits at its first step is its own reference and is left out, as in the released code.
+    """
 
     weight: NonNegativeFloat = 0.1
     """lambda_align of Eq. (13)."""
     margin: NonNegativeFloat = 0.1
     """delta of Eq. (12)."""
-    references: dict[PositiveInt, PositiveInt] = Field(default={2: 4, 4: 8})
+    references: dict[Annotated[int, Field(ge=2)], PositiveInt] = Field(default={2: 4, 4: 8}, min_length=1)
     """K of a rollout -> K of its reference; other rollouts have none."""
     probability: Probability = 1.0
     """Share of the rollouts with a reference for which it is made."""
     start: NonNegativeInt = 0
     """Generator updates before the first."""
-    from_noise: bool = True
-    """Whether rollouts that exit at pure noise are aligned too; the released code leaves them out."""
     features: Literal["teacher", "critic"] = "teacher"
     """Whose features are compared."""
     block: NonNegativeInt | None = None
@@ -172,7 +142,7 @@ class Align(Section):
         for steps, reference in self.references.items():
             if reference <= steps or reference % steps:
                 raise ValueError(
-                    f"align.references: {steps}: {reference}; accepted: a larger multiple, so that both grids have t_s"
+                    f"references: {steps}: {reference}; accepted: a larger multiple, so that both grids have t_s"
                 )
         return self
 
@@ -261,8 +231,14 @@ class Experiment(Section):
                 f"pairs.teacher={self.pairs.teacher}, but init={self.init}: accepted: `teacher`, or the causal teacher "
                 "that init names, since a student starts from whom it imitates"
             )
-        if self.rollout.kind == "autoregressive" and self.causal is None:
-            raise ValueError("rollout.kind=autoregressive needs a causal generator: give causal.chunk")
+        if self.rollout.kind == "autoregressive" and (self.causal is None or self.objectives.dmd is None):
+            raise ValueError(
+                "rollout.kind=autoregressive needs a causal generator and objectives.dmd: give causal.chunk"
+            )
+        if self.rollout.kind == "backward_simulation" and self.causal is not None:
+            raise ValueError("rollout.kind=backward_simulation is of whole clips: autoregressive is the causal one")
+        if self.objectives.ode is not None and self.causal is None:
+            raise ValueError("objectives.ode starts causal students: give causal.chunk")
         if self.objectives.align is not None and self.rollout.kind != "autoregressive":
             raise ValueError(f"objectives.align compares autoregressive rollouts, but rollout.kind={self.rollout.kind}")
         if self.causal is not None:
@@ -281,8 +257,10 @@ class Experiment(Section):
         align, sc = self.objectives.align, self.objectives.sc
         mixed = tuple(self.rollout.steps or (self.grid.train_steps,))
         named = {"rollout.steps": mixed, "objectives.sc.rollouts": (sc and sc.rollouts) or ()}
+        acts_on = {"objectives.sc.rollouts": named["objectives.sc.rollouts"]}
         if align is not None:
             named["objectives.align.references"] = tuple(align.references.values())
+            acts_on["objectives.align.references"] = tuple(align.references)
         if self.pairs is not None and self.pairs.solver_steps % self.grid.train_steps:
             raise ValueError(
                 f"pairs.solver_steps={self.pairs.solver_steps} does not pass the levels of T_train: a multiple of "
@@ -295,4 +273,7 @@ class Experiment(Section):
                         f"{key}: K={steps} is not on the training grid: a divisor of grid.train_steps="
                         f"{self.grid.train_steps} is accepted"
                     )
+        for key, values in acts_on.items():
+            if values and not set(values) & set(mixed):
+                raise ValueError(f"{key}: {sorted(values)}, but rollouts have K in {sorted(mixed)}: it would never act")
         return self

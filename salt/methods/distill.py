@@ -101,6 +101,8 @@ class Distill:
         place = sample.index * (self._levels // made.steps)  # in T_train
         u = self._streams.uniform("generator/triple", step, batch.samples, (2,))
         t_m, t_e, valid = self._triples.sample(place, u.repeat_interleave(len(place) // len(u), 0).to(place.device))
+        if not bool(valid.any()):
+            return sample.x_s.new_zeros(())
         sc = sc_objective(
             sample.velocity,
             sample.x_s,
@@ -118,7 +120,7 @@ class Distill:
         """Whether this update has a reference."""
         if made.steps not in config.references or step < config.start:
             return False
-        if not config.from_noise and not int(made.sample.index[0]):
+        if not int(made.sample.index[0]):  # both would take the one and the same step
             return False
         return self._draws.shared("generator/align", batch, step) < config.probability
 

@@ -1,6 +1,7 @@
-"""Makes `tiny` of the training tests importable."""
+"""Makes `students`, and `tiny` of the training tests, importable."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+for folder in (Path(__file__).parent, Path(__file__).parents[1] / "training"):
+    sys.path.insert(0, str(folder))

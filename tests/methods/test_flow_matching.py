@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from students import CHUNKS, CLOSE, Exact, causal_experiment, causal_network, clips
 from tiny import LATENT, TEXT, Recorder, teacher_experiment
 from torch import Tensor, nn
 
@@ -9,6 +10,7 @@ from salt.methods import Streams, build_method
 from salt.models.protocol import Batch
 
 N = 2000
+CAUSAL_TEACHER = {"rollout": {"kind": "noised_data"}, "train__critic": None, "objectives": {}}
 
 
 class Zero(nn.Module):
@@ -50,3 +52,44 @@ def test_caption_drop_replaces_whole_captions(share: float) -> None:
     text = network.calls[0][2].flatten(1)
     assert torch.equal(text.amin(1), text.amax(1))
     assert (text[:, 0] == 0).float().mean().item() == pytest.approx(share, abs=0.04)
+
+
+def test_a_causal_teacher_is_taught_with_clean_chunks_before_each_at_a_time_of_its_own() -> None:
+    """Teacher forcing in one call is the same as chunk by chunk with a memory of clean chunks."""
+    setting = causal_experiment(**CAUSAL_TEACHER, objectives__flow_matching={"shift": 2.0, "caption_drop": 0.5})
+    model, batch, calls = causal_network(setting), clips(0, 8), []
+    model.register_forward_pre_hook(lambda module, args: calls.append(args))
+    loss, _ = build_method(setting, model, None, Exact(0)).loss("generator", batch, 0)
+    ((x_t, t, text, clean),) = calls
+    assert torch.equal(clean, batch.x_0)
+    eps = Exact(0).normal("teacher/eps", 0, batch.samples, batch.x_0.shape[1:])
+    wide = t[:, None, :, None, None]
+    torch.testing.assert_close(x_t, (1 - wide) * batch.x_0 + wide * eps)
+    dropped = (text == batch.empty_text).flatten(1).all(1)
+    assert 0 < dropped.sum() < 8
+    assert torch.equal(text[~dropped], batch.text[~dropped])
+    memory, error = model.open_memory(setting.causal.memory, 8, *x_t.shape[-2:], CHUNKS), []
+    with torch.no_grad():
+        for i in range(CHUNKS):
+            v = model.step(x_t[:, :, [i]], t[:, i], text, memory.context())
+            error.append((v - (eps - batch.x_0)[:, :, [i]]).square().mean())
+            model.remember(memory, batch.x_0[:, :, [i]], text)
+    torch.testing.assert_close(loss.detach(), torch.stack(error).mean(), **CLOSE)
+
+
+def test_times_of_chunks_are_independent_and_shifted() -> None:
+    setting = causal_experiment(**CAUSAL_TEACHER, objectives__flow_matching={"shift": 3.0})
+    asked: list[Tensor] = []
+
+    class Watched(nn.Module):
+        def forward(self, x_t: Tensor, t: Tensor, text: Tensor, clean: Tensor) -> Tensor:
+            asked.append(t)
+            return torch.zeros_like(x_t)
+
+    loss, _ = build_method(setting, Watched(), None, Exact(0)).loss("generator", clips(0, 1000), 0)
+    (t,) = asked
+    assert t.shape == (1000, CHUNKS)
+    median = 3.0 * 0.5 / (1 + 2.0 * 0.5)
+    assert (t < median).double().mean(0).tolist() == pytest.approx([0.5] * CHUNKS, abs=0.05)
+    assert torch.corrcoef(t.T).fill_diagonal_(0).abs().max() < 0.12
+    assert loss.item() == pytest.approx(2, rel=0.05), "E (eps - x_0)^2 of two standard normals"

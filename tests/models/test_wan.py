@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from salt.config.scale import Backbone
 from salt.errors import SaltError
-from salt.models.wan import WEIGHTS, build_wan, load_wan, save_wan
+from salt.models.wan import WEIGHTS, WanVelocity, build_wan, load_wan, save_wan
 
 BACKBONE = Backbone(
     num_layers=1,
@@ -144,3 +144,72 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_importing_the_module_does_not_import_diffusers() -> None:
     code = "import sys, salt.models.wan; sys.exit('diffusers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# ------------------------------------------------------------------------------------------------ features
+@pytest.fixture
+def deep() -> WanVelocity:
+    return build_wan(BACKBONE.model_copy(update={"num_layers": 3}), seed=3)
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x_t, text = torch.randn(2, 2, 3, 4, 4, generator=generator), torch.randn(2, 3, 4, generator=generator)
+    return x_t, torch.tensor([0.2, 0.9]), text
+
+
+def outputs(model: WanVelocity) -> list[list[torch.Tensor]]:
+    """What every block gives out in each of its calls from now on."""
+    blocks = list(model.transformer.blocks)
+    seen: list[list[torch.Tensor]] = [[] for _ in blocks]
+    for block, calls in zip(blocks, seen, strict=True):
+        block.register_forward_hook(lambda module, args, out, calls=calls: calls.append(out))
+    return seen
+
+
+@pytest.mark.parametrize(("block", "layer"), [(0, 0), (1, 1), (2, 2), (None, 1)])
+def test_features_are_what_the_block_gives_out_and_later_blocks_rest(
+    deep: WanVelocity, block: int | None, layer: int
+) -> None:
+    seen, given = outputs(deep), inputs()
+    before = deep(*given)
+    features = deep.features(*given, block)
+    assert features.shape == (2, 3, 16, 24)
+    assert torch.equal(features.flatten(1, 2), seen[layer][0])
+    assert [len(calls) for calls in seen] == [2 if i <= layer else 1 for i in range(3)]
+    assert torch.equal(deep(*given), before), "all blocks are back"
+    assert len(seen[layer]) == 3
+    assert len(deep.transformer.blocks[layer]._forward_hooks) == 1, "none but the one of this test"
+
+
+def test_features_of_a_frame_are_where_its_tokens_are(deep: WanVelocity) -> None:
+    """A changed pixel changes the features at its own frame and place most."""
+    x_t, t, text = inputs()
+    changed = x_t.clone()
+    changed[:, :, 2, 1, 3] += 1
+    change = (deep.features(changed, t, text, 0) - deep.features(x_t, t, text, 0)).norm(dim=-1)
+    assert change.flatten(1).argmax(1).tolist() == [2 * 16 + 1 * 4 + 3] * 2
+
+
+def test_features_carry_the_gradient_to_the_latents(deep: WanVelocity) -> None:
+    x_t, t, text = inputs()
+    deep.features(x_t.requires_grad_(), t, text, 1).square().sum().backward()
+    assert x_t.grad is not None
+    assert x_t.grad.abs().amin((1, 3, 4)).min() > 0, "every frame"
+    reached = [parameter.grad is not None for parameter in deep.transformer.blocks.parameters()]
+    number = len(list(deep.transformer.blocks[0].parameters()))
+    assert reached == [True] * 2 * number + [False] * number
+
+
+@pytest.mark.parametrize("block", [3, 99])
+def test_a_block_that_is_not_there_is_named(deep: WanVelocity, block: int) -> None:
+    with pytest.raises(SaltError, match=rf"objectives\.align\.block={block}: accepted: 0 to 2"):
+        deep.features(*inputs(), block)
+
+
+def test_a_broken_call_leaves_the_network_whole(deep: WanVelocity) -> None:
+    x_t, t, text = inputs()
+    with pytest.raises(RuntimeError):
+        deep.features(x_t, t, text[..., :2], 0)
+    assert len(deep.transformer.blocks) == 3
+    assert not deep.transformer.blocks[0]._forward_hooks
