@@ -25,8 +25,8 @@ def draw_preview(generator: nn.Module, experiment: Experiment, assets: Assets, p
     nfe, solver = (TEACHER_NFE, "euler") if teacher else (experiment.grid.steps, "cm")
     cell = Cell(experiment.title, experiment.name, scale.name, 0, "extended", solver, nfe)
     items = [Item(prompt, 0) for prompt in report_prompts(scale.world, PROMPTS, "validation")]
-    latents = source_of(generator, experiment, assets, device).latents(cell, items)
-    videos = as_uint8(assets.codec.decode(latents.cpu()))
+    latents = source_of(generator, experiment, assets, device).parts(cell, items)
+    videos = as_uint8(assets.codec.decode(torch.cat(list(latents), dim=2).cpu()))
     captions = [item.prompt.text("extended") for item in items]
     path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet([upscale(video, scale.world.video_scale) for video in videos], captions, path)

@@ -10,14 +10,15 @@ import torch
 
 from salt.cli.assets import CODEC, TRANSFORMER, Assets
 from salt.cli.models import load_student
+from salt.config.scale import Long
 from salt.config.schema import Experiment
 from salt.data.prompts import OwnPrompt, report_prompts
 from salt.errors import SaltError
-from salt.evaluation.cells import REAL, TEACHER, cells_of
+from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
 from salt.evaluation.controls import run_controls
 from salt.evaluation.diagnostics import measure
 from salt.evaluation.sample import RealClips, Sampled, Source, sample_cells
-from salt.evaluation.score import protocol_hash, records, score_folder, write_cell
+from salt.evaluation.score import Cell, protocol_hash, protocol_of, records, score_folder, write_cell
 from salt.evaluation.solvers import Network
 from salt.evaluation.streaming import SampledByChunk
 from salt.files import whole_file
@@ -36,8 +37,12 @@ def sample_model(
     out: Path,
     device: str,
     own: Sequence[OwnPrompt],
+    long: Long | None,
 ) -> None:
-    """Make all videos of a student, of `teacher`, or of `real`; of a user's own captions where there are any."""
+    """Make all videos of a student, of `teacher`, or of `real`; of a user's own captions where there are any.
+
+    With `long`, those beyond the training length, which only a causal student has.
+    """
     scale, codec = experiment.scale, assets.codec.to(device)
     _check_words(own, assets.text_encoder)
     hashes = {f"{CODEC}/{file}": digest for file, digest in hash_files(assets.folder / CODEC).items()}
@@ -46,29 +51,37 @@ def sample_model(
     else:
         folder = weights or assets.folder / TRANSFORMER
         hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")
-        source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device)
-    cells = cells_of(name, TITLES.get(name, experiment.title), scale, seed, experiment.causal is not None)
+        source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device, long)
+    cells = _cells(name, experiment, seed, long)
     if own:  # it has one variant
-        cells = [cell for cell in cells if cell.prompts == "extended"]
+        cells = [cell for cell in cells if cell.variant == "extended"]
     sample_cells(cells, source, codec, scale, out, hashes, _commit(), own)
 
 
-def source_of(model: Any, experiment: Experiment, assets: Assets, device: str) -> Source:
+def _cells(name: str, experiment: Experiment, seed: int, long: Long | None) -> list[Cell]:
+    scale, title = experiment.scale, TITLES.get(name, experiment.title)
+    if long is not None:
+        return long_cells(name, title, scale, seed, long)
+    return cells_of(name, title, scale, seed, experiment.causal is not None)
+
+
+def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, long: Long | None = None) -> Source:
     """How an experiment's network, on `device`, makes latents: a teacher guided, a causal student chunk by chunk."""
     shift, shape, causal = experiment.grid.shift, assets.latent_shape, experiment.causal
     if causal is not None:
-        return SampledByChunk(model, assets.text_encoder, causal.memory, shift, shape, device)
+        memory, length = (causal.memory, 1) if long is None else (long.memory, long.length)
+        return SampledByChunk(model, assets.text_encoder, memory, shift, shape, length, device)
     cfg_weight = experiment.scale.evaluation.cfg_weight if experiment.name == TEACHER else None
     return Sampled(Network(model, assets.text_encoder, cfg_weight, device), shift, shape)
 
 
 def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
     """Refuse captions that the text encoder would not read as they are written."""
-    for prompt in own:
-        read = encoder.tokenizer(prompt.caption, return_offsets_mapping=True)
+    for prompt, caption in ((one, text) for one in own for text in one.texts("extended")):
+        read = encoder.tokenizer(caption, return_offsets_mapping=True)
         for token, (begin, end) in zip(read.input_ids, read.offset_mapping, strict=True):
             if token == encoder.tokenizer.unk_token_id:
-                word = prompt.caption[begin:end]
+                word = caption[begin:end]
                 raise SaltError(
                     f"--prompts: line {prompt.index + 1}: the text encoder does not know {word!r}; accepted: words of "
                     "its training captions"
@@ -79,14 +92,21 @@ def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
             )
 
 
-def score_model(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path) -> None:
-    """Score all cells of a model: tidy records into `out`, scores of single videos beside it, VBench's files apart."""
-    scale = experiment.scale
-    prompts = report_prompts(scale.world, scale.evaluation.prompts)
-    protocol = protocol_hash(scale.world, scale.evaluation)
+def score_model(
+    name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path, long: Long | None
+) -> None:
+    """Score all cells of a model, or its long ones.
+
+    Tidy records go into `out` (`NAME_scores.csv`, or `NAME_long.csv`), scores of single videos beside it
+    (`NAME_prompts.csv.gz`, or `NAME_long_prompts.csv.gz`), and VBench's files into `details`.
+    """
+    scale, length = experiment.scale, 1 if long is None else long.length
     tidy, wide = [], []
-    for cell in cells_of(name, TITLES.get(name, experiment.title), scale, seed, experiment.causal is not None):
-        scores = score_folder(videos / cell.name, prompts, cell.prompts, scale.evaluation.seeds, scale.world, protocol)
+    for cell in _cells(name, experiment, seed, long):
+        prompts, protocol = protocol_of(cell, scale)
+        scores = score_folder(
+            videos / cell.name, prompts, cell.variant, scale.evaluation.seeds, scale.world, protocol, length
+        )
         details.mkdir(parents=True, exist_ok=True)
         write_cell(details, cell, scores, {"commit": _commit()})
         tidy.append(records(cell, scores))
@@ -95,7 +115,7 @@ def score_model(name: str, experiment: Experiment, seed: int, videos: Path, out:
     keys = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
     single = pd.concat(wide)
     single = single[keys + [column for column in single.columns if column not in keys]]
-    write_csv(single.round(6), out.with_name(out.name.replace("_scores.csv", "_prompts.csv.gz")))
+    write_csv(single.round(6), out.with_name(out.stem.removesuffix("_scores") + "_prompts.csv.gz"))
 
 
 def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path, device: str) -> None:

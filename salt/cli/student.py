@@ -21,6 +21,10 @@ from salt.cli.options import (
 )
 from salt.errors import SaltError
 
+Long = Annotated[
+    bool,
+    typer.Option("--long", help="Videos beyond the training length, as the scale's evaluation.long says: causal only."),
+]
 Name = Annotated[str, typer.Argument(help="Stem of a file in experiments/.")]
 
 
@@ -98,17 +102,26 @@ def sample(
     seed: Seed = 0,
     weights: Annotated[Path | None, typer.Option("--weights", help="Folder made by `salt train`.")] = None,
     prompts: Annotated[
-        Path | None, typer.Option("--prompts", help="Your own captions, one a line; such videos are not scored.")
+        Path | None,
+        typer.Option(
+            "--prompts",
+            help="Your own captions, one a line; such videos are not scored. With --long a line may be `caption A => "
+            "caption B`: A for the first half of the chunks, B for the rest; any number of captions, equal parts.",
+        ),
     ] = None,
+    long: Long = False,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
     """All videos of one model: every caption variant, solver and number of function evaluations of the scale."""
     from salt.config import load_experiment
     from salt.data.prompts import read_prompts
+    from salt.evaluation.cells import long_chunks, long_of
 
     config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
-    own = [] if prompts is None else read_prompts(prompts)
+    lasting = long_of(experiment, config) if long else None
+    captions = 1 if lasting is None else long_chunks(config, lasting)
+    own = [] if prompts is None else read_prompts(prompts, captions)
     _check_source(experiment, weights, prompts)
 
     from salt.cli.assets import load_assets  # after what is quick to refuse: torch takes seconds
@@ -119,7 +132,7 @@ def sample(
         check_trained_as(weights, config, seed)
     check_device(device)
     single_thread()
-    sample_model(experiment, config, seed, load_assets(teacher, config.scale), weights, out, device, own)
+    sample_model(experiment, config, seed, load_assets(teacher, config.scale), weights, out, device, own, lasting)
 
 
 def _check_source(name: str, weights: Path | None, prompts: Path | None) -> None:
@@ -141,14 +154,19 @@ def score(
     out: Out,
     details: Annotated[Path, typer.Option("--details", help="Folder for files in VBench's layout.")],
     seed: Seed = 0,
+    long: Long = False,
 ) -> None:
-    """Score all videos of one model."""
-    from salt.cli.records import score_model, single_thread
+    """Score all videos of one model, or its long ones."""
     from salt.config import load_experiment
+    from salt.evaluation.cells import long_of
+
+    config = load_experiment("teacher" if experiment == "real" else experiment, scale)
+    lasting = long_of(experiment, config) if long else None
+
+    from salt.cli.records import score_model, single_thread
 
     single_thread()
-    config = load_experiment("teacher" if experiment == "real" else experiment, scale)
-    score_model(experiment, config, seed, videos, out, details)
+    score_model(experiment, config, seed, videos, out, details, lasting)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.base import Name, Probability, Section
+from salt.config.memory import Memory
 
 Solver = Literal["euler", "cm"]
 Split = Literal["train", "validation", "report"]
@@ -101,6 +102,19 @@ class Backbone(Section):
     rope_max_seq_len: PositiveInt = 1024
 
 
+class Long(Section):
+    """Videos longer than those of training, of causal students (Table 3), scored as VBench-Long does."""
+
+    length: Annotated[int, Field(ge=2)] = 6
+    """How many times the training length."""
+    memory: Memory
+    """KV-cache policy, the same for all students, in place of their own."""
+    nfe: tuple[PositiveInt, ...] = (4,)
+    """Function evaluations of every chunk, by `main_solver`."""
+    prompts: Annotated[int, Field(ge=2)] = 128
+    """So many of the extended report prompts; 2 or more, so that there is one of each kind."""
+
+
 class Evaluation(Section):
     """What is sampled and scored of every student."""
 
@@ -120,6 +134,8 @@ class Evaluation(Section):
     """w of uncond + w (cond - uncond) of the guided teacher."""
     defect_samples: Annotated[int, Field(ge=2)] = 128
     """Prompts whose noise the diagnostics of `salt defect` start from; 2 or more, for a standard error."""
+    long: Long | None = None
+    """Videos of causal students beyond the training length; None: this scale has none."""
 
 
 class Scale(Section):

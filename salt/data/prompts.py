@@ -44,6 +44,8 @@ OF_KIND: dict[Kind, tuple[str, ...]] = {
     "pair": ("multiple_objects", "spatial_relationship"),
 }
 _TOLD = Mentions()
+SWITCH = "=>"
+"""Between captions that a long video is told in turn."""
 LONGEST = 1000
 """Characters of a caption of a user's own."""
 NO_TEXT = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "So", "Me")
@@ -65,6 +67,10 @@ class Prompt:
     def text(self, variant: Variant) -> str:
         """The caption that the model is given."""
         return self.extended if variant == "extended" else self.short
+
+    def texts(self, variant: Variant) -> tuple[str, ...]:
+        """The captions of a long video, in turn: one."""
+        return (self.text(variant),)
 
     def mentions(self, variant: Variant) -> Mentions:
         """Which attributes that caption tells."""
@@ -91,10 +97,16 @@ class OwnPrompt:
     id: str
     index: int
     caption: str
+    later: tuple[str, ...] = ()
+    """What a long video is told after it, each for as long."""
 
     def text(self, variant: Variant) -> str:
         """The caption that the model is given."""
         return self.caption
+
+    def texts(self, variant: Variant) -> tuple[str, ...]:
+        """The captions of a long video, in turn."""
+        return (self.caption, *self.later)
 
 
 # -------------------------------------------------------------------------------------------- the list
@@ -144,20 +156,30 @@ def write_prompts(path: Path, prompts: Sequence[Prompt | OwnPrompt]) -> None:
     write_text(path, json.dumps(body, indent=1) + "\n")
 
 
-def read_prompts(path: Path) -> list[OwnPrompt]:
+def read_prompts(path: Path, most: int = 1) -> list[OwnPrompt]:
     """A user's own captions: a text file in UTF-8, one caption a line. Ids are `own0000`, `own0001`, ...
 
+    Args:
+        path: the file.
+        most: captions that a line may hold, `caption A => caption B`: what a video is told in turn.
+
     Raises:
-        SaltError: no such file, or a caption that `check_prompt_text` refuses.
+        SaltError: no such file, more captions in a line, or one that `check_prompt_text` refuses.
     """
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:
         raise SaltError(f"{path}: {error}; accepted: a text file in UTF-8, one caption a line") from error
-    return [
-        OwnPrompt(f"own{index:04d}", index, check_prompt_text(f"{path}: line {index + 1}", line))
-        for index, line in enumerate(lines)
-    ]
+    prompts: list[OwnPrompt] = []
+    for index, line in enumerate(lines):
+        place = f"{path}: line {index + 1}"
+        captions = [part.strip() for part in line.split(SWITCH)] if SWITCH in line else [line]
+        if len(captions) > most:
+            accepted = f"up to {most}, one for each chunk" if most > 1 else "one, or a long video"
+            raise SaltError(f"{place}: {len(captions)} captions, with {SWITCH} between them; accepted: {accepted}")
+        caption, *later = [check_prompt_text(place, text) for text in captions]
+        prompts.append(OwnPrompt(f"own{index:04d}", index, caption, tuple(later)))
+    return prompts
 
 
 def check_prompt_text(place: str, text: str) -> str:

@@ -4,12 +4,17 @@ Students: extended prompts with every solver and NFE of the scale (causal ones w
 the main solver only. The guided
 teacher: both variants by its own Euler steps. `real`, clips of exactly the prompts' contents through the codec: both
 variants, solver "none", NFE 0.
+
+Beyond the training length: causal students only, as `evaluation.long` says.
 """
 
 from typing import get_args
 
-from salt.config.scale import Scale
+from salt.config.scale import Long, Scale
+from salt.config.schema import Experiment
 from salt.data.prompts import Variant
+from salt.errors import SaltError
+from salt.evaluation.long import latent_frames
 from salt.evaluation.score import Cell
 
 TEACHER, REAL = "teacher", "real"
@@ -39,3 +44,49 @@ def cells_of(experiment: str, method: str, scale: Scale, seed: int, causal: bool
         ways = [("extended", solver, nfe) for solver in solvers for nfe in evaluation.nfe]
         ways += [("short", evaluation.main_solver, nfe) for nfe in evaluation.short_nfe]
     return [Cell(method, experiment, scale.name, seed, *way) for way in ways]
+
+
+def long_cells(experiment: str, method: str, scale: Scale, seed: int, long: Long) -> list[Cell]:
+    """The cells of a causal student's long videos, `long_{main_solver}_{nfe}`; arguments as of `cells_of`."""
+    solver = scale.evaluation.main_solver
+    return [Cell(method, experiment, scale.name, seed, "long", solver, nfe) for nfe in long.nfe]
+
+
+def long_of(name: str, experiment: Experiment) -> Long:
+    """How long videos of a student are made.
+
+    Args:
+        name: what is sampled, as the user says it.
+        experiment: its configuration.
+
+    Raises:
+        SaltError: it makes its videos whole, its scale has no long ones, or they fit neither chunk nor rotary table.
+    """
+    long, causal, scale = experiment.scale.evaluation.long, experiment.causal, experiment.scale
+    if causal is None:
+        raise SaltError(f"{name}: --long: its videos have one length; accepted: a causal student, which can go on")
+    if long is None:
+        raise SaltError(
+            f"experiments/scales/{scale.name}.yaml: evaluation.long is missing: --long needs it; accepted: a mapping "
+            "of length, memory, nfe and prompts"
+        )
+    memory, key = long.memory, "scale.evaluation.long"
+    if memory.window is not None and memory.window < causal.chunk:
+        raise SaltError(
+            f"{key}.memory.window={memory.window} must hold a chunk of {name}: at least causal.chunk={causal.chunk}"
+        )
+    frames, table = long.length * latent_frames(scale.world), scale.backbone.rope_max_seq_len
+    seen = frames if memory.window is None else memory.sink + memory.window + causal.chunk
+    places = min(frames, seen) if memory.positions == "relative" else frames
+    if places > table:
+        raise SaltError(
+            f"{key}.length={long.length}: {places} positions, but scale.backbone.rope_max_seq_len={table}; accepted: "
+            f"a shorter video, or {key}.memory with a window of fewer frames and positions: relative"
+        )
+    return long
+
+
+def long_chunks(experiment: Experiment, long: Long) -> int:
+    """Chunks of a long video of a causal student."""
+    assert experiment.causal is not None  # `long_of` refuses the others
+    return long.length * latent_frames(experiment.scale.world) // experiment.causal.chunk

@@ -21,12 +21,17 @@ from typing import Any
 
 import numpy as np
 
+from salt.config.scale import World
 from salt.data.prompts import Prompt, Variant
 from salt.evaluation.groundtruth import STEADY, score_video
 from salt.evaluation.synthesis import COLOUR_NAMES, Bools, Fit, Floats, Ints, fit
 from salt.evaluation.vbench import denormalise
 from salt.evaluation.video import Video, downscale
 
+FOLLOWED = ("object_class", "color", "subject_consistency", "imaging_quality")
+"""Dimensions that are also told clip by clip."""
+FRAMES_OF_A_LATENT = 4
+"""Video frames of every latent frame after the first, which is one: Wan's compression of time."""
 CLIP_TO_CLIP_WEIGHT = 0.5
 """Of the fused score, the rest being in-clip: VBench-Long's `configs/slow_fast_params.yaml`, subject and background."""
 
@@ -37,14 +42,31 @@ def score_long_video(
     """`score_video` for a long video: the same keys, each the mean over clips; the two consistencies are fused.
 
     A video of one clip has nothing to fuse and keeps its in-clip scores. `same_object` is in-clip alone.
+
+    Returns:
+        Besides those keys parts of them: `NAME@clip0`, `NAME@clip1`, ... of what is `FOLLOWED`, and of the two
+        consistencies their halves `NAME@in_clip` and `NAME@clip_to_clip`.
     """
     clips = split(stored, clip_frames)
-    results = mean_over_clips([score_video(clip, prompt, variant, video_scale) for clip in clips])
+    scored = [score_video(clip, prompt, variant, video_scale) for clip in clips]
+    results = mean_over_clips(scored)
+    parts = {f"{name}@clip{i}": clip[name] for name in FOLLOWED for i, clip in enumerate(scored) if name in clip}
     if len(clips) > 1:
         firsts = downscale(np.stack([clip[0] for clip in clips]), video_scale)
         for name, score in clip_to_clip(firsts).items():
+            parts |= {f"{name}@in_clip": results[name], f"{name}@clip_to_clip": score}
             results[name] = fuse(results[name], score)
-    return results
+    return results | parts
+
+
+def long_frames(world: World, length: int) -> int:
+    """Frames of a video `length` times as long as a clip, in latent frames."""
+    return 1 + FRAMES_OF_A_LATENT * (length * latent_frames(world) - 1)
+
+
+def latent_frames(world: World) -> int:
+    """Of a clip: one for its first frame, and one for every four after it."""
+    return 1 + (world.frames - 1) // FRAMES_OF_A_LATENT
 
 
 def clip_starts(frames: int, clip_frames: int) -> list[int]:

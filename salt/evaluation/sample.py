@@ -1,5 +1,8 @@
 """Videos of all cells of one model, on disk as `{cell}/{prompt_id}/{sampling seed}.mp4`.
 
+A source makes latents in parts: a model of whole clips in one, a causal student chunk by chunk. Each part is decoded
+behind the last latent frame before it and appended to the files, so that no video is ever in memory as a whole.
+
 To resume, call it again: whole files stay, and none is ever there in part. Every cell's folder says in
 `made_from.json` which protocol and weights its videos are of; videos of others are made anew, never mixed.
 `prompts.json` says what each prompt id stands for; `manifest.json` is written last, so its presence means complete.
@@ -7,8 +10,10 @@ To resume, call it again: whole files stay, and none is ever there in part. Ever
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,12 +24,12 @@ from tqdm import tqdm
 
 from salt.config.scale import Scale, World
 from salt.data.clips import as_tensor, as_uint8
-from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, report_prompts, write_prompts
+from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, write_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
-from salt.evaluation.score import Cell, protocol_hash
+from salt.evaluation.score import Cell, protocol_of
 from salt.evaluation.solvers import Draw, Network, first_broken, generate, initial_noise, renoise_of
-from salt.evaluation.video import read_mp4, upscale, write_mp4
+from salt.evaluation.video import decoded, growing_mp4, upscale
 from salt.files import write_text
 from salt.flow.grid import time_grid
 from salt.methods.streams import Streams
@@ -48,12 +53,16 @@ class Item(NamedTuple):
         """What its random numbers are keyed by."""
         return Draw(self.seed, self.prompt.index)
 
+    def captions(self) -> int:
+        """How many captions it is told in turn."""
+        return len(self.prompt.texts("extended"))
+
 
 class Source(Protocol):
     """Where latents come from."""
 
-    def latents(self, cell: Cell, items: Sequence[Item]) -> Tensor:
-        """`(B, C, T, H, W)`, each item a function of itself and the cell."""
+    def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
+        """The parts of the videos in order of time, each `(B, C, T, H, W)`; a function of each item and the cell."""
         ...
 
     def settings(self) -> dict[str, Any]:
@@ -70,12 +79,12 @@ class Sampled:
     """Of the grids."""
     latent_shape: tuple[int, ...]
 
-    def latents(self, cell: Cell, items: Sequence[Item]) -> Tensor:
-        """By the solver and the NFE of the cell."""
+    def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
+        """The whole, by the solver and the NFE of the cell."""
         draws = [item.draw() for item in items]
         noise = initial_noise(draws, self.latent_shape).to(self.network.device)
-        velocity = self.network.velocity([item.prompt.text(cell.prompts) for item in items])
-        return generate(velocity, noise, time_grid(cell.nfe, self.shift), cell.solver, renoise_of(draws))
+        velocity = self.network.velocity([item.prompt.text(cell.variant) for item in items])
+        yield generate(velocity, noise, time_grid(cell.nfe, self.shift), cell.solver, renoise_of(draws))
 
     def settings(self) -> dict[str, Any]:
         """Shift and guidance."""
@@ -90,9 +99,9 @@ class RealClips:
     world: World
     device: str = "cpu"
 
-    def latents(self, cell: Cell, items: Sequence[Item]) -> Tensor:
-        """Of one future of each content, drawn by the sampling seed."""
-        return self.codec.encode(as_tensor(np.stack([self._clip(item) for item in items])).to(self.device))
+    def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
+        """The whole: one future of each content, drawn by the sampling seed."""
+        yield self.codec.encode(as_tensor(np.stack([self._clip(item) for item in items])).to(self.device))
 
     def _clip(self, item: Item) -> np.ndarray:
         assert isinstance(item.prompt, Prompt)  # a user's own caption has no clip: `salt sample` refuses it
@@ -118,7 +127,7 @@ def sample_cells(
     """Make every video of the cells that is not there yet.
 
     Args:
-        cells: of one trained model, see `cells_of`.
+        cells: of one trained model, see `cells_of`; long ones apart, see `long_cells`.
         source: gives latents on the device of `codec`.
         codec: draws the videos.
         scale: prompts, sampling seeds, size of videos and of batches.
@@ -133,10 +142,11 @@ def sample_cells(
     Raises:
         SaltError: latents that are not finite; a scale without that many prompts.
     """
-    prompts: Sequence[Prompt | OwnPrompt] = own or report_prompts(scale.world, scale.evaluation.prompts)
+    report, protocol = protocol_of(cells[0], scale)
+    prompts: Sequence[Prompt | OwnPrompt] = own or report
     items = [Item(prompt, seed) for seed in scale.evaluation.seeds for prompt in prompts]
     origin = {
-        "protocol": protocol_hash(scale.world, scale.evaluation),
+        "protocol": protocol,
         "prompts_hash": prompts_hash(prompts),
         "weights": dict(weights),
         **source.settings(),
@@ -149,9 +159,8 @@ def sample_cells(
             folder = _claim(out / cell.name, origin)
             missing = [item for item in items if not _is_whole(item.path(folder))]
             bar.update(len(items) - len(missing))
-            for start in range(0, len(missing), scale.evaluation.batch_size):
-                batch = missing[start : start + scale.evaluation.batch_size]
-                _write(folder, batch, codec.decode(_latents(source, cell, batch)), scale.world)
+            for batch in _batches(missing, scale.evaluation.batch_size):
+                _write(folder, batch, _finite(source.parts(cell, batch), cell, batch), codec, scale.world)
                 bar.update(len(batch))
     known = {
         "experiment": cells[0].experiment,
@@ -187,24 +196,39 @@ def _is_whole(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        read_mp4(path)
+        for _ in decoded(path):
+            pass
     except SaltError:
         return False
     return True
 
 
-def _latents(source: Source, cell: Cell, batch: Sequence[Item]) -> Tensor:
-    latents = source.latents(cell, batch)
-    place = first_broken(latents)
-    if place is not None:
-        prompt, seed = batch[place]
-        raise SaltError(
-            f"{cell.experiment} seed {cell.seed}, cell {cell.name}: latents of prompt {prompt.id}, sampling seed "
-            f"{seed}, hold NaN or infinity; accepted: finite ones. The weights are broken: train again"
-        )
-    return latents
+def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """Up to `size` items at a time, all with equally many captions."""
+    for _, group in groupby(sorted(items, key=Item.captions), key=Item.captions):
+        alike = list(group)
+        yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
 
-def _write(folder: Path, batch: Sequence[Item], videos: Tensor, world: World) -> None:
-    for item, video in zip(batch, as_uint8(videos.cpu()), strict=True):
-        write_mp4(item.path(folder), upscale(video, world.video_scale), world.fps)
+def _finite(parts: Iterable[Tensor], cell: Cell, batch: Sequence[Item]) -> Iterator[Tensor]:
+    for latents in parts:
+        place = first_broken(latents)
+        if place is not None:
+            prompt, seed = batch[place]
+            raise SaltError(
+                f"{cell.experiment} seed {cell.seed}, cell {cell.name}: latents of prompt {prompt.id}, sampling seed "
+                f"{seed}, hold NaN or infinity; accepted: finite ones. The weights are broken: train again"
+            )
+        yield latents
+
+
+def _write(folder: Path, batch: Sequence[Item], parts: Iterable[Tensor], codec: Codec, world: World) -> None:
+    """Decode and append part after part; the files get their names when all parts are there."""
+    with ExitStack() as files:
+        append = [files.enter_context(growing_mp4(item.path(folder), world.fps)) for item in batch]
+        before = None
+        for latents in parts:
+            videos = as_uint8(codec.decode(latents, before).cpu())
+            for grow, video in zip(append, videos, strict=True):
+                grow(upscale(video, world.video_scale))
+            before = latents[:, :, -1:]

@@ -2,6 +2,7 @@
 
 A *cell* is one table entry's evaluation: a trained model, a caption variant, a solver and a number of function
 evaluations. Its videos are `{prompt_id}/{sampling seed}.mp4`; its files are named `{prompts}_{solver}_{nfe}`.
+Long videos are a cell of their own, whose `prompts` are "long" (the extended captions), with a protocol of their own.
 """
 
 import hashlib
@@ -10,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from salt.config.scale import Evaluation, World
+from salt.config.scale import Evaluation, Long, Scale, World
 from salt.data.prompts import Prompt, Variant, prompts_hash, report_prompts
 from salt.errors import SaltError
 from salt.evaluation import groundtruth
+from salt.evaluation.long import CLIP_TO_CLIP_WEIGHT, long_frames, score_long_video
 from salt.evaluation.vbench import (
     DIMENSIONS,
     PERCENT,
@@ -56,9 +58,14 @@ class Cell:
     experiment: str
     scale: str
     seed: int
-    prompts: Variant
+    prompts: Variant | Literal["long"]
     solver: str
     nfe: int
+
+    @property
+    def variant(self) -> Variant:
+        """Of its captions."""
+        return "extended" if self.prompts == "long" else self.prompts
 
     @property
     def name(self) -> str:
@@ -71,27 +78,57 @@ class CellScores:
     """Scores of one cell: per video (`wide`), in VBench's layout (`scored`), and aggregated."""
 
     wide: pd.DataFrame
-    """Columns `prompt_id`, `sampling_seed`, the dimensions (raw, 0 to 1) and `same_object`; NaN where not scored."""
+    """Columns `prompt_id`, `sampling_seed`, the dimensions (raw, 0 to 1) and `same_object`; NaN where not scored. Of
+    long videos also their parts `DIMENSION@PART`, as `score_long_video` names them."""
     scored: Scored
     scores: Scores
 
 
 def protocol_hash(world: World, evaluation: Evaluation) -> str:
     """12 hexadecimal digits of all that decides a score besides the model: prompts, seeds, videos, encoder, scorer."""
-    decides = {
+    return _digest(_decides(world, evaluation.prompts, evaluation.seeds))
+
+
+def long_protocol_hash(world: World, seeds: Sequence[int], long: Long) -> str:
+    """`protocol_hash` of long videos: also their length, the memory that all students share, and the fusion."""
+    of_long = [long.length, long.memory.model_dump(mode="json"), CLIP_TO_CLIP_WEIGHT]
+    return _digest(_decides(world, long.prompts, seeds) | {"long": of_long})
+
+
+def _decides(world: World, prompts: int, seeds: Sequence[int]) -> dict[str, Any]:
+    return {
         "scorer": [groundtruth.SCORER, groundtruth.VERSION],
-        "prompts": prompts_hash(report_prompts(world, evaluation.prompts)),
-        "seeds": evaluation.seeds,
+        "prompts": prompts_hash(report_prompts(world, prompts)),
+        "seeds": seeds,
         "video": [world.size, world.frames, world.video_scale, world.fps, ENCODER],
     }
+
+
+def _digest(decides: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def protocol_of(cell: Cell, scale: Scale) -> tuple[list[Prompt], str]:
+    """The report prompts of a cell, and the hash of its protocol."""
+    evaluation = scale.evaluation
+    if cell.prompts != "long":
+        return report_prompts(scale.world, evaluation.prompts), protocol_hash(scale.world, evaluation)
+    assert evaluation.long is not None  # no long cell without: see `long_of`
+    protocol = long_protocol_hash(scale.world, evaluation.seeds, evaluation.long)
+    return report_prompts(scale.world, evaluation.long.prompts), protocol
 
 
 # ------------------------------------------------------------------------------------------- one folder
 def score_folder(
-    videos: Path, prompts: Sequence[Prompt], variant: Variant, seeds: Sequence[int], world: World, protocol: str
+    videos: Path,
+    prompts: Sequence[Prompt],
+    variant: Variant,
+    seeds: Sequence[int],
+    world: World,
+    protocol: str,
+    length: int = 1,
 ) -> CellScores:
-    """Score every video of a folder with the ground-truth scorer.
+    """Score every video of a folder with the ground-truth scorer, those of `length` clips as VBench-Long does.
 
     If no video of the whole folder has a clean frame, `color` has nothing to be a mean of (VBench then divides by
     zero): it is 0 for every video.
@@ -102,9 +139,7 @@ def score_folder(
     """
     _check_coverage(prompts, variant)
     _check_files(videos, {_file(prompt.id, seed) for prompt in prompts for seed in seeds})
-    rows = _score_videos(videos, prompts, variant, seeds, world)
-    if all(row.get("color") is None for row in rows):
-        rows = [row | {"color": 0.0} if "color" in row else row for row in rows]
+    rows = _without_clean_frame(_score_videos(videos, prompts, variant, seeds, world, length))
     entries: dict[str, list[Entry]] = {name: [] for name in DIMENSIONS}
     for row in rows:
         path = _file(row["prompt_id"], row["sampling_seed"])
@@ -128,14 +163,14 @@ def _file(prompt_id: str, seed: int) -> str:
 
 
 def _score_videos(
-    videos: Path, prompts: Sequence[Prompt], variant: Variant, seeds: Sequence[int], world: World
+    videos: Path, prompts: Sequence[Prompt], variant: Variant, seeds: Sequence[int], world: World, length: int
 ) -> list[dict[str, Any]]:
     """One row per video: its prompt, its sampling seed and its results."""
     rows: list[dict[str, Any]] = []
     broken: list[str] = []
     for prompt, seed in product(prompts, seeds):
         try:
-            results = _score_video(videos / _file(prompt.id, seed), prompt, variant, world)
+            results = _score_video(videos / _file(prompt.id, seed), prompt, variant, world, length)
         except SaltError as error:
             broken.append(str(error))
         else:
@@ -144,6 +179,18 @@ def _score_videos(
         number = len(rows) + len(broken)
         raise SaltError(f"{videos}: {len(broken)} of {number} videos cannot be scored: {_first(broken)}")
     return rows
+
+
+def _without_clean_frame(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`color`, of the whole or of a part, as 0 where all videos have none."""
+    asked = {name for row in rows for name in row if _dimension(name) == "color"}
+    empty = {name for name in asked if all(row.get(name) is None for row in rows)}
+    return [row | {name: 0.0 for name in empty if name in row} for row in rows]
+
+
+def _dimension(column: str) -> str:
+    """That a column tells, the whole or a part of it."""
+    return column.partition("@")[0]
 
 
 def _check_coverage(prompts: Sequence[Prompt], variant: Variant) -> None:
@@ -169,22 +216,25 @@ def _first(names: Sequence[str]) -> str:
     return "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
 
 
-def _score_video(path: Path, prompt: Prompt, variant: Variant, world: World) -> dict[str, Any]:
+def _score_video(path: Path, prompt: Prompt, variant: Variant, world: World, length: int) -> dict[str, Any]:
     video = read_mp4(path)
-    side = world.size * world.video_scale
-    if video.shape[:3] != (world.frames, side, side):
+    frames, side = long_frames(world, length), world.size * world.video_scale
+    if video.shape[:3] != (frames, side, side):
         raise SaltError(
             f"{path}: {video.shape[0]} frames of {video.shape[1]} x {video.shape[2]} pixels; accepted: "
-            f"{world.frames} frames of {side} x {side}, as scale.world says"
+            f"{frames} frames of {side} x {side}, as scale.world says"
         )
-    return groundtruth.score_video(video, prompt, variant, world.video_scale)
+    if length == 1:
+        return groundtruth.score_video(video, prompt, variant, world.video_scale)
+    return score_long_video(video, prompt, variant, world.video_scale, world.frames)
 
 
 def _wide(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = [*DIMENSIONS, "same_object"]
+    parts = dict.fromkeys(name for row in rows for name in row if "@" in name)
+    columns = [*DIMENSIONS, "same_object", *parts]
     frame = pd.DataFrame(rows, columns=["prompt_id", "sampling_seed", *columns])
     frame[columns] = frame[columns].astype(float)
-    frame[list(PERCENT)] /= 100
+    frame[[column for column in columns if _dimension(column) in PERCENT]] /= 100
     return frame
 
 
@@ -199,14 +249,16 @@ def write_cell(folder: Path, cell: Cell, scores: CellScores, provenance: Mapping
 def records(cell: Cell, scores: CellScores) -> pd.DataFrame:
     """Tidy rows, columns `RECORD_COLUMNS`: raw dimension means and same_object (0 to 1), the aggregates (0 to 100).
 
-    `n` is the number of videos behind a value.
+    Of long videos also the means of the parts, as metrics `DIMENSION@PART`, raw. `n` is the number of videos behind a
+    value.
     """
     measured: dict[str, tuple[float, int]] = {
         name: (score, len(entries)) for name, (score, entries) in scores.scored.results.items()
     }
     videos = len(scores.wide)
     measured |= {name: (value, videos) for name, value in asdict(scores.scores).items()}
-    measured["same_object"] = float(scores.wide["same_object"].mean()), videos
+    for name in ("same_object", *(column for column in map(str, scores.wide.columns) if "@" in column)):
+        measured[name] = float(scores.wide[name].mean()), int(scores.wide[name].count())
     rows = [
         asdict(cell) | {"metric": name, "value": value, "n": n, "protocol": scores.scored.provenance["protocol"]}
         for name, (value, n) in measured.items()

@@ -56,14 +56,21 @@ class Draw(NamedTuple):
     """The prompt's place in the list."""
 
 
-def initial_noise(draws: Sequence[Draw], shape: Sequence[int]) -> Tensor:
-    """x_1 of each draw, `(B, *shape)` on the CPU: the same for every method, solver and NFE."""
-    return _normal("sampling/noise", 0, draws, shape)
+BLOCK = 1 << 16
+"""Numbers of a block's steps in the stream of fresh noise: more than any NFE."""
 
 
-def renoise_of(draws: Sequence[Draw]) -> Renoise:
+def initial_noise(draws: Sequence[Draw], shape: Sequence[int], block: int = 0) -> Tensor:
+    """x_1 of each draw, `(B, *shape)` on the CPU: the same for every method, solver and NFE.
+
+    A video longer than those of training is one block of their length after another; the first is their noise.
+    """
+    return _normal("sampling/noise", block, draws, shape)
+
+
+def renoise_of(draws: Sequence[Draw], block: int = 0) -> Renoise:
     """Fresh noise for each step of the CM solver."""
-    return lambda i, like: _normal("sampling/renoise", i, draws, like.shape[1:]).to(like)
+    return lambda i, like: _normal("sampling/renoise", BLOCK * block + i, draws, like.shape[1:]).to(like)
 
 
 def _normal(purpose: str, step: int, draws: Sequence[Draw], shape: Sequence[int]) -> Tensor:

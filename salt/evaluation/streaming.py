@@ -1,11 +1,13 @@
 """Videos of causal students: chunk by chunk, each conditioned on the ones before through the KV cache.
 
 Noise is that of the other students: x_1 of a clip is drawn whole and cut into chunks, so that every method, solver and
-NFE starts from the same noise.
+NFE starts from the same noise. A long video is one such clip of noise, a *block*, after another; what is in memory of
+it at any time is a block of noise, a chunk, and what the policy remembers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -31,6 +33,7 @@ class SampledByChunk:
         memory: its KV-cache policy.
         shift: of the grids.
         latent_shape: `(C, T, H, W)` of a clip.
+        length: of a video, in clips.
         device: where latents are computed.
     """
 
@@ -39,24 +42,40 @@ class SampledByChunk:
     memory: Memory
     shift: float
     latent_shape: tuple[int, ...]
+    length: int = 1
     device: str = "cpu"
 
-    def latents(self, cell: Cell, items: Sequence[Item]) -> Tensor:
-        """By the solver and the NFE of the cell, in every chunk."""
-        draws = [item.draw() for item in items]
-        noise = initial_noise(draws, self.latent_shape).to(self.device)
-        text = self.text_encoder.encode([item.prompt.text(cell.prompts) for item in items]).to(self.device)
-        grid, renoise, chunk = time_grid(cell.nfe, self.shift), renoise_of(draws), self.model.chunk
-        fresh = [renoise(i, noise) for i in range(len(grid) - 1)] if cell.solver == "cm" else []
+    def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
+        """Chunk by chunk, by the solver and the NFE of the cell in every chunk.
+
+        The captions of an item share the chunks equally. All items have equally many, because a memory changes the
+        prompt of all its videos at once.
+        """
+        draws, texts = [item.draw() for item in items], [item.prompt.texts(cell.variant) for item in items]
+        (captions,) = {len(text) for text in texts}
+        _, frames, height, width = self.latent_shape
+        chunk, total, grid = self.model.chunk, self.length * frames, time_grid(cell.nfe, self.shift)
+
+        def noises() -> Iterator[Tensor]:
+            for block in range(self.length):
+                yield from initial_noise(draws, self.latent_shape, block).to(self.device).split(chunk, dim=2)
+
+        @lru_cache(maxsize=1)  # of the block under way
+        def fresh(block: int) -> list[Tensor]:
+            like = torch.empty(len(draws), *self.latent_shape, device=self.device)
+            return [renoise_of(draws, block)(i, like) for i in range(len(grid) - 1)]
+
+        @lru_cache(maxsize=1)  # one tensor as long as the prompt is the same
+        def embedded(place: int) -> Tensor:
+            return self.text_encoder.encode([text[place] for text in texts]).to(self.device)
 
         def solve(velocity: Velocity, x: Tensor, start: int) -> Tensor:
-            part = slice(start, start + chunk)
-            return generate(velocity, x, grid, cell.solver, lambda i, like: fresh[i][:, :, part])
+            block, first = divmod(start, frames)
+            part = slice(first, first + chunk)
+            return generate(velocity, x, grid, cell.solver, lambda i, like: fresh(block)[i][:, :, part])
 
-        size, _, frames, height, width = noise.shape
-        memory = self.model.open_memory(self.memory, size, height, width, frames)
-        chunks = roll(self.model, memory, lambda start: text, noise.split(chunk, dim=2), solve)
-        return torch.cat(list(chunks), dim=2)
+        memory = self.model.open_memory(self.memory, len(draws), height, width, total)
+        return roll(self.model, memory, lambda start: embedded(start * captions // total), noises(), solve)
 
     def settings(self) -> dict[str, Any]:
         """Shift, chunk and memory."""

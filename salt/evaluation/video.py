@@ -6,8 +6,8 @@ sides, as players want it; it is averaged over 2 x 2 pixels (`CHROMA`), which li
 nothing bleeds over its edges. What is lost after the block means is the quantiser's (crf 8): a PSNR of 57 dB.
 """
 
-import io
-import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salt.errors import SaltError
+from salt.files import whole_file
 
 Video = NDArray[np.uint8]
 
@@ -37,31 +38,45 @@ def write_mp4(path: Path, video: Video, fps: int) -> None:
     Raises:
         SaltError: where shape, type or sides do not fit.
     """
+    with growing_mp4(path, fps) as append:
+        append(video)
+
+
+@contextmanager
+def growing_mp4(path: Path, fps: int) -> Iterator[Callable[[Video], None]]:
+    """Write a video as its frames come, in a temporary file that gets the name when the block ends without an error.
+
+    The bytes do not depend on how the frames come, and the memory it takes does not depend on how many.
+
+    Yields:
+        `append`, which takes frames as `write_mp4` does, all of one size.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        whole_file(path) as temporary,
+        av.open(str(temporary), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container,
+    ):
+        stream = container.add_stream("libx264", rate=fps, options=ENCODER)
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+
+        def append(video: Video) -> None:
+            _check_frames(path, video)
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = video.shape[1:3]
+            for frame in video:
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                container.mux(stream.encode(picture.reformat(format=stream.pix_fmt, interpolation=CHROMA)))
+
+        yield append
+        container.mux(stream.encode())
+
+
+def _check_frames(path: Path, video: Video) -> None:
     if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or not video.size:
         raise SaltError(f"{path}: video is {video.dtype} {video.shape}; accepted: uint8 (frames, height, width, 3)")
     if video.shape[1] % SIDE or video.shape[2] % SIDE:
         raise SaltError(f"{path}: frames are {video.shape[1]} x {video.shape[2]}; accepted: multiples of {SIDE} pixels")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(_encode(video, fps))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _encode(video: Video, fps: int) -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=fps, options=ENCODER)
-        stream.height, stream.width = video.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1
-        for frame in video:
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            container.mux(stream.encode(picture.reformat(format=stream.pix_fmt, interpolation=CHROMA)))
-        container.mux(stream.encode())
-    return file.getvalue()
 
 
 def read_mp4(path: Path) -> Video:
@@ -70,15 +85,22 @@ def read_mp4(path: Path) -> Video:
     Raises:
         SaltError: where the file is missing, not a video, or has no frame.
     """
+    return np.stack(list(decoded(path)))
+
+
+def decoded(path: Path) -> Iterator[Video]:
+    """The frames of a file one by one, uint8 `(H, W, 3)`; raises as `read_mp4`."""
+    frames = 0
     try:
         with av.open(str(path)) as container:
             container.streams.video[0].thread_type = "NONE"  # frame threads cost more than they win on short clips
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+            for frame in container.decode(video=0):
+                frames += 1
+                yield frame.to_ndarray(format="rgb24")
     except (OSError, IndexError, av.FFmpegError) as error:
         raise SaltError(f"{path}: cannot be decoded ({error}); accepted: a video written by write_mp4") from error
     if not frames:
         raise SaltError(f"{path}: has no frame; accepted: a video written by write_mp4")
-    return np.stack(frames)
 
 
 def upscale(video: Video, k: int) -> Video:

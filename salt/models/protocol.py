@@ -98,8 +98,8 @@ class Codec(Protocol):
         """`(B, 3, F, H, W)` in [0, 1] -> latents `(B, C, T, H', W')`."""
         ...
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents `(B, C, T, H', W')` -> `(B, 3, F, H, W)` in [0, 1]."""
+    def decode(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
+        """Latents `(B, C, T, H', W')` -> `(B, 3, F, H, W)` in [0, 1]; `context`: the latent frame before."""
         ...
 
     def latent_shape(self, frames: int, size: int) -> tuple[int, int, int, int]:

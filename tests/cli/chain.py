@@ -73,3 +73,14 @@ def spoilt(path: Path, spoil: Callable[[Path], object]) -> Iterator[None]:
         yield
     finally:
         path.write_bytes(before)
+
+
+def refused(salt: Salt, words: list[object], *told: object) -> None:
+    """The command exits 2 and says everything of `told` in one line."""
+    answer = salt(*words)
+    assert answer.code == 2, answer.err
+    lines = answer.err.strip().splitlines()
+    assert len(lines) == 1, answer.err
+    assert lines[0].startswith("salt: ")
+    for part in told:
+        assert str(part) in lines[0]

@@ -15,7 +15,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from chain import Answer, Made, Salt
 
 ROOT = Path(__file__).parents[2]
-EVALUATION = {"prompts": 6, "batch_size": 4, "nfe": [2], "short_nfe": [2], "teacher_nfe": 2, "defect_samples": 2}
+LONG = {"length": 2, "prompts": 2, "nfe": [2], "memory": {"window": 2, "sink": 1, "positions": "relative"}}
+EVALUATION = {
+    "prompts": 6,
+    "batch_size": 4,
+    "nfe": [2],
+    "short_nfe": [2],
+    "teacher_nfe": 2,
+    "defect_samples": 2,
+    "long": LONG,
+}
 
 
 @pytest.fixture(scope="session")

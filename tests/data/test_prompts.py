@@ -166,6 +166,28 @@ def test_what_is_no_caption_is_refused_with_its_place(tmp_path, text, told):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_line_may_hold_what_a_long_video_is_told_in_turn(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("a red square => a blue ring=>a red square\na cross\n", encoding="utf-8")
+    first, second = read_prompts(path, most=3)
+    assert first == OwnPrompt("own0000", 0, "a red square", ("a blue ring", "a red square"))
+    assert first.texts("short") == ("a red square", "a blue ring", "a red square")
+    assert second.texts("extended") == ("a cross",)
+    assert report_prompts(World(), 1)[0].texts("short") == (report_prompts(World(), 1)[0].short,)
+    with pytest.raises(SaltError, match=r"line 1: 3 captions, with => between them; accepted: up to 2, one for each"):
+        read_prompts(path, most=2)
+    with pytest.raises(SaltError, match=r"line 1: 3 captions, with => between them; accepted: one, or a long video"):
+        read_prompts(path)
+
+
+@pytest.mark.parametrize("line", ["a red square =>", "=> a red square", "a => b/c"])
+def test_every_caption_of_a_line_is_checked(tmp_path, line):
+    path = tmp_path / "mine.txt"
+    path.write_text(line)
+    with pytest.raises(SaltError, match=r"line 1: .*accepted: 1 to 1000 characters of plain text"):
+        read_prompts(path, most=2)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"caf\xe9"])
 def test_a_file_without_captions_is_refused(tmp_path, content):
     path = tmp_path / "mine.txt"

@@ -2,8 +2,9 @@
 
 import pytest
 
-from salt.config import load_scale
-from salt.evaluation.cells import cells_of
+from salt.config import load_experiment, load_scale
+from salt.errors import SaltError
+from salt.evaluation.cells import cells_of, long_cells, long_chunks, long_of
 from salt.report.suite import load_suite
 
 
@@ -37,3 +38,66 @@ def test_every_row_of_every_table_is_sampled(scale):
     assert len(rows) > 5
     for prompts, row in rows:
         assert f"{prompts}_{solver}_{row.nfe}" in names(row.experiment, scale)
+
+
+# ------------------------------------------------------------------------------------------ long videos
+LONG = "scale.evaluation.long"
+
+
+def test_long_cells():
+    experiment = load_experiment("self_forcing", "tiny", {f"{LONG}.nfe": "[2, 4]"})
+    long = long_of("self_forcing", experiment)
+    cells = long_cells("self_forcing", "Self Forcing", experiment.scale, 1, long)
+    assert [(cell.name, cell.prompts, cell.variant) for cell in cells] == [
+        ("long_cm_2", "long", "extended"),
+        ("long_cm_4", "long", "extended"),
+    ]
+    assert long_chunks(experiment, long) == 18
+
+
+@pytest.mark.parametrize("scale", ["smoke", "tiny", "paper"])
+@pytest.mark.parametrize("name", ["self_forcing", "longlive", "salt_causal_forcing", "causvid"])
+def test_causal_students_have_long_videos(name, scale):
+    experiment = load_experiment(name, scale)
+    assert long_of(name, experiment) is experiment.scale.evaluation.long
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("sc_dmd", {}, "sc_dmd: --long: its videos have one length; accepted: a causal student"),
+        ("teacher", {}, "teacher: --long: its videos have one length; accepted: a causal student"),
+        ("self_forcing", {LONG: "null"}, "scales/tiny.yaml: evaluation.long is missing: --long needs it"),
+        (
+            "self_forcing",
+            {"causal.chunk": "3"},
+            f"{LONG}.memory.window=2 must hold a chunk of self_forcing: at least causal.chunk=3",
+        ),
+        (
+            "self_forcing",
+            {f"{LONG}.memory.positions": "absolute", f"{LONG}.length": "22"},
+            f"{LONG}.length=22: 66 positions, but scale.backbone.rope_max_seq_len=64; accepted: a shorter video, or",
+        ),
+        (
+            "self_forcing",
+            {f"{LONG}.memory": "{positions: relative, window: null, sink: 0}", f"{LONG}.length": "22"},
+            f"{LONG}.length=22: 66 positions",
+        ),
+    ],
+)
+def test_what_has_no_long_videos_is_refused(name, changes, told):
+    experiment = load_experiment(name, "tiny", changes)
+    with pytest.raises(SaltError) as error:
+        long_of(name, experiment)
+    assert told in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "memory"),
+    [(21, "{positions: absolute}"), (1000, "{positions: relative}"), (1000, "{positions: relative, window: 62}")],
+)
+def test_up_to_64_positions_fit(length, memory):
+    """Absolute ones bound the video, relative ones the memory: 62 + 1 + 1."""
+    changes = {f"{LONG}.length": str(length), f"{LONG}.memory": memory}
+    assert long_of("self_forcing", load_experiment("self_forcing", "tiny", changes)).length == length

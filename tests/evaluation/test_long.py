@@ -7,7 +7,17 @@ from salt.config.scale import World
 from salt.data.prompts import report_prompts
 from salt.data.world import BACKGROUNDS, COLOURS, MASKS, render, sample_scene
 from salt.evaluation.groundtruth import score_video
-from salt.evaluation.long import clip_starts, clip_to_clip, fuse, mean_over_clips, score_long_video, split
+from salt.evaluation.long import (
+    FOLLOWED,
+    clip_starts,
+    clip_to_clip,
+    fuse,
+    latent_frames,
+    long_frames,
+    mean_over_clips,
+    score_long_video,
+    split,
+)
 from salt.evaluation.vbench import normalise
 from salt.evaluation.video import upscale
 
@@ -121,8 +131,13 @@ def clip_of(prompt):
     return render(sample_scene(prompt.content, WORLD, np.random.default_rng(prompt.index)), WORLD)
 
 
-def score(video, prompt):
+def all_scores(video, prompt):
     return score_long_video(upscale(video, WORLD.video_scale), prompt, "extended", WORLD.video_scale, CLIP)
+
+
+def score(video, prompt):
+    """Without the parts."""
+    return {name: value for name, value in all_scores(video, prompt).items() if "@" not in name}
 
 
 @pytest.mark.parametrize("prompt", PROMPTS[:2], ids=lambda prompt: prompt.kind)
@@ -134,9 +149,16 @@ def test_an_exact_clip_again_and_again_scores_as_one(prompt):
     assert score(np.concatenate([clip] * 3), prompt) == pytest.approx(alone)
 
 
-def test_another_object_from_some_clip_on():
-    """Three clips of the captioned object and one of another (in-clip 1 all over): 3/4 right, fused 5/6 consistent."""
-    prompt, other = next(
+@pytest.mark.parametrize("length", [1, 2, 6])
+def test_a_long_video_has_as_many_latent_frames_as_its_clips(length):
+    """Of which the first alone is one video frame."""
+    assert (latent_frames(WORLD), latent_frames(World(frames=81))) == (3, 21)
+    assert long_frames(WORLD, length) == {1: 9, 2: 21, 6: 69}[length]
+
+
+def another_object():
+    """Prompts of two single objects before the same background."""
+    return next(
         (a, b)
         for a in PROMPTS
         for b in PROMPTS
@@ -145,6 +167,44 @@ def test_another_object_from_some_clip_on():
         and a.content.sprites[0].shape != b.content.sprites[0].shape
         and a.content.sprites[0].colour != b.content.sprites[0].colour
     )
+
+
+def test_what_is_followed_is_told_clip_by_clip():
+    prompt, other = another_object()
+    got = all_scores(np.concatenate([clip_of(prompt)] * 2 + [clip_of(other)]), prompt)
+    for name in ("object_class", "color"):
+        assert [got[f"{name}@clip{i}"] for i in range(3)] == pytest.approx([1, 1, 0])
+    for name in ("subject_consistency", "imaging_quality"):
+        clips = [score_video(upscale(clip_of(p), WORLD.video_scale), p, "extended", 4) for p in (prompt, prompt, other)]
+        assert [got[f"{name}@clip{i}"] for i in range(3)] == pytest.approx([clip[name] for clip in clips])
+    assert set(got) - {name.partition("@")[0] for name in got} == {
+        *(f"{name}@clip{i}" for name in FOLLOWED for i in range(3)),
+        *(f"{name}_consistency@{half}" for name in ("subject", "background") for half in ("in_clip", "clip_to_clip")),
+    }
+
+
+def test_the_halves_of_a_consistency_are_told():
+    prompt, other = another_object()
+    got = all_scores(np.concatenate([clip_of(prompt)] * 3 + [clip_of(other)]), prompt)
+    halves = [
+        normalise("subject_consistency", got[f"subject_consistency@{half}"]) for half in ("in_clip", "clip_to_clip")
+    ]
+    assert halves == pytest.approx([1, 4 / 6])
+    two = "background_consistency@in_clip", "background_consistency@clip_to_clip"
+    assert fuse(*(got[half] for half in two)) == got["background_consistency"]
+
+
+def test_clips_that_a_prompt_is_not_scored_on_are_not_told():
+    pair = next(prompt for prompt in PROMPTS if prompt.kind == "pair")
+    assert {name.partition("@")[0] for name in all_scores(clip_of(pair), pair) if "@" in name} == {
+        "subject_consistency",
+        "imaging_quality",
+    }
+
+
+def test_another_object_from_some_clip_on():
+    """Three clips of the captioned object and one of another (in-clip 1 all over): 3/4 right, fused 5/6 consistent."""
+    prompt, other = another_object()
     got = score(np.concatenate([clip_of(prompt)] * 3 + [clip_of(other)]), prompt)
     assert normalise("subject_consistency", got["subject_consistency"]) == pytest.approx((1 + 4 / 6) / 2)
     assert normalise("background_consistency", got["background_consistency"]) == pytest.approx(1)

@@ -31,7 +31,7 @@ class Pictures:
     def encode(self, video):
         raise AssertionError("nothing is encoded here")
 
-    def decode(self, latents):
+    def decode(self, latents, context=None):
         side = WORLD.size // LATENT[-1]
         still = torch.sigmoid(latents[:, :, :1]).repeat_interleave(side, 3).repeat_interleave(side, 4)
         return still.expand(-1, -1, WORLD.frames, -1, -1)
@@ -43,7 +43,7 @@ class Plain:
     def encode(self, video):
         return video
 
-    def decode(self, latents):
+    def decode(self, latents, context=None):
         return latents
 
 
@@ -92,8 +92,8 @@ def test_batches_do_not_matter(cell):
         return torch.einsum("bcthw,cd->bdthw", x_t, mix) + t * caption
 
     items = [Item(prompt, seed) for seed in (0, 5) for prompt in PROMPTS][:4]
-    together = source(field).latents(cell, items)
-    alone = torch.cat([source(field).latents(cell, [item]) for item in items])
+    (together,) = source(field).parts(cell, items)
+    alone = torch.cat([next(source(field).parts(cell, [item])) for item in items])
     assert together.shape == (4, *LATENT)
     assert_close(together, alone, rtol=1e-5, atol=1e-5)
     assert len({tuple(x.flatten()[:3].tolist()) for x in together}) == 4
@@ -120,7 +120,7 @@ def test_all_ways_start_from_the_same_noise():
         return 0.1 * x_t
 
     for cell in [*CELLS, *cells_of("dmd_4", "DMD", small(nfe=(8,)).scale, 0)]:
-        source(field).latents(cell, [Item(PROMPTS[1], 5)])
+        next(source(field).parts(cell, [Item(PROMPTS[1], 5)]))
     assert len(seen) == 6
     assert all(torch.equal(x, seen[0]) for x in seen)
 
@@ -133,7 +133,7 @@ def test_cm_renoises_every_step_anew():
         return x_t / t  # x_0 is 0, so a state is t times its noise
 
     cell = cells_of("sc_dmd", "SC-DMD", small(nfe=(4,), solvers=("cm",)).scale, 0)[0]
-    source(field).latents(cell, [Item(PROMPTS[0], 0)])
+    next(source(field).parts(cell, [Item(PROMPTS[0], 0)]))
     draws = [Draw(0, 0)]
     expected = [initial_noise(draws, LATENT), *(renoise_of(draws)(i, seen[0]) for i in range(3))]
     for x, noise in zip(seen, expected, strict=True):
@@ -189,7 +189,7 @@ def test_layout_and_manifest(sampled):
 
 def test_videos_show_the_latents(sampled):
     item = Item(PROMPTS[2], 5)
-    latents = source().latents(CELLS[1], [item])
+    (latents,) = source().parts(CELLS[1], [item])
     picture, k = Pictures().decode(latents)[0].permute(1, 2, 3, 0), WORLD.video_scale
     expected = picture.repeat_interleave(k, 1).repeat_interleave(k, 2)
     error = read_mp4(item.path(sampled / "extended_cm_2")) / 255 - expected.numpy()

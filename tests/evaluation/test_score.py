@@ -6,11 +6,20 @@ import shutil
 import numpy as np
 import pytest
 
-from salt.config.scale import Evaluation, World
+from salt.config.memory import Memory
+from salt.config.scale import Evaluation, Long, World
 from salt.data.prompts import report_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
-from salt.evaluation.score import RECORD_COLUMNS, Cell, protocol_hash, records, score_folder, write_cell
+from salt.evaluation.score import (
+    RECORD_COLUMNS,
+    Cell,
+    long_protocol_hash,
+    protocol_hash,
+    records,
+    score_folder,
+    write_cell,
+)
 from salt.evaluation.vbench import DIMENSIONS, aggregate, raw_scores, read_results
 from salt.evaluation.video import upscale, write_mp4
 
@@ -153,5 +162,75 @@ def test_protocol_changes_with_what_decides_a_score_only():
         protocol_hash(World(fps=8), Evaluation(prompts=12)),
         protocol_hash(World(frames=13), Evaluation(prompts=12)),
         protocol_hash(World(size=48), Evaluation(prompts=12)),
+    ]
+    assert len({base, *others}) == 6
+
+
+# ------------------------------------------------------------------------------------------ long videos
+LONG = Cell("Self Forcing", "self_forcing", "tiny", 1, "long", "cm", 4)
+
+
+def score_long(folder, prompts):
+    return score_folder(folder, prompts, LONG.variant, SEEDS[:1], WORLD, "0123456789ab", length=2)
+
+
+@pytest.fixture(scope="module")
+def long_videos(tmp_path_factory):
+    """21 frames: an exact clip twice, then its beginning; of the second prompt the first half is white."""
+    folder = tmp_path_factory.mktemp("long")
+    for prompt in PROMPTS[:2]:
+        clip = render(sample_scene(prompt.content, WORLD, np.random.default_rng(prompt.index)), WORLD)
+        first = np.full_like(clip, 255) if prompt.index == 1 else clip
+        video = np.concatenate([first, clip, clip[6:]])
+        write_mp4(folder / prompt.id / "0.mp4", upscale(video, WORLD.video_scale), WORLD.fps)
+    return folder
+
+
+def test_long_videos_are_scored_as_clips(long_videos):
+    scores = score_long(long_videos, PROMPTS[:2])
+    frame = records(LONG, scores)
+    assert tuple(frame.columns) == RECORD_COLUMNS
+    assert (set(frame.prompts), LONG.name) == ({"long"}, "long_cm_4")
+    value, n = frame.set_index("metric").value, frame.set_index("metric").n
+    assert {*DIMENSIONS, "quality", "semantic", "total", "same_object"} < set(value.index)
+    assert (value["object_class@clip0"], n["object_class@clip0"], n["object_class"]) == (1, 1, 1)
+    assert n["imaging_quality@clip2"] == n["subject_consistency@in_clip"] == 2
+    assert 0 < value["imaging_quality@clip0"] <= 1
+    assert value["imaging_quality"] == pytest.approx(value[[f"imaging_quality@clip{i}" for i in range(3)]].mean())
+    assert value["subject_consistency@clip0"] < value["subject_consistency@clip1"]
+    halves = [value[f"subject_consistency@{half}"] for half in ("in_clip", "clip_to_clip")]
+    assert value["subject_consistency"] == pytest.approx(np.mean(halves))
+    assert frame.value.notna().all()
+
+
+def test_color_without_a_clean_frame_is_0_in_its_clip_too(tmp_path):
+    for prompt in PROMPTS[:2]:
+        white = np.full((21, SIDE, SIDE, 3), 255, np.uint8)
+        write_mp4(tmp_path / prompt.id / "0.mp4", white, 16)
+    value = records(LONG, score_long(tmp_path, PROMPTS[:2])).set_index("metric").value
+    assert [value[name] for name in ("color", "color@clip0", "color@clip2")] == [0, 0, 0]
+
+
+def test_a_long_video_of_another_length_is_refused(exact, tmp_path):
+    for prompt in PROMPTS[:2]:
+        shutil.copytree(exact / prompt.id, tmp_path / prompt.id)
+        (tmp_path / prompt.id / "3.mp4").unlink()
+    with pytest.raises(SaltError, match=r"p0000/0.mp4: 9 frames of 128 x 128 pixels; accepted: 21 frames"):
+        score_long(tmp_path, PROMPTS[:2])
+
+
+def test_the_long_protocol_is_its_own():
+    long = Long(memory=Memory(window=2), prompts=12)
+    base = long_protocol_hash(WORLD, (0,), long)
+    short = Evaluation(prompts=12)
+    assert protocol_hash(WORLD, short) == protocol_hash(WORLD, short.model_copy(update={"long": long})) != base
+    assert base == long_protocol_hash(WORLD, (0,), long.model_copy(update={"nfe": (2, 4)}))
+    others = [
+        long_protocol_hash(WORLD, (0, 1), long),
+        long_protocol_hash(World(fps=8), (0,), long),
+        *(
+            long_protocol_hash(WORLD, (0,), long.model_copy(update=change))
+            for change in ({"length": 2}, {"prompts": 13}, {"memory": Memory(window=3)})
+        ),
     ]
     assert len({base, *others}) == 6

@@ -10,7 +10,7 @@ import pytest
 from salt.config.scale import World
 from salt.data.world import contents_of, render, sample_scene
 from salt.errors import SaltError
-from salt.evaluation.video import downscale, read_mp4, upscale, write_mp4
+from salt.evaluation.video import decoded, downscale, growing_mp4, read_mp4, upscale, write_mp4
 
 WORLD = World()
 
@@ -53,6 +53,31 @@ def test_frame_rate_is_written(clip, tmp_path):
     with av.open(str(tmp_path / "a.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.average_rate, stream.pix_fmt, stream.frames) == (12, "yuv420p", WORLD.frames)
+
+
+@pytest.mark.parametrize("pieces", [(1, 4, 4), (9,), (1,) * 9])
+def test_a_video_that_grows_has_the_same_bytes(clip, tmp_path, pieces):
+    video = upscale(clip, WORLD.video_scale)
+    write_mp4(tmp_path / "whole.mp4", video, 16)
+    with growing_mp4(tmp_path / "grown.mp4", 16) as append:
+        for end, frames in zip(np.cumsum(pieces), pieces, strict=True):
+            append(video[end - frames : end])
+        assert not (tmp_path / "grown.mp4").exists()
+    assert (tmp_path / "grown.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert np.array_equal(list(decoded(tmp_path / "grown.mp4")), read_mp4(tmp_path / "whole.mp4"))
+
+
+@pytest.mark.parametrize("frames", [0, 9])
+def test_a_video_that_is_broken_off_leaves_nothing(clip, tmp_path, frames):
+    def write():
+        with growing_mp4(tmp_path / "a.mp4", 16) as append:
+            if frames:
+                append(upscale(clip[:frames], WORLD.video_scale))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

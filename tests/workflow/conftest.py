@@ -29,9 +29,12 @@ case $verb in
         mkdir -p "$run_dir" && touch "$run_dir/checkpoint"
         if [ "$name" = "${INTERRUPTED:-}" ]; then exit 75; fi
         mkdir -p "$out" && date +%N > "$out/provenance.json" ;;
+    ode-pairs) mkdir -p "$out" && date +%N > "$out/index.json" ;;
     teacher) mkdir -p "$out" && date +%N > "$out/provenance.json" ;;
     sample) mkdir -p "$out" && date +%N > "$out/manifest.json" ;;
-    score) date +%N > "$out" && date +%N > "${out%_scores.csv}_prompts.csv.gz" ;;
+    score)
+        stem=${out%.csv}
+        date +%N > "$out" && date +%N > "${stem%_scores}_prompts.csv.gz" ;;
     table) touch "$out/$name".{csv,md,tex} ;;
     figure) touch "$out/$name".{png,pdf} ;;
     claims) touch "$out"/claims.{csv,md} ;;

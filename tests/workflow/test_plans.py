@@ -23,6 +23,7 @@ SIDE_FILES = ("resources.yaml", "stages.yaml")
 RULE_NAMES = set(re.findall(r"^rule (\w+):", "".join(path.read_text() for path in RULES), re.MULTILINE))
 ABLATIONS = ["ablation_sc_dmd", "ablation_salt_causal_forcing"]
 TARGETS = ["all", "claims", "report", *SUITE["tables"], *SUITE["figures"], *ABLATIONS]
+LONG = ["results/tiny/records/self_forcing_seed0_long.csv", "results/tiny/records/salt_longlive_seed0_long.csv"]
 STARTS = ["ar_teacher", "causal_ode"]  # what the last one starts from: trained, not sampled
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -49,15 +50,39 @@ def test_every_target_has_a_plan(snakemake: Snakemake, scale: str) -> None:
 
 
 def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> None:
-    run = snakemake("-n", *TARGETS, "--config", "seeds=1")
+    run = snakemake("-n", *TARGETS, *LONG, "--config", "seeds=1")
     planned_calls = re.findall(r"^Shell command: (?!None)(.*)$", run.stdout, re.MULTILINE)
     calls = [re.fullmatch(r"salt ([a-z-]+) (.*) > \S+ 2>&1", call) for call in planned_calls]
     assert all(calls), planned_calls
     verbs = typer.main.get_command(app).commands
     for verb, words in {call.groups() for call in calls}:
         verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
-    named = {rule.removeprefix("score_").replace("_", "-") for rule in RULE_NAMES - {"all"}}
-    assert {call[1] for call in calls} == named
+    rules = RULE_NAMES - {"all", "sample_long", "score_long"}
+    assert {call[1] for call in calls} == {rule.removeprefix("score_").replace("_", "-") for rule in rules}
+    long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
+    assert long == {"self_forcing", "salt_longlive"}
+
+
+def test_long_videos_are_of_the_same_weights(snakemake: Snakemake) -> None:
+    """What is behind them is the student and what it starts from; no short video is made for them."""
+    jobs = planned(snakemake("-n", *LONG))
+    assert {name: jobs[name] for name in ("sample_long", "score_long", "sample", "score")} == {
+        "sample_long": 2,
+        "score_long": 2,
+        "sample": 0,
+        "score": 0,
+    }
+    assert jobs["train"] == 3, "both start from ode_init"
+
+
+def test_another_protocol_of_long_videos_leaves_the_others_alone(snakemake: Snakemake, tmp_path: Path) -> None:
+    targets = [LONG[0].replace("tiny", "smoke"), LONG[0].replace("tiny", "smoke").replace("_long", "_scores")]
+    made = ("--config", "scale=smoke", "seeds=1")
+    assert snakemake(*targets, *made).returncode == 0
+    scale = tmp_path / "experiments" / "scales" / "smoke.yaml"
+    scale.write_text(scale.read_text().replace("long: {length: 2", "long: {length: 3"))
+    jobs = planned(snakemake("-n", *targets, *made))
+    assert {name for name in jobs if name != "total"} == {"sample_long", "score_long"}
 
 
 def test_table4_is_three_students_with_three_seeds_each(snakemake: Snakemake) -> None:

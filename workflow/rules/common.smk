@@ -125,6 +125,16 @@ def paper_state(entry):
     return [STAGE["paper"], published, entry, [EXPERIMENTS[name].title for name in experiments_of(entry)]]
 
 
+def evaluation_state(stage):
+    """What decides the videos of training length and their scores, besides the weights."""
+    return [STAGE[stage], content_hash(SCALE.world), content_hash(SCALE.evaluation, {"long"})]
+
+
+def long_state(stage):
+    """The same of long videos."""
+    return [STAGE[stage], content_hash(SCALE.world), content_hash(SCALE.evaluation)]
+
+
 def seeds_of(entry):
     return range(SETTINGS["seeds"] or min(entry["seeds"], SCALE.training_seeds))
 

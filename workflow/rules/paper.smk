@@ -19,7 +19,7 @@ rule score_controls:
         scale=SCALE.name,
         teacher=subpath(input.teacher, parent=True),
         videos=f"{VIDEOS}/controls",
-        state=[STAGE["score_controls"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
+        state=evaluation_state("score_controls"),
     shell:
         "salt controls --scale {params.scale} --teacher {params.teacher} --videos {params.videos}"
         " --out {output} > {log} 2>&1"

@@ -1,4 +1,5 @@
-# One student: trajectories where it regresses some, train, sample, score, and the defect of its own operator.
+# One student: trajectories where it regresses some, train, sample, score, the same of long videos where it is causal,
+# and the defect of its own operator.
 
 
 rule ode_pairs:
@@ -83,7 +84,7 @@ rule sample:
         teacher=subpath(input.teacher, parent=True),
         weights=lambda wildcards, input: option("--weights", input.weights),
         folder=subpath(output.manifest, parent=True),
-        state=[STAGE["sample"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
+        state=evaluation_state("sample"),
     shell:
         "salt sample {wildcards.sampled} --scale {params.scale} --seed {wildcards.seed}"
         f" --device {DEVICE} --teacher {{params.teacher}} {{params.weights}}"
@@ -109,9 +110,61 @@ rule score:
         scale=SCALE.name,
         videos=subpath(input.videos, parent=True),
         details=f"{SCRATCH}/scores/{{sampled}}/seed{{seed}}",
-        state=[STAGE["score"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
+        state=evaluation_state("score"),
     shell:
         "salt score {wildcards.sampled} --scale {params.scale} --seed {wildcards.seed}"
+        " --videos {params.videos} --out {output.scores} --details {params.details} > {log} 2>&1"
+
+
+rule sample_long:
+    input:
+        teacher=rules.teacher.output.provenance,
+        weights=rules.train.output.provenance,
+    output:
+        manifest=f"{VIDEOS}/{{experiment}}/seed{{seed}}_long/manifest.json",
+    log:
+        f"{SCRATCH}/logs/sample_long/{{experiment}}_seed{{seed}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/sample_long/{{experiment}}_seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("sample_long"),
+    params:
+        scale=SCALE.name,
+        teacher=subpath(input.teacher, parent=True),
+        weights=subpath(input.weights, parent=True),
+        folder=subpath(output.manifest, parent=True),
+        state=long_state("sample"),
+    shell:
+        "salt sample {wildcards.experiment} --long --scale {params.scale} --seed {wildcards.seed}"
+        f" --device {DEVICE} --teacher {{params.teacher}} --weights {{params.weights}}"
+        " --out {params.folder} > {log} 2>&1"
+
+
+rule score_long:
+    input:
+        videos=rules.sample_long.output.manifest,
+    output:
+        scores=f"{RECORDS}/{{experiment}}_seed{{seed}}_long.csv",
+        prompts=f"{RECORDS}/{{experiment}}_seed{{seed}}_long_prompts.csv.gz",
+    log:
+        f"{SCRATCH}/logs/score_long/{{experiment}}_seed{{seed}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/score_long/{{experiment}}_seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("score_long"),
+    params:
+        scale=SCALE.name,
+        videos=subpath(input.videos, parent=True),
+        details=f"{SCRATCH}/scores/{{experiment}}/seed{{seed}}_long",
+        state=long_state("score"),
+    shell:
+        "salt score {wildcards.experiment} --long --scale {params.scale} --seed {wildcards.seed}"
         " --videos {params.videos} --out {output.scores} --details {params.details} > {log} 2>&1"
 
 
@@ -135,7 +188,7 @@ rule defect:
         scale=SCALE.name,
         weights=subpath(input.weights, parent=True),
         teacher=subpath(input.teacher, parent=True),
-        state=[STAGE["defect"], content_hash(SCALE.world), content_hash(SCALE.evaluation)],
+        state=evaluation_state("defect"),
     shell:
         "salt defect {params.weights} --scale {params.scale} --teacher {params.teacher}"
         f" --device {DEVICE}"

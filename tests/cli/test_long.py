@@ -1,0 +1,108 @@
+"""Videos beyond the training length by the command line: made, scored, told several captions, refused in one line."""
+
+import csv
+import gzip
+import json
+
+import numpy as np
+import pytest
+from chain import refused
+
+from salt.config import load_scale
+from salt.data.prompts import report_prompts
+from salt.evaluation.video import read_mp4
+
+
+@pytest.fixture(scope="module")
+def causal(salt, made, tmp_path_factory):
+    """A causal student, and its words: `causal(verb, ...)`; it starts from scratch, which is quick."""
+    folder = tmp_path_factory.mktemp("causal")
+
+    def words(verb, **other):
+        own = {"set": "init=random"} if verb != "score" else {}
+        taken = made.words(verb, **({"weights": folder / "weights"} if verb == "sample" else {}) | own | other)
+        return [taken[0], "self_forcing", *taken[2:]]
+
+    assert salt(*words("train", run_dir=folder / "run", out=folder / "weights")).code == 0
+    return words
+
+
+def test_long_videos_are_sampled_and_scored(salt, causal, tmp_path):
+    videos, records = tmp_path / "videos", tmp_path / "self_forcing_seed0_long.csv"
+    for _ in range(2):  # to resume is to run it again
+        assert salt(*causal("sample", out=videos), "--long").code == 0
+    assert sorted(path.relative_to(videos).as_posix() for path in videos.rglob("*.mp4")) == [
+        "long_cm_2/p0000/0.mp4",
+        "long_cm_2/p0001/0.mp4",
+    ]
+    answer = salt(*causal("score", videos=videos, out=records, details=tmp_path / "details"), "--long")
+    assert answer.code == 0, answer.err
+    rows = {row["metric"]: row for row in csv.DictReader(records.open())}
+    assert {(row["prompts"], row["nfe"], row["solver"]) for row in rows.values()} == {("long", "2", "cm")}
+    assert {"total", "quality", "semantic", "object_class", "object_class@clip2"} < set(rows)
+    manifest = json.loads((videos / "manifest.json").read_text())
+    assert {row["protocol"] for row in rows.values()} == {manifest["protocol"]}
+    assert manifest["memory"]["positions"] == "relative"
+    with gzip.open(tmp_path / "self_forcing_seed0_long_prompts.csv.gz", "rt") as file:
+        assert [row["prompt_id"] for row in csv.DictReader(file)] == ["p0000", "p0001"]
+    assert (tmp_path / "details" / "long_cm_2_eval_results.json").exists()
+
+
+def test_a_prompt_is_switched_in_mid_video(salt, causal, tmp_path):
+    """Up to the switch, the middle of 21 frames, the video is that of the first caption alone; then it is not."""
+    report = [prompt.extended for prompt in report_prompts(load_scale("smoke").world, 4)]
+    (tmp_path / "mine.txt").write_text(f"{report[0]} => {report[2]}\n")
+    (tmp_path / "one.txt").write_text(f"{report[0]}\n")
+    for name in ("mine", "one"):
+        words = causal("sample", prompts=tmp_path / f"{name}.txt", out=tmp_path / name)
+        assert salt(*words, "--set", "scale.evaluation.long.memory.on_switch=recache", "--long").code == 0
+    switched, same = (read_mp4(tmp_path / name / "long_cm_2/own0000/0.mp4") for name in ("mine", "one"))
+    assert switched.shape == same.shape == (21, 128, 128, 3)
+    difference = np.abs(switched.astype(int) - same).max(axis=(1, 2, 3))
+    assert (difference[:9] < 8).all()
+    assert (difference[-4:] > 8).all()
+
+
+# ------------------------------------------------------------------------------------------- refused
+LONG = "scale.evaluation.long"
+
+
+@pytest.mark.parametrize("name", ["sc_dmd", "teacher", "real"])
+def test_long_videos_of_what_is_not_causal(salt, made, tmp_path, name):
+    words = ["--scale", "smoke", "--out", tmp_path / "out"]
+    told = f"{name}: --long: its videos have one length; accepted: a causal student"
+    refused(salt, ["sample", name, "--long", *words, "--teacher", made.teacher], told)
+    refused(salt, ["score", name, "--long", *words, "--videos", made.videos, "--details", tmp_path / "details"], told)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ([f"{LONG}=null"], "experiments/scales/smoke.yaml: evaluation.long is missing"),
+        (["causal.chunk=3"], f"{LONG}.memory.window=2 must hold a chunk of self_forcing: at least causal.chunk=3"),
+        ([f"{LONG}.memory.positions=absolute", f"{LONG}.length=22"], "66 positions, but scale.backbone.rope_max_seq"),
+        ([f"{LONG}.memory.sink=3"], "sink=3 must not be larger than window=2"),
+        ([f"{LONG}.length=1"], "scale.evaluation.long.length = 1: accepted: greater than or equal to 2"),
+    ],
+)
+def test_long_videos_that_cannot_be_made(salt, tmp_path, changes, told):
+    """Before anything is read: neither the teacher nor the weights are there."""
+    words = ["sample", "self_forcing", "--long", "--scale", "smoke", "--out", tmp_path / "videos"]
+    words += ["--teacher", tmp_path / "teacher", "--weights", tmp_path / "weights"]
+    refused(salt, [*words, *(word for change in changes for word in ("--set", change))], told)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("long", "told"), [([], "one, or a long video"), (["--long"], "up to 6, one for each chunk")])
+def test_more_captions_than_can_be_told_in_turn(salt, tmp_path, long, told):
+    (tmp_path / "mine.txt").write_text("a cross\n" + " => ".join(["a ring"] * 7))
+    words = ["sample", "self_forcing", *long, "--scale", "smoke", "--out", tmp_path / "videos"]
+    words += ["--teacher", tmp_path / "teacher", "--prompts", tmp_path / "mine.txt"]
+    refused(salt, words, f"mine.txt: line 2: 7 captions, with => between them; accepted: {told}")
+
+
+def test_words_of_a_later_caption_are_checked(salt, causal, tmp_path):
+    (tmp_path / "mine.txt").write_text("a red square => a red corgi")
+    words = causal("sample", out=tmp_path / "videos", prompts=tmp_path / "mine.txt")
+    refused(salt, [*words, "--long"], "--prompts: line 1: the text encoder does not know 'corgi'")
