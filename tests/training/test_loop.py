@@ -52,7 +52,7 @@ def test_metrics_have_one_line_an_iteration(tmp_path: Path) -> None:
     train_in(tmp_path, experiment())
     lines = metrics_of(tmp_path)
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
-    names = {"loss", "dmd_direction", "sc", "grad_norm", "lr"}
+    names = {"loss", "dmd_direction", "steps", "sc", "grad_norm", "lr"}
     expected = {f"generator/{name}" for name in names} | {f"critic/{name}" for name in ("loss", "grad_norm", "lr")}
     assert set(lines[0]) == expected | {"step", "seconds"}
     assert all(line["generator/sc"] > 0 for line in lines)
