@@ -71,7 +71,7 @@ def test_causal_students_have_long_videos(name, scale):
         (
             "self_forcing",
             {"causal.chunk": "3"},
-            f"{LONG}.memory.window=2 must hold a chunk of self_forcing: at least causal.chunk=3",
+            f"{LONG}.memory.window=1 must hold a chunk of self_forcing: at least causal.chunk=3",
         ),
         (
             "self_forcing",
