@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from salt.config import load_experiment
+from salt.config.memory import Memory
 from salt.config.scale import Scale
-from salt.config.schema import Memory
 from salt.models.causal import CausalWan
 from salt.models.memory import KVMemory
 from salt.models.wan import build_wan

@@ -12,11 +12,12 @@ from salt.config import load_experiment
 from salt.config.hashing import NOT_TRAINING
 from salt.config.schema import Experiment
 from salt.errors import SaltError
+from salt.evaluation.cells import TEACHER
 from salt.models.causal import CausalWan
 from salt.models.wan import WanVelocity, build_wan, load_wan
 from salt.training.provenance import NAME
 
-TEACHER, RANDOM = "teacher", "random"
+RANDOM = "random"
 
 
 def as_experiment(network: WanVelocity, experiment: Experiment) -> nn.Module:

@@ -10,11 +10,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from salt.cli.assets import TRANSFORMER, Assets
-from salt.cli.models import TEACHER, student_of
+from salt.cli.models import student_of
 from salt.config.schema import Experiment, Pairs
 from salt.data.latents import LatentBank
 from salt.data.pairs import About, PairBank, write_pairs
 from salt.errors import SaltError
+from salt.evaluation.cells import TEACHER
 from salt.files import sha256
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, guide

@@ -5,11 +5,12 @@ from pathlib import Path
 from torch import nn
 
 from salt.cli.assets import Assets
-from salt.cli.models import RANDOM, TEACHER, check_weights_of, start_of
+from salt.cli.models import RANDOM, check_weights_of, start_of
 from salt.cli.pairs import open_pairs
 from salt.config.schema import Experiment
 from salt.data.latents import LatentBank
 from salt.errors import SaltError
+from salt.evaluation.cells import TEACHER
 from salt.methods import Streams, build_method
 from salt.methods.protocol import Method
 from salt.models.wan import save_wan

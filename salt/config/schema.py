@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.base import Name, Probability, Section
-from salt.config.memory import Memory as Memory
+from salt.config.memory import Memory
 from salt.config.scale import Scale
 from salt.config.train import Train
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from salt.config.schema import Memory
+from salt.config.memory import Memory
 from salt.evaluation.sample import Item
 from salt.evaluation.score import Cell
 from salt.evaluation.solvers import generate, initial_noise, renoise_of

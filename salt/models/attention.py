@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from salt.config.schema import Memory
+from salt.config.memory import Memory
 from salt.errors import SaltError
 from salt.models.memory import Context, LayerKV, Rotation, TextLayers, remembered, rotate
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from salt.config.schema import Memory
+from salt.config.memory import Memory
 from salt.errors import SaltError
 from salt.models.attention import ChunkRoute, ClipRoute, Router, make_causal, visible_frames
 from salt.models.memory import UNBOUNDED, Context, KVMemory, LayerKV, TextLayers

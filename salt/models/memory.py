@@ -14,7 +14,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from salt.config.schema import Memory
+from salt.config.memory import Memory
 from salt.errors import SaltError
 
 Rotation = tuple[Tensor, Tensor]

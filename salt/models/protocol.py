@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from salt.config.schema import Memory
+from salt.config.memory import Memory
 
 
 class VelocityModel(Protocol):

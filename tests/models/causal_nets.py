@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from salt.config.memory import Memory
 from salt.config.scale import Backbone
-from salt.config.schema import Memory
 from salt.models.causal import CausalWan
 from salt.models.memory import KVMemory
 from salt.models.wan import build_wan

@@ -6,7 +6,7 @@ from causal_nets import ALL, CLOSE, SIDE, causal, clip, fill, opened, prompt, ti
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from salt.config.schema import Memory
+from salt.config.memory import Memory
 
 
 def rollout_gradients(policy: Memory, checkpointing: bool) -> list[Tensor]:

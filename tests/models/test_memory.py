@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from salt.config.schema import Memory
+from salt.config.memory import Memory
 from salt.errors import SaltError
 from salt.models.memory import UNBOUNDED, KVMemory, Rotation, TextCache, remembered, rotate
 

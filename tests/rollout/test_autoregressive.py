@@ -7,7 +7,7 @@ import torch
 from causal_nets import ALL, CLOSE, SIDE, causal, clip, fill, opened, prompt, times
 from torch.testing import assert_close
 
-from salt.config.schema import Memory
+from salt.config.memory import Memory
 from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.flow.transport import cm_sample
