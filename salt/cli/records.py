@@ -1,4 +1,4 @@
-"""Sampling, scoring and measuring one model: what lies behind `salt sample`, `score`, `defect` and `controls`."""
+"""Sampling, scoring and measuring one model: behind `salt sample`, `score`, `defect`, `caches` and `controls`."""
 
 import gzip
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from salt.config.scale import Long
 from salt.config.schema import Experiment
 from salt.data.prompts import OwnPrompt, report_prompts
 from salt.errors import SaltError
+from salt.evaluation.cache_study import measure_caches
 from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
 from salt.evaluation.controls import run_controls
 from salt.evaluation.diagnostics import measure
@@ -128,6 +129,13 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
     found = measure(student, teacher, experiment, seed, assets.latent_shape)
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
     write_csv(found.records, out)
+
+
+def measure_memory(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path, device: str) -> None:
+    """What the cache does to a causal student, into `out`."""
+    model: Any = load_student(weights, experiment).to(device).eval()
+    codec = assets.codec.to(device)
+    write_csv(measure_caches(model, assets.text_encoder, codec, experiment, seed, assets.latent_shape, device), out)
 
 
 def score_controls(assets: Assets, videos: Path, out: Path) -> None:

@@ -1,7 +1,7 @@
-"""`salt ode-pairs`, `train`, `sample`, `score`, `defect`, `controls`: a student, from its file to its records."""
+"""`salt ode-pairs`, `train`, `sample`, `score`, `defect`, `caches`, `controls`: from an experiment to records."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from salt.cli.options import (
     check_out,
 )
 from salt.errors import SaltError
+
+if TYPE_CHECKING:
+    from salt.config.schema import Experiment
 
 Long = Annotated[
     bool,
@@ -181,8 +184,33 @@ def defect(
 ) -> None:
     """Semigroup defect (Eq. 16), cross-step distance and accumulated error of one student."""
     from salt.cli.assets import load_assets
+    from salt.cli.records import measure_student
+
+    config, seed = _student_at(weights, scale, overrides, device)
+    measure_student(config, seed, load_assets(teacher, config.scale), weights, out, device)
+
+
+@app.command()
+def caches(
+    weights: Annotated[Path, typer.Argument(help="Folder made by `salt train`, of a causal student.")],
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    out: Out,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+) -> None:
+    """What the cache does to one causal student: quality behind caches of other step counts, defect, seams."""
+    from salt.cli.assets import load_assets
+    from salt.cli.records import measure_memory
+
+    config, seed = _student_at(weights, scale, overrides, device)
+    measure_memory(config, seed, load_assets(teacher, config.scale), weights, out, device)
+
+
+def _student_at(weights: Path, scale: str, overrides: list[str] | None, device: str) -> "tuple[Experiment, int]":
+    """The experiment and the training seed of trained weights, as the files say it today; refused where they differ."""
     from salt.cli.models import check_trained_as, trained_as
-    from salt.cli.records import measure_student, single_thread
+    from salt.cli.records import single_thread
     from salt.config import load_experiment
 
     known, seed = trained_as(weights)
@@ -190,7 +218,7 @@ def defect(
     check_trained_as(weights, config, seed)
     check_device(device)
     single_thread()
-    measure_student(config, seed, load_assets(teacher, config.scale), weights, out, device)
+    return config, seed
 
 
 @app.command()

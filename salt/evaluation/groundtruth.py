@@ -74,6 +74,21 @@ def score_video(stored: Video, prompt: Prompt, variant: Variant, video_scale: in
     return {name: results[name] for name in (*prompt.dimensions(variant), "same_object")}
 
 
+def score_frames(stored: Video, prompt: Prompt, variant: Variant, video_scale: int) -> dict[str, NDArray[np.float64]]:
+    """What every frame shows by itself, `(F,)` from 0 to 1.
+
+    Returns:
+        `objects`: whether it is clean and shows exactly the caption's objects (object_class and multiple_objects
+        together); `imaging_quality`, as that dimension.
+    """
+    frames = downscale(stored, video_scale)
+    explained = fit(frames)
+    shapes, named, _ = _named(explained, prompt.content, prompt.mentions(variant))
+    number = len(prompt.content.sprites)
+    right = explained.clean() & (explained.count == number) & (named if number > 1 else shapes)
+    return {"objects": right.astype(np.float64), "imaging_quality": _likeness(explained, frames)}
+
+
 # -------------------------------------------------------------------------------------------- quality
 def _quality(explained: Fit, frames: Floats, paths: motion.Floats) -> dict[str, float | bool]:
     return {
@@ -82,7 +97,7 @@ def _quality(explained: Fit, frames: Floats, paths: motion.Floats) -> dict[str, 
         "motion_smoothness": motion.smoothness(paths),
         "dynamic_degree": motion.moves(paths),
         "aesthetic_quality": _sharpness(explained, frames),
-        "imaging_quality": _likeness(explained, frames),
+        "imaging_quality": float(_likeness(explained, frames).mean()),
         "appearance_style": _palette(explained),
         "temporal_style": motion.uniform_share(paths),
     }
@@ -123,12 +138,12 @@ def _gradient_energy(frames: Floats) -> NDArray[np.float64]:
     return (down.astype(np.float64) ** 2).sum(axis=(1, 2, 3)) + (right.astype(np.float64) ** 2).sum(axis=(1, 2, 3))
 
 
-def _likeness(explained: Fit, frames: Floats) -> float:
-    """Mean over frames of the PSNR against the best-fit render, mapped to 0 to 1."""
+def _likeness(explained: Fit, frames: Floats) -> NDArray[np.float64]:
+    """PSNR of every frame against its best-fit render, mapped to 0 to 1."""
     error = ((frames - explained.render(exact=False)) ** 2).mean(axis=(1, 2, 3))
     psnr = 10 * np.log10(255.0**2 / np.maximum(error, 1e-6))
     share = np.clip((psnr - WORST_PSNR) / (BEST_PSNR - WORST_PSNR), 0, 1)
-    return float(np.where(explained.count > 0, share, 0).mean())
+    return np.where(explained.count > 0, share, 0.0).astype(np.float64)
 
 
 def _palette(explained: Fit) -> float:

@@ -100,8 +100,12 @@ class RealClips:
     device: str = "cpu"
 
     def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
-        """The whole: one future of each content, drawn by the sampling seed."""
-        yield self.codec.encode(as_tensor(np.stack([self._clip(item) for item in items])).to(self.device))
+        """The whole."""
+        yield self.clips(items)
+
+    def clips(self, items: Sequence[Item]) -> Tensor:
+        """One future of each content, drawn by the sampling seed, `(B, C, T, H, W)`."""
+        return self.codec.encode(as_tensor(np.stack([self._clip(item) for item in items])).to(self.device))
 
     def _clip(self, item: Item) -> np.ndarray:
         assert isinstance(item.prompt, Prompt)  # a user's own caption has no clip: `salt sample` refuses it

@@ -101,7 +101,11 @@ def decoded(path: Path) -> Iterator[Video]:
             container.streams.video[0].thread_type = "NONE"  # frame threads cost more than they win on short clips
             for frame in container.decode(video=0):
                 frames += 1
-                yield reformatter.reformat(frame, format="rgb24", threads=THREADS).to_ndarray()
+                yield (
+                    reformatter.reformat(frame, format="rgb24", threads=THREADS)
+                    .to_ndarray()
+                    .astype(np.uint8, copy=False)
+                )
     except (OSError, IndexError, av.FFmpegError) as error:
         raise SaltError(f"{path}: cannot be decoded ({error}); accepted: a video written by write_mp4") from error
     if not frames:

@@ -1,33 +1,25 @@
-"""`salt claims`: each claim of the paper that the non-autoregressive half can test, our measurement, and a verdict.
+"""`salt claims`: each claim of the paper (`claimed`), our measurement, and a verdict.
 
-Every claim is a number with a side of 0 that the paper stands on: a difference of two scores, or a relative change of a
-diagnostic. `RULE` turns its interval into a verdict. are
-stated here before any number is read; which of them hold is never typed.
+`RULE` turns the interval of a claim into a verdict. Claims and rule are stated before any number is read; which of them
+hold is never typed.
 """
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from salt.config.load import load_scale
-from salt.config.paper import paper_values
-from salt.evaluation.statistics import Interval, seed_interval
+from salt.evaluation.statistics import Interval
 from salt.files import write_text
-from salt.report.metrics import title
-from salt.report.records import Kind, Provenance, Records, Setting, one_protocol, read_measurements
+from salt.report.claimed import Claim, claims
+from salt.report.records import Kind, Provenance, Records, one_protocol, read_measurements
 from salt.report.render import NOT_RUN, interval_text, markdown_lines
-from salt.report.tables import METHOD, differences
+from salt.report.tables import METHOD
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not tested"]
-Way = tuple[str, int]
-"""An experiment and its number of function evaluations."""
-TEST_STEPS = 4
-"""K of the path on which the paper measures Eq. (16)."""
-WANTED_SEEDS = range(100)
-"""Claims use every training seed that has been measured."""
 RULE = """\
 * reproduced: the interval excludes 0 on the paper's side;
 * not reproduced: it excludes 0 on the other side;
@@ -37,21 +29,6 @@ RULE = """\
 Over one training seed, a verdict is about these two trained models and not about their recipes. Nothing corrects for
 the number of claims: of twenty true zeros, one would exclude 0."""
 COLUMNS = ("claim", "where", "measured", "unit", "paper", "ours", "low", "high", "covers", "seeds", "verdict")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim: what the paper says, and the number that tests it."""
-
-    says: str
-    where: str
-    measured: str
-    unit: str
-    side: int
-    """+1 or -1: the sign that the paper claims."""
-    paper: float | None
-    measure: Callable[[Records], tuple[Interval, tuple[int, ...]] | None]
-    """The interval and its training seeds; None where it cannot be measured."""
 
 
 @dataclass(frozen=True)
@@ -99,183 +76,6 @@ def verdict(interval: Interval, side: int) -> Verdict:
     if low > 0:
         return "reproduced"
     return "not reproduced" if high < 0 else "inconclusive"
-
-
-# ------------------------------------------------------------------------------------------ what is claimed
-def claims(solver: str) -> list[Claim]:
-    """All claims, in the order of the paper."""
-    return [
-        *_more_steps(solver),
-        *_table4(solver),
-        *_two_steps(solver),
-        *_defect(solver),
-        *_motion(solver),
-        *_untested(),
-    ]
-
-
-def _more_steps(solver: str) -> list[Claim]:
-    where = "Sec. 3.2, Fig. 1"
-    worse = "More steps make DMD worse"
-    dynamics = "SC-DMD improves from 4 to 8 steps, where DMD-8 loses quality and motion"
-    students = [
-        _score(worse, where, ("dmd_16_bs", 16), ("dmd_4_bs", 4), metric, -1, solver) for metric in ("total", "semantic")
-    ]
-    own = [_score(worse, where, (e, 16), (e, 4), "total", -1, solver) for e in ("dmd_4", "dmd_8")]
-    grown = [
-        _score(dynamics, "Sec. 3.2", (experiment, 8), (experiment, 4), metric, side, solver)
-        for experiment, side in (("dmd_8", -1), ("sc_dmd", 1))
-        for metric in ("quality", "dynamic_degree")
-    ]
-    return [*students, *own, *grown]
-
-
-def _table4(solver: str) -> list[Claim]:
-    denser = "A denser training grid alone makes DMD worse at 4 steps"
-    better = "SC-DMD is better than both DMD students at 4 steps"
-    metrics = (
-        *("total", "quality", "semantic", "spatial_relationship"),
-        *("multiple_objects", "object_class", "imaging_quality"),
-    )
-    where = "Sec. 4.4, Tab. 4"
-    paper = _printed("table4", "DMD-8", "DMD-4", "total", 4)
-    found = [_score(denser, where, ("dmd_8", 4), ("dmd_4", 4), "total", -1, solver, paper)]
-    for base, row in (("dmd_4", "DMD-4"), ("dmd_8", "DMD-8")):
-        for metric in metrics:
-            paper = _printed("table4", "SC-DMD (Ours)", row, metric, 4)
-            found.append(_score(better, where, ("sc_dmd", 4), (base, 4), metric, 1, solver, paper))
-    return found
-
-
-def _two_steps(solver: str) -> list[Claim]:
-    says = "SC-DMD is better than DMD at 2 steps, too"
-    found = []
-    for metric in ("total", "quality"):
-        paper = _printed("table2", "Ours (SC-DMD)", "DMD", metric, 2)
-        found.append(_score(says, "Sec. 4.2, Tab. 2", ("sc_dmd", 2), ("dmd_4", 2), metric, 1, solver, paper))
-    return found
-
-
-def _defect(solver: str) -> list[Claim]:
-    lower = "SC-DMD has a lower semigroup defect, Eq. (16)"
-    closer = "The improvement is smaller in the last, low-noise interval"
-    steady = "SC-DMD is more consistent across step counts"
-    dmd, sc = (v.value for v in paper_values() if v.metric == "semigroup_defect")
-    mean = [
-        _change(lower, "App. A.1", "sc_dmd", base, "defect_mean", solver, (TEST_STEPS,), 100 * (sc / dmd - 1))
-        for base in ("dmd_8", "dmd_4")
-    ]
-    gaps = f"mean gap (DMD-8 minus SC-DMD) of the first three intervals minus that of the last, {solver} path"
-    last = Claim(closer, "App. A.1", gaps, "1e-3", 1, None, lambda records: _last_interval(records, solver))
-    across = [
-        _change(steady, "Sec. 4.4, Fig. 5", "sc_dmd", "dmd_4", f"cross_step[{few},{many}]", path, (few, many), None)
-        for path in ("euler", "cm")
-        for few, many in ((2, 4), (4, 8))
-    ]
-    return [*mean, last, *across]
-
-
-def _motion(solver: str) -> list[Claim]:
-    says = "SC-DMD moves less than DMD (the paper: I2V 14B only)"
-    paper = _printed("table1", "Ours", "DMD", "dynamic_degree", 4)
-    return [_score(says, "Sec. 4.2, Tab. 1", ("sc_dmd", 4), ("dmd_4", 4), "dynamic_degree", -1, solver, paper)]
-
-
-def _untested() -> list[Claim]:
-    def never(records: Records) -> None:
-        return None
-
-    rcm = "SC-DMD is better than rCM"
-    image = "SC-DMD is better than DMD from image to video"
-    ours = "Ours (SC-DMD)"
-    return [
-        Claim(rcm, "Tab. 2", "Total; no rCM here", "points", 1, _printed("table2", ours, "rCM", "total", 4), never),
-        Claim(rcm, "App. A.2", "Total; no rCM here", "points", 1, _printed("tableA1", ours, "rCM", "total", 4), never),
-        Claim(image, "Tab. 1", "I2V score; none here", "points", 1, _printed("table1", "Ours", "DMD", "i2v", 4), never),
-    ]
-
-
-def _printed(table: str, row: str, baseline: str, metric: str, nfe: int) -> float:
-    """The paper's difference of two rows."""
-    values = {v.row: v.value for v in paper_values() if (v.table, v.metric, v.nfe) == (table, metric, nfe)}
-    return values[row] - values[baseline]
-
-
-# ------------------------------------------------------------------------------------------ how it is measured
-def _score(
-    says: str, where: str, method: Way, baseline: Way, metric: str, side: int, solver: str, paper: float | None = None
-) -> Claim:
-    """A difference of two scores, over captions and training seeds."""
-    (one, steps), (other, base_steps) = method, baseline
-    at = f" at {base_steps}" if base_steps != steps else ""
-    name = f"{title(metric)}: {_label(one)} at {steps} NFE minus {_label(other)}{at}"
-
-    def measure(records: Records) -> tuple[Interval, tuple[int, ...]] | None:
-        seeds = _shared(records, "scores", one, other)
-        if not seeds or not _sampled(records, solver, steps, base_steps):
-            return None
-        pair = [Setting(experiment, "extended", solver, nfe) for experiment, nfe in (method, baseline)]
-        return differences(records, *pair, seeds)[metric], seeds
-
-    return Claim(says, where, name, "points", side, paper, measure)
-
-
-def _change(
-    says: str,
-    where: str,
-    method: str,
-    baseline: str,
-    metric: str,
-    solver: str,
-    nfes: tuple[int, ...],
-    paper: float | None,
-) -> Claim:
-    """A relative change of a diagnostic that should fall, over training seeds; recorded under the last of `nfes`."""
-
-    def measure(records: Records) -> tuple[Interval, tuple[int, ...]] | None:
-        seeds = _shared(records, "defect", method, baseline)
-        if not seeds or not _sampled(records, solver, *nfes):
-            return None
-        ours, base = (
-            records.values("defect", Setting(name, "extended", solver, nfes[-1]), seeds, metric)
-            for name in (method, baseline)
-        )
-        return seed_interval([100 * (a / b - 1) for a, b in zip(ours, base, strict=True)]), seeds
-
-    return Claim(
-        says, where, f"{metric}, {solver} path: {_label(method)} against {_label(baseline)}", "%", -1, paper, measure
-    )
-
-
-def _last_interval(records: Records, solver: str) -> tuple[Interval, tuple[int, ...]] | None:
-    seeds = _shared(records, "defect", "sc_dmd", "dmd_8")
-    if not seeds or not _sampled(records, solver, TEST_STEPS):
-        return None
-    gaps = []
-    for i in range(TEST_STEPS):
-        dmd, sc = (
-            records.values("defect", Setting(name, "extended", solver, TEST_STEPS), seeds, f"defect[{i}]")
-            for name in ("dmd_8", "sc_dmd")
-        )
-        gaps.append([1000 * (a - b) for a, b in zip(dmd, sc, strict=True)])
-    *early, last = gaps
-    return seed_interval([sum(e) / len(e) - one for *e, one in zip(*early, last, strict=True)]), seeds
-
-
-def _shared(records: Records, kind: Kind, *experiments: str) -> tuple[int, ...]:
-    found = [set(records.seeds(kind, experiment, WANTED_SEEDS)) for experiment in experiments]
-    return tuple(sorted(set.intersection(*found)))
-
-
-def _sampled(records: Records, solver: str, *nfes: int) -> bool:
-    """Whether this scale samples its students so."""
-    evaluation = records.scale.evaluation
-    return solver in evaluation.solvers and set(nfes) <= set(evaluation.nfe)
-
-
-def _label(experiment: str) -> str:
-    """`SC-DMD` for `sc_dmd`."""
-    return experiment.upper().replace("_", "-")
 
 
 # ------------------------------------------------------------------------------------------------ what is written

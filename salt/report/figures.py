@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from salt.config.files import accepted
 from salt.config.load import load_scale
 from salt.errors import SaltError
-from salt.report import curves, frames, overview, side_by_side, trajectories
+from salt.report import curves, frames, memory, overview, sheets, side_by_side, trajectories
 from salt.report.canvas import Canvas
 from salt.report.records import Records
 from salt.report.style import save, styled
@@ -28,6 +28,10 @@ DRAW: dict[str, Callable[[Canvas], tuple["Figure", str]]] = {
     "fig_lambda": curves.lambda_curves,
     "fig_steps": curves.steps_curves,
     "fig_depth": curves.depth_curves,
+    "fig_causal": sheets.causal_sheet,
+    "fig_long": sheets.long_sheet,
+    "fig_drift": memory.drift,
+    "fig_caches": memory.caches,
 }
 """Each returns the drawing and its footnote."""
 

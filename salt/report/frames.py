@@ -73,11 +73,11 @@ def across_steps(canvas: Canvas) -> tuple["Figure", str]:
     return _blocks(canvas, strips, [canvas.title(name) for name in measured])
 
 
-def video_path(canvas: Canvas, experiment: str, seed: int, nfe: int, prompt: Prompt) -> Path:
+def video_path(canvas: Canvas, experiment: str, seed: int, nfe: int, prompt: Prompt, long: bool = False) -> Path:
     """The first sampling seed's video of one prompt, extended, by the consistency sampler."""
     sampling_seed = canvas.records.scale.evaluation.seeds[0]
-    cell = canvas.videos / experiment / f"seed{seed}" / f"extended_{SOLVER}_{nfe}"
-    return cell / prompt.id / f"{sampling_seed}.mp4"
+    folder, prompts = (f"seed{seed}_long", "long") if long else (f"seed{seed}", "extended")
+    return canvas.videos / experiment / folder / f"{prompts}_{SOLVER}_{nfe}" / prompt.id / f"{sampling_seed}.mp4"
 
 
 def shown_prompts(canvas: Canvas) -> list[Prompt]:

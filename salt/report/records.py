@@ -2,8 +2,11 @@
 
 Tidy CSV files, one row a measurement, in `results/{scale}/records/`:
 `{experiment}_seed{n}_scores.csv` (VBench dimensions, raw, and quality, semantic, total in 0-100),
+`{experiment}_seed{n}_long.csv` (the same of videos beyond the training length, and their parts `DIMENSION@PART`),
+`{experiment}_seed{n}_caches.csv` (what the cache does to a causal student),
 `{experiment}_seed{n}_defect.csv` (Eq. 16 and its companions), `{experiment}_seed{n}_trajectory.csv`, and
-`{experiment}_seed{n}_prompts.csv.gz`: one row a video, one column a dimension, raw, empty where it is not scored.
+`{experiment}_seed{n}_prompts.csv.gz` (`_long_prompts.csv.gz`): one row a video, one column a dimension, raw, empty
+where it is not scored.
 `experiment` is a file of `experiments/`, or `teacher` (guided), or `real` (clips through the codec).
 """
 
@@ -23,7 +26,7 @@ from salt.errors import SaltError
 from salt.evaluation.statistics import PromptScores, prompt_scores
 from salt.report.metrics import DIMENSIONS
 
-Kind = Literal["scores", "defect"]
+Kind = Literal["scores", "long", "defect", "caches"]
 KEY = ["experiment", "seed", "prompts", "solver", "nfe", "metric"]
 COLUMNS = ["method", *KEY, "scale", "value", "n", "protocol"]
 PROMPT_KEY = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
@@ -40,6 +43,11 @@ class Setting:
     prompts: str
     solver: str
     nfe: int
+
+    @property
+    def kind(self) -> Literal["scores", "long"]:
+        """The file that holds its scores."""
+        return "long" if self.prompts == "long" else "scores"
 
 
 @dataclass(frozen=True)
@@ -83,13 +91,15 @@ class Records:
 
     def prompt_scores(self, setting: Setting, seeds: Sequence[int]) -> PromptScores:
         """The per-video scores of one setting, checked against the recorded means."""
+        kind = "_long" if setting.kind == "long" else ""
         frames = [
-            _read_prompts(self.folder / f"{setting.experiment}_seed{seed}_prompts.csv.gz", setting) for seed in seeds
+            _read_prompts(self.folder / f"{setting.experiment}_seed{seed}{kind}_prompts.csv.gz", setting)
+            for seed in seeds
         ]
         for frame in frames[1:]:
             if not frame.index.equals(frames[0].index):
                 raise SaltError(
-                    f"{self.folder}/{setting.experiment}_seed*_prompts.csv.gz: training seeds {list(seeds)} were "
+                    f"{self.folder}/{setting.experiment}_seed*{kind}_prompts.csv.gz: training seeds {list(seeds)} were "
                     "scored on different videos; accepted: the same prompt_id and sampling_seed in all"
                 )
         prompts = list(frames[0].index.unique("prompt_id"))
@@ -112,7 +122,7 @@ class Records:
 
     def _check_means(self, setting: Setting, scores: PromptScores) -> None:
         for column, dimension in enumerate(DIMENSIONS):
-            recorded = self.values("scores", setting, scores.seeds, dimension)
+            recorded = self.values(setting.kind, setting, scores.seeds, dimension)
             found = scores.means()[:, column]
             if not np.allclose(found, recorded, rtol=TOLERANCE, atol=TOLERANCE):
                 raise SaltError(

@@ -39,6 +39,14 @@ _LOOKS = {
     "dmd_8": Look("#D55E00", "s", "--"),
     "dmd_16": Look("#CC79A7", "^", ":"),
     "sc_dmd": Look("#009E73", "D", "-"),
+    "self_forcing": Look("#CC79A7", "^", "--"),
+    "salt_self_forcing": Look("#D55E00", "s", "-"),
+    "longlive": Look("#E69F00", "P", "--"),
+    "salt_longlive": Look("#8c6d31", "X", "-"),
+    "causal_forcing": Look("#0072B2", "o", "--"),
+    "causal_forcing_naive_sc": Look("#56B4E9", "v", ":"),
+    "causal_forcing_mixed_sc": Look("#CC79A7", "^", "-."),
+    "salt_causal_forcing": Look("#009E73", "D", "-"),
     "teacher": Look("#000000", "x", "-."),
 }
 _OTHERS = (Look("#56B4E9", "v", "-"), Look("#E69F00", "P", "--"), Look("#8c6d31", "X", ":"))

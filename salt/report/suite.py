@@ -10,7 +10,7 @@ from salt.config.validate import Layer, Merged, validate
 from salt.data.prompts import Variant
 from salt.errors import SaltError
 
-Use = Literal["scores", "defect", "videos", "controls"]
+Use = Literal["scores", "long", "defect", "caches", "videos", "long_videos", "controls"]
 
 
 class Row(Section):
@@ -20,6 +20,8 @@ class Row(Section):
     """Stem of the experiment's file."""
     nfe: PositiveInt
     """Function evaluations at inference."""
+    against: tuple[Name, ...] = ()
+    """It is compared with the rows of these experiments at the same nfe, with intervals."""
 
 
 class TableSpec(Section):
@@ -31,14 +33,12 @@ class TableSpec(Section):
     """Training seeds 0 .. seeds - 1."""
     uses: tuple[Use, ...]
     """Kinds of records that are needed."""
-    prompts: Variant
-    """extended or short."""
+    prompts: Variant | Literal["long"]
+    """extended, short, or long: videos beyond the training length, of extended captions."""
     columns: tuple[str, ...]
     """Metrics, in the order printed; empty: all."""
     rows: tuple[Row, ...]
     """Students, in the order printed."""
-    baselines: tuple[Name, ...]
-    """Rows are compared with the rows of these experiments at the same nfe."""
     references: tuple[Literal["teacher", "real"], ...]
     """Rows below the students, seed 0 only."""
 

@@ -69,7 +69,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
         raise SaltError(
             f"{records.folder}: no records of {name}; accepted: {', '.join(r.experiment for r in spec.rows)}"
         )
-    frames = [records.tidy("scores", row.setting.experiment, row.seeds) for row in measured if row.setting]
+    frames = [records.tidy(row.setting.kind, row.setting.experiment, row.seeds) for row in measured if row.setting]
     protocol = one_protocol(frames, f"{records.folder}, {name}")
     used = tuple(sorted({seed for row in measured for seed in row.seeds}))
     return Table(
@@ -77,7 +77,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
         spec.title,
         tuple(metrics),
         rows,
-        tuple(_comparisons(records, students, spec.baselines, metrics)),
+        tuple(_comparisons(records, spec, students, metrics)),
         Provenance(records.scale, used, _protocol_line(records, protocol, spec), METHOD, tuple(_not_run(rows, wanted))),
         tuple(dict.fromkeys(f"{v.row}: {v.conflict}" for v in paper if v.conflict)),
     )
@@ -89,7 +89,7 @@ def _student(
 ) -> TableRow:
     experiment = load_experiment(setting.experiment, records.scale.name)
     printed = {v.metric: v.value for v in paper if (v.experiment, v.nfe) == (setting.experiment, setting.nfe)}
-    seeds = records.seeds("scores", setting.experiment, wanted)
+    seeds = records.seeds(setting.kind, setting.experiment, wanted)
     ours = _measured(records, setting, seeds, metrics) if seeds else {}
     return TableRow(experiment.title, setting.nfe, setting, seeds, ours, {str(k): v for k, v in printed.items()})
 
@@ -115,7 +115,7 @@ def _measured(
     records: Records, setting: Setting, seeds: Sequence[int], metrics: Sequence[str]
 ) -> dict[str, tuple[float, ...]]:
     return {
-        metric: tuple(percent(metric) * value for value in records.values("scores", setting, seeds, metric))
+        metric: tuple(percent(metric) * value for value in records.values(setting.kind, setting, seeds, metric))
         for metric in metrics
     }
 
@@ -139,22 +139,25 @@ def _not_run(rows: Sequence[TableRow], wanted: Sequence[int]) -> list[str]:
 
 
 def _protocol_line(records: Records, protocol: str, spec: TableSpec) -> str:
-    evaluation = records.scale.evaluation
-    return f"{protocol}, {evaluation.prompts} {spec.prompts} prompts, {evaluation.main_solver} solver"
+    evaluation, long = records.scale.evaluation, records.scale.evaluation.long
+    prompts = f"{evaluation.prompts} {spec.prompts} prompts"
+    if spec.prompts == "long" and long is not None:
+        prompts = f"{long.prompts} extended prompts, videos of {long.length} times the training length"
+    return f"{protocol}, {prompts}, {evaluation.main_solver} solver"
 
 
 # --------------------------------------------------------------------------------------------- comparisons
 def _comparisons(
-    records: Records, rows: Sequence[TableRow], baselines: Sequence[str], metrics: Sequence[str]
+    records: Records, spec: TableSpec, rows: Sequence[TableRow], metrics: Sequence[str]
 ) -> list[Comparison]:
-    """Every student against the rows of the baselines at the same nfe, each pair once."""
-    pairs: list[tuple[TableRow, TableRow]] = []
-    for row in rows:
-        for name in baselines:
-            for base in rows:
-                fits = base.setting and row.setting and base.setting.experiment == name and base.nfe == row.nfe
-                if fits and base is not row and (base, row) not in pairs:
-                    pairs.append((row, base))
+    """Every student against the rows that it names, at the same nfe."""
+    found = {(row.setting.experiment, row.nfe): row for row in rows if row.setting}
+    pairs = [
+        (method, found[name, asked.nfe])
+        for asked, method in zip(spec.rows, rows, strict=True)
+        for name in asked.against
+        if (name, asked.nfe) in found
+    ]
     return [c for method, baseline in pairs for c in compare(records, method, baseline, metrics)]
 
 

@@ -106,3 +106,31 @@ def test_words_of_a_later_caption_are_checked(salt, causal, tmp_path):
     (tmp_path / "mine.txt").write_text("a red square => a red corgi")
     words = causal("sample", out=tmp_path / "videos", prompts=tmp_path / "mine.txt")
     refused(salt, [*words, "--long"], "--prompts: line 1: the text encoder does not know 'corgi'")
+
+
+# -------------------------------------------------------------------------------------------------- caches
+def test_the_cache_is_measured(salt, causal, made, tmp_path):
+    words = causal("sample")
+    weights = words[words.index("--weights") + 1]
+    out = tmp_path / "self_forcing_seed0_caches.csv"
+    answer = salt(
+        "caches", weights, "--scale", "smoke", "--teacher", made.teacher, "--out", out, "--set", "init=random"
+    )
+    assert answer.code == 0, answer.err
+    rows = list(csv.DictReader(out.open()))
+    found = {(row["metric"], int(row["nfe"])): float(row["value"]) for row in rows}
+    nfes = sorted({nfe for _, nfe in found if nfe})
+    assert nfes
+    for k in nfes:
+        assert {f"objects@cache{k_cache}" for k_cache in nfes} <= {metric for metric, nfe in found if nfe == k}
+        assert found["mismatch@chunk0", k] > 0
+        assert found["objects@chunk2", k] == found[f"objects@cache{k}", k], "all chunks alike: one and the same video"
+    assert 0 < found["seam_within", 0] < 1, "real clips move"
+    assert {row["experiment"] for row in rows} == {"self_forcing"}
+    assert len({row["n"] for row in rows}) == 1
+
+
+def test_a_student_without_a_cache_has_none_to_measure(salt, made, tmp_path):
+    words = ["caches", made.weights, "--scale", "smoke", "--teacher", made.teacher, "--out", tmp_path / "c.csv"]
+    refused(salt, words, "sc_dmd", "makes its videos whole", "accepted: a causal student")
+    assert not (tmp_path / "c.csv").exists()

@@ -18,9 +18,11 @@ from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, aggregate, denormalise
 from salt.evaluation.video import upscale, write_mp4
 from salt.report.frames import SHEET_PROMPTS
+from salt.report.memory import FOLLOWED
 
 EXPERIMENTS = ("dmd_4", "dmd_8", "dmd_16", "sc_dmd", "sc_dmd_lambda_0_1", "sc_dmd_lambda_0_3", "sc_dmd_lambda_3")
 PAIRS = ("self_forcing", "salt_self_forcing", "longlive", "salt_longlive", "causal_forcing", "salt_causal_forcing")
+ABLATED = ("causvid", "causal_forcing_naive_sc", "causal_forcing_mixed_sc")
 SKILL = {"dmd_4": 0.58, "dmd_8": 0.55, "dmd_16": 0.53, "sc_dmd": 0.60, "teacher": 0.75, "real": 0.97}
 DEFECT = {"dmd_4": 0.0045, "dmd_8": 0.0054, "dmd_16": 0.006, "sc_dmd": 0.0027, "sc_dmd_lambda_0_1": 0.0042}
 PROTOCOL = "groundtruth-1 0123456789ab"
@@ -43,9 +45,10 @@ class Synthetic:
                 self.defect(experiment, seed)
         for experiment in ("dmd_4_bs", "dmd_8_bs", "dmd_16_bs"):
             self.scores(experiment, 0)
-        for experiment in PAIRS:
-            for seed in range(self.seeds):
-                self.scores(experiment, seed, [("cm", 2), ("cm", 4)])
+        for experiment, seed in product((*PAIRS, *ABLATED), range(self.seeds)):
+            self.scores(experiment, seed, [("cm", 2), ("cm", 4)])
+            self.long(experiment, seed)
+            self.caches(experiment, seed)
         for experiment in ("dmd_8", "sc_dmd"):
             self.trajectory(experiment)
         self.scores("teacher", 0, [("euler", 50)])
@@ -87,6 +90,35 @@ class Synthetic:
                 row[dimension] = float(share > 0.5) if dimension in BOOLEAN else denormalise(dimension, share)
             rows.append(row)
         return pd.DataFrame(rows, columns=["prompts", "solver", "nfe", "prompt_id", "sampling_seed", *DIMENSIONS])
+
+    def long(self, experiment: str, seed: int, clips: int = 6) -> None:
+        """Quality falls from clip to clip, less with ours."""
+        videos = self._videos(experiment, seed, "extended", "cm", 4).assign(prompts="long")
+        way = dict(prompts="long", solver="cm", nfe=4)
+        tidy = [self._line(experiment, seed, *measured, PROTOCOL, **way) for measured in _means(videos)]
+        for metric, i in product(FOLLOWED, range(clips)):
+            share = 0.9 - (0.02 if experiment.startswith("salt") else 0.05) * i
+            tidy.append(self._line(experiment, seed, f"{metric}@clip{i}", share, self.prompts, PROTOCOL, **way))
+        pd.DataFrame(tidy).to_csv(self.folder / f"{experiment}_seed{seed}_long.csv", index=False)
+        videos.to_csv(self.folder / f"{experiment}_seed{seed}_long_prompts.csv.gz", index=False)
+
+    def caches(self, experiment: str, seed: int) -> None:
+        """The cache counts for less with ours."""
+        care = 0.01 if experiment.startswith("salt") else 0.04
+        rows = [
+            self._line(experiment, seed, f"seam_{name}", value, 128, PROTOCOL, solver=solver, nfe=nfe)
+            for solver, nfe in (("none", 0), *(("cm", nfe) for nfe in self.nfe))
+            for name, value in (("across", 0.03 + 0.001 * nfe), ("within", 0.025))
+        ]
+        for nfe in self.nfe:
+            found = {f"objects@cache{k}": 0.5 + care * np.log2(k) for k in self.nfe}
+            found |= {f"objects@chunk{i}": 0.9 - 10 * care * i / nfe for i in range(3)}
+            found |= {f"mismatch@chunk{i}": 0.01 * (i + 1) / nfe for i in range(3)}
+            rows += [
+                self._line(experiment, seed, name, value, 128, PROTOCOL, solver="cm", nfe=nfe)
+                for name, value in found.items()
+            ]
+        pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed{seed}_caches.csv", index=False)
 
     # ------------------------------------------------------------------------------------------------ defect
     def defect(self, experiment: str, seed: int, protocol: str = PROTOCOL) -> None:
@@ -135,8 +167,9 @@ class Synthetic:
                 cell = folder / experiment / "seed0" / f"extended_{solver}_{nfe}"
                 write_mp4(cell / prompt.id / "0.mp4", upscale(small, scale), 16)
         first = folder / "dmd_4" / "seed0" / "extended_cm_4" / "p0000" / "0.mp4"
-        for experiment, nfe, prompt in product(PAIRS, (2, 4), _prompts(self.prompts)):
-            path = folder / experiment / "seed0" / f"extended_cm_{nfe}" / prompt.id / "0.mp4"
+        causal, cells = ("causvid", *PAIRS), ("seed0/extended", "seed0_long/long")
+        for experiment, cell, nfe, prompt in product(causal, cells, (2, 4, 8), _prompts(self.prompts)):
+            path = folder / experiment / f"{cell}_cm_{nfe}" / prompt.id / "0.mp4"
             path.parent.mkdir(parents=True)
             shutil.copy(first, path)
 

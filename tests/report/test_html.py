@@ -56,7 +56,7 @@ def test_the_page_is_whole_and_needs_nothing_else(made):
     words = "".join(page.words)
     for part in ("Claims of the paper", "Table 4. Ablation", "Figure A1 (appendix). ", "reproduced", "82.78"):
         assert part in words
-    assert "table2, tableA1" in words.split("Not made")[1]
+    assert "table2, table3, table5, tableA1" in words.split("Not made")[1]
     assert "warning" not in [kind for tag, kind in page.classes if tag == "p"]
 
 

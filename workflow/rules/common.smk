@@ -151,8 +151,9 @@ def records_of(entry):
     files = []
     if "scores" in entry["uses"]:
         files += [f"{RECORDS}/{name}_seed{seed}_scores.csv" for name, seed in students + references]
-    if "defect" in entry["uses"]:
-        files += [f"{RECORDS}/{name}_seed{seed}_defect.csv" for name, seed in students]
+    for kind in ("long", "defect", "caches"):
+        if kind in entry["uses"]:
+            files += [f"{RECORDS}/{name}_seed{seed}_{kind}.csv" for name, seed in students]
     if "controls" in entry["uses"]:
         files.append(f"{RECORDS}/controls.csv")
     return files
@@ -160,9 +161,9 @@ def records_of(entry):
 
 def videos_of(entry):
     """The manifests of the videos that one figure shows."""
-    if "videos" not in entry["uses"]:
-        return []
-    return [f"{VIDEOS}/{name}/seed{seed}/manifest.json" for name, seed in sum(students_of(entry), [])]
+    folders = [f"{VIDEOS}/{name}/seed{seed}" for name, seed in sum(students_of(entry), [])]
+    kinds = [ending for kind, ending in (("videos", ""), ("long_videos", "_long")) if kind in entry["uses"]]
+    return [f"{folder}{ending}/manifest.json" for ending in kinds for folder in folders]
 
 
 def weights_of(wildcards):

@@ -1,5 +1,5 @@
 # One student: trajectories where it regresses some, train, sample, score, the same of long videos where it is causal,
-# and the defect of its own operator.
+# and the defect of its own operator or what its cache does to it.
 
 
 rule ode_pairs:
@@ -193,3 +193,29 @@ rule defect:
         "salt defect {params.weights} --scale {params.scale} --teacher {params.teacher}"
         f" --device {DEVICE}"
         " --out {output.defect} > {log} 2>&1"
+
+
+rule caches:
+    input:
+        weights=rules.train.output.provenance,
+        teacher=rules.teacher.output.provenance,
+    output:
+        f"{RECORDS}/{{experiment}}_seed{{seed}}_caches.csv",
+    log:
+        f"{SCRATCH}/logs/caches/{{experiment}}_seed{{seed}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/caches/{{experiment}}_seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("caches"),
+    params:
+        scale=SCALE.name,
+        weights=subpath(input.weights, parent=True),
+        teacher=subpath(input.teacher, parent=True),
+        state=evaluation_state("caches"),
+    shell:
+        "salt caches {params.weights} --scale {params.scale} --teacher {params.teacher}"
+        f" --device {DEVICE}"
+        " --out {output} > {log} 2>&1"

@@ -27,7 +27,8 @@ for target in STUDENTS:
             f"ablation_{target}"
         input:
             expand(
-                [rules.score.output.scores] + ([] if EXPERIMENTS[target].causal else [rules.defect.output.defect]),
+                [rules.score.output.scores]
+                + (rules.caches.output if EXPERIMENTS[target].causal else [rules.defect.output.defect]),
                 sampled=target,
                 experiment=target,
                 seed=seeds_of(SUITE["ablations"]),

@@ -1,0 +1,192 @@
+"""`salt caches`: what the cache does to one causal student, on report captions; the measurements are `caches`'.
+
+All start from the noise that the captions' videos start from, by the main solver, with K of `evaluation.nfe` steps a
+chunk. Tidy records, `nfe` being K, means over captions:
+
+* `QUALITY@cache{k}`: of the last chunk's frames, behind a cache of chunks of k evaluations. QUALITY is `objects`
+  (frames that show exactly the caption's objects) or `imaging_quality`, both 0 to 1.
+* `QUALITY@chunk{i}`: of the frames of chunk i, all chunks made alike.
+* `mismatch@chunk{i}`: Eq. (16) on chunk i under its cache, mean over the intervals of T^(K).
+* `seam_across`, `seam_within`: mean absolute change of a pixel from chunk to chunk, and from frame to frame within a
+  chunk, 0 to 1; with solver "none" and nfe 0, of real clips of the captions' contents through the codec, which may
+  change more where a latent frame begins.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from salt.config.scale import Scale
+from salt.config.schema import Experiment
+from salt.data.clips import as_uint8
+from salt.data.prompts import Prompt, prompts_hash, report_prompts
+from salt.errors import SaltError
+from salt.evaluation import groundtruth
+from salt.evaluation.caches import Rollout, cache_matrix, endpoint_mismatch, seam
+from salt.evaluation.cells import NO_SOLVER
+from salt.evaluation.long import FRAMES_OF_A_LATENT
+from salt.evaluation.sample import Item, RealClips
+from salt.evaluation.score import RECORD_COLUMNS
+from salt.evaluation.solvers import initial_noise, renoise_of
+from salt.evaluation.video import upscale
+from salt.models.protocol import CausalModel, Codec, TextEncoder
+
+VERSION = 1
+"""Raise it when a definition changes; part of the protocol."""
+
+
+class Key(NamedTuple):
+    """What was measured."""
+
+    metric: str
+    solver: str
+    nfe: int
+
+
+Measured = Iterator[tuple[Key, NDArray[np.float64]]]
+"""One value for each video of a batch, `(B,)`."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a batch's latents show when they are drawn."""
+
+    codec: Codec
+    scale: Scale
+    prompts: Sequence[Prompt]
+    chunk: int
+
+    def qualities(self, latents: Tensor) -> dict[str, NDArray[np.float64]]:
+        """Of every chunk, each `(B, n)`, from `(B, C, T, H, W)`."""
+        videos, side = as_uint8(self.codec.decode(latents).cpu()), self.scale.world.video_scale
+        scored = [
+            groundtruth.score_frames(upscale(video, side), prompt, "extended", side)
+            for video, prompt in zip(videos, self.prompts, strict=True)
+        ]
+        first = [chunk_start(frame) for frame in range(0, latents.shape[2] + 1, self.chunk)]
+        return {
+            name: np.array([[one[name][a:b].mean() for a, b in pairwise(first)] for one in scored])
+            for name in scored[0]
+        }
+
+    def seams(self, latents: Tensor, solver: str, nfe: int) -> Measured:
+        """Change across and within chunks."""
+        found = seam(self.codec.decode(latents), latents.shape[2], self.chunk)
+        for name, values in found._asdict().items():
+            yield Key(f"seam_{name}", solver, nfe), values.double().cpu().numpy()
+
+
+def chunk_start(latent_frame: int) -> int:
+    """The video frame with which a latent frame begins."""
+    return 0 if latent_frame == 0 else 1 + FRAMES_OF_A_LATENT * (latent_frame - 1)
+
+
+def caches_protocol(scale: Scale) -> str:
+    """12 hexadecimal digits of all that decides these measurements besides the student."""
+    world, evaluation = scale.world, scale.evaluation
+    decides = {
+        "version": [VERSION, groundtruth.VERSION],
+        "prompts": prompts_hash(report_prompts(world, evaluation.defect_samples)),
+        "seed": evaluation.seeds[0],
+        "clip": [world.size, world.frames],
+        "steps": [evaluation.main_solver, sorted(evaluation.nfe)],
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@torch.no_grad()
+def measure_caches(
+    model: CausalModel,
+    text_encoder: TextEncoder,
+    codec: Codec,
+    experiment: Experiment,
+    seed: int,
+    latent_shape: Sequence[int],
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Measure one causal student on `evaluation.defect_samples` report captions and the first sampling seed.
+
+    Args:
+        model: on `device`, as `codec` is.
+        text_encoder: gives embeddings on any device.
+        codec: draws the videos.
+        experiment: the student's: its memory, its shift and its scale.
+        seed: the training seed, for the records.
+        latent_shape: `(C, T, H, W)`.
+        device: where latents are computed.
+
+    Returns:
+        Columns `RECORD_COLUMNS`.
+
+    Raises:
+        SaltError: a student that makes its videos whole, or latents that are not finite.
+    """
+    causal, scale = experiment.causal, experiment.scale
+    if causal is None:
+        raise SaltError(f"{experiment.name}: makes its videos whole, without a cache; accepted: a causal student")
+    evaluation = scale.evaluation
+    prompts = report_prompts(scale.world, evaluation.defect_samples)
+    measured: dict[Key, list[NDArray[np.float64]]] = {}
+    for start in tqdm(range(0, len(prompts), evaluation.batch_size), unit="batch", dynamic_ncols=True, disable=None):
+        batch = prompts[start : start + evaluation.batch_size]
+        items = [Item(prompt, evaluation.seeds[0]) for prompt in batch]
+        draws = [item.draw() for item in items]
+        rollout = Rollout(
+            model,
+            causal.memory,
+            text_encoder.encode([prompt.extended for prompt in batch]).to(device),
+            initial_noise(draws, latent_shape).to(device),
+            evaluation.main_solver,
+            experiment.grid.shift,
+            renoise_of(draws),
+        )
+        looked = Looked(codec, scale, batch, causal.chunk)
+        real = RealClips(codec, scale.world, device).clips(items)
+        for key, values in (*_of_batch(rollout, looked, evaluation.nfe), *looked.seams(real, NO_SOLVER, 0)):
+            if not np.isfinite(values).all():
+                raise SaltError(
+                    f"{experiment.name} seed {seed}: {key.metric} at nfe={key.nfe} of prompt "
+                    f"{batch[int(np.argmin(np.isfinite(values)))].id} is NaN or infinity; accepted: finite latents. "
+                    "The weights are broken: train again"
+                )
+            measured.setdefault(key, []).append(values)
+    return _records({key: np.concatenate(parts) for key, parts in measured.items()}, experiment, seed)
+
+
+def _of_batch(rollout: Rollout, looked: Looked, nfes: Sequence[int]) -> Measured:
+    for (k_cache, k), latents in cache_matrix(rollout, nfes).items():
+        for name, values in looked.qualities(latents).items():
+            yield Key(f"{name}@cache{k_cache}", rollout.solver, k), values[:, -1]
+            if k == k_cache:
+                for i, of_chunk in enumerate(values.T):
+                    yield Key(f"{name}@chunk{i}", rollout.solver, k), of_chunk
+        if k == k_cache:
+            yield from looked.seams(latents, rollout.solver, k)
+    for k in nfes:
+        for i, defects in enumerate(endpoint_mismatch(rollout, k).mean(2).double().cpu().numpy().T):
+            yield Key(f"mismatch@chunk{i}", rollout.solver, k), defects
+
+
+def _records(samples: dict[Key, NDArray[np.float64]], experiment: Experiment, seed: int) -> pd.DataFrame:
+    fixed = {
+        "method": experiment.title,
+        "experiment": experiment.name,
+        "scale": experiment.scale.name,
+        "seed": seed,
+        "prompts": "extended",
+        "protocol": caches_protocol(experiment.scale),
+    }
+    rows = [
+        fixed | key._asdict() | {"value": float(values.mean()), "n": len(values)} for key, values in samples.items()
+    ]
+    return pd.DataFrame(rows, columns=list(RECORD_COLUMNS))

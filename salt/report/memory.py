@@ -1,0 +1,146 @@
+"""fig_caches, fig_drift: what causal students do with their own past.
+
+fig_caches: quality of the last chunk for every pair of steps of its cache and of itself, and of every chunk; the defect
+of the steps under the cache; change across chunks. fig_drift: scores of the clips of a long video, in their order.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from salt.report.canvas import Canvas
+from salt.report.metrics import percent, title
+from salt.report.records import Kind, Setting
+from salt.report.style import LIGHT, WIDTH, look, panel_letter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STEPS = 4
+"""K of the lines, and of the long videos."""
+FOLLOWED = ("object_class", "color", "subject_consistency", "imaging_quality")
+"""Dimensions that `salt score --long` tells clip by clip."""
+
+
+# ------------------------------------------------------------------------------------------------ fig_drift
+def drift(canvas: Canvas) -> tuple["Figure", str]:
+    """One panel per dimension: its mean over videos on each clip of training length, from the first to the last."""
+    import matplotlib.pyplot as plt
+
+    measured = canvas.measured("long")
+    figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.2), sharex=True)
+    for axes, metric in zip(grid.flat, FOLLOWED, strict=True):
+        for place, (experiment, seeds) in enumerate(measured.items()):
+            setting = _setting(canvas, experiment, "long")
+            values = percent(metric) * _parts(canvas, "long", setting, seeds, f"{metric}@clip")
+            _line(axes, experiment, place, canvas.title(experiment), np.arange(1, len(values) + 1), values)
+        axes.set_title(title(metric), loc="left")
+    for axes in grid[-1]:
+        axes.set_xlabel("clip of the long video")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(measured))
+    return figure, canvas.footnote("long", f"Dots are training seeds, lines their mean; {STEPS} steps a chunk")
+
+
+# ----------------------------------------------------------------------------------------------- fig_caches
+def caches(canvas: Canvas) -> tuple["Figure", str]:
+    """One matrix per student of K of the cache against K sampled, and three panels of lines."""
+    import matplotlib.pyplot as plt
+
+    measured = canvas.measured("caches")
+    columns = max(len(measured), 3)
+    figure = plt.figure(figsize=(WIDTH, 5.0))
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.15), squeeze=False)[:, 0]
+    matrices = above.subplots(1, columns, squeeze=False)[0]
+    for place, axes in enumerate(matrices):
+        if place < len(measured):
+            _matrix(canvas, axes, *list(measured.items())[place])
+        else:
+            axes.set_axis_off()
+    matrices[0].set_ylabel("steps of the cache")
+    panel_letter(matrices[0], "a")
+    panels = below.subplots(1, 3)
+    for place, (experiment, seeds) in enumerate(measured.items()):
+        setting, label = _setting(canvas, experiment), canvas.title(experiment)
+        objects = 100 * _parts(canvas, "caches", setting, seeds, "objects@chunk")
+        defects = _parts(canvas, "caches", setting, seeds, "mismatch@chunk")
+        _line(panels[0], experiment, place, label, np.arange(1, len(objects) + 1), objects)
+        _line(panels[1], experiment, place, label, np.arange(1, len(defects) + 1), defects)
+        nfes = canvas.records.scale.evaluation.nfe
+        ratios = np.stack([_seam(canvas, _setting(canvas, experiment, nfe=nfe), seeds) for nfe in nfes])
+        _line(panels[2], experiment, place, label, np.array(nfes), ratios)
+    first, seeds = next(iter(measured.items()))
+    panels[2].axhline(_seam(canvas, Setting(first, "extended", "none", 0), seeds[:1])[0], color="black", linestyle=":")
+    panels[2].set_xscale("log", base=2)
+    panels[2].set_xticks(nfes, [str(nfe) for nfe in nfes])
+    panels[2].minorticks_off()
+    for axes, letter, name, x in zip(
+        panels,
+        "bcd",
+        (f"frames with the caption's objects, %\n({STEPS} steps)", f"Eq. (16) under the cache\n({STEPS} steps)",
+         "change across chunks\nby change within (dotted: real clips)"),
+        ("chunk", "chunk", "steps"),
+        strict=True,
+    ):  # fmt: skip
+        axes.set_ylabel(name)
+        axes.set_xlabel(x)
+        panel_letter(axes, letter)
+    below.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    said = (
+        "(a) Frames of the last chunk that show exactly the caption's objects, %, mean over seeds: last chunk by K "
+        "steps behind a cache of chunks of other K, from the same noise. Dots are training seeds, lines their mean"
+    )
+    return figure, canvas.footnote("caches", said)
+
+
+def _matrix(canvas: Canvas, axes: "Axes", experiment: str, seeds: Sequence[int]) -> None:
+    nfes = canvas.records.scale.evaluation.nfe
+    values = np.array(
+        [
+            [
+                100 * np.mean(canvas.records.values("caches", _setting(canvas, experiment, nfe=k), seeds, name))
+                for k in nfes
+            ]
+            for name in (f"objects@cache{k_cache}" for k_cache in nfes)
+        ]
+    )
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), value in np.ndenumerate(values):
+        axes.text(
+            column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if value > 60 else "black"
+        )
+    axes.set_xticks(range(len(nfes)), [str(nfe) for nfe in nfes])
+    axes.set_yticks(range(len(nfes)), [str(nfe) for nfe in nfes])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(canvas.title(experiment).replace(" + ", "\n+ ", 1), fontsize=7)
+    axes.set_xlabel("steps of the last chunk", fontsize=7)
+
+
+def _seam(canvas: Canvas, setting: Setting, seeds: Sequence[int]) -> np.ndarray:
+    """Change across chunks by change within, of each seed."""
+    across, within = (
+        np.array(canvas.records.values("caches", setting, seeds, f"seam_{name}")) for name in ("across", "within")
+    )
+    return across / within
+
+
+def _parts(canvas: Canvas, kind: Kind, setting: Setting, seeds: Sequence[int], stem: str) -> np.ndarray:
+    """Metrics `stem0`, `stem1`, ... of each seed, `(parts, seeds)`."""
+    frame = canvas.records.tidy(kind, setting.experiment, seeds[:1])
+    known = {int(m[1]) for name in frame["metric"].unique() if (m := re.fullmatch(re.escape(stem) + r"(\d+)", name))}
+    return np.array([canvas.records.values(kind, setting, seeds, f"{stem}{i}") for i in sorted(known)])
+
+
+def _setting(canvas: Canvas, experiment: str, prompts: str = "extended", nfe: int = STEPS) -> Setting:
+    return Setting(experiment, prompts, canvas.records.scale.evaluation.main_solver, nfe)
+
+
+def _line(axes: "Axes", experiment: str, place: int, label: str, x: np.ndarray, values: np.ndarray) -> None:
+    """Seeds as dots and their mean as a line; `values` is `(x, seeds)`."""
+    style = look(experiment, place)
+    axes.plot(x, values, ".", color=style.colour, markersize=3, alpha=0.6)
+    axes.plot(x, values.mean(axis=1), style.line, marker=style.marker, color=style.colour, label=label)
+    axes.grid(axis="y", color=LIGHT)

@@ -1,0 +1,56 @@
+"""fig_causal, fig_long: contact sheets of all causal students at several step counts, of training length and beyond.
+
+The captions follow the rule of `frames`: the first of each kind of the report list; of long videos the very first. One
+training and one sampling seed, the first of each.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from salt.data.prompts import Prompt
+from salt.report.canvas import Canvas
+from salt.report.frames import STEP_COUNTS, pick, read_video, show, shown_prompts, tile, video_path
+from salt.report.style import WIDTH
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHORT_FRAMES = 5
+LONG_FRAMES = 18
+
+
+def causal_sheet(canvas: Canvas) -> tuple["Figure", str]:
+    """One block per student, a row per number of steps, one caption of each kind side by side."""
+    single, *_, pair = shown_prompts(canvas)
+    figure = _sheet(canvas, [single, pair], SHORT_FRAMES, STEP_COUNTS)
+    return figure, canvas.footnote("scores", f"{_SAID}; {SHORT_FRAMES} frames evenly spaced, first to last")
+
+
+def long_sheet(canvas: Canvas) -> tuple["Figure", str]:
+    """One block per student, a row per number of steps: one long video from its first to its last frame."""
+    long = canvas.records.scale.evaluation.long
+    figure = _sheet(canvas, shown_prompts(canvas)[:1], LONG_FRAMES, long.nfe if long else (), long=True)
+    return figure, canvas.footnote("long", f"{_SAID}; {LONG_FRAMES} frames evenly spaced, first to last")
+
+
+_SAID = "The first caption of its kind in the report list; first training and sampling seed; consistency solver"
+
+
+def _sheet(canvas: Canvas, prompts: list[Prompt], frames: int, steps: Sequence[int], long: bool = False) -> "Figure":
+    import matplotlib.pyplot as plt
+
+    measured = canvas.measured("long" if long else "scores")
+    heights = 0.45 * len(steps) * len(measured)
+    figure, grid = plt.subplots(len(measured), 1, figsize=(WIDTH, heights + 0.6), squeeze=False)
+    for axes, (experiment, seeds) in zip(grid[:, 0], measured.items(), strict=True):
+        paths = [[video_path(canvas, experiment, seeds[0], nfe, p, long) for p in prompts] for nfe in steps]
+        rows = [[pick(read_video(canvas, path), frames) for path in row] for row in paths]
+        image, centres = tile(rows)
+        show(axes, image, len(rows), [f"{nfe} steps" for nfe in steps])
+        axes.set_ylabel("\n".join(textwrap.wrap(canvas.title(experiment), 14)), fontsize=7)
+        if axes is grid[0, 0]:
+            for prompt, centre in zip(prompts, centres, strict=True):
+                head = "\n".join(textwrap.wrap(prompt.extended, 96 // len(prompts)))
+                axes.annotate(head, (centre, 0), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7)
+    return figure
