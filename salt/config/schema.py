@@ -68,6 +68,15 @@ class Causal(Section):
         return self
 
 
+class History(Section):
+    """Clips that a student makes, without gradient, before the one that is judged (LongLive's long stage)."""
+
+    clips: PositiveInt
+    """At most; 0 to so many, one number for a whole update."""
+    switch: Probability = 0.5
+    """How often they are told another caption, which changes where the judged clip begins."""
+
+
 class Rollout(Section):
     """How the student makes the samples that are judged."""
 
@@ -78,13 +87,16 @@ class Rollout(Section):
     before it through their keys and values (Self Forcing)."""
     steps: dict[PositiveInt, Probability] | None = None
     """Mixed-step rollout (Sec. 3.3): K -> how often a rollout takes K steps; None: always |T_train|."""
+    history: History | None = None
+    """What comes before the judged clip, in its memory; None: nothing."""
 
     @model_validator(mode="after")
     def _law(self) -> "Rollout":
         if self.steps is not None and abs(sum(self.steps.values()) - 1) > 1e-9:
             raise ValueError(f"steps: the shares add up to {sum(self.steps.values()):g}; accepted: 1")
-        if self.steps is not None and self.kind != "autoregressive":
-            raise ValueError(f"steps mixes autoregressive rollouts, but kind={self.kind}")
+        for key in ("steps", "history"):
+            if getattr(self, key) is not None and self.kind != "autoregressive":
+                raise ValueError(f"{key} is of autoregressive rollouts, but kind={self.kind}")
         return self
 
 
@@ -242,8 +254,19 @@ class Experiment(Section):
         if self.objectives.align is not None and self.rollout.kind != "autoregressive":
             raise ValueError(f"objectives.align compares autoregressive rollouts, but rollout.kind={self.rollout.kind}")
         if self.causal is not None:
-            self._whole_chunks(1 + (self.scale.world.frames - 1) // 4, self.causal.chunk)
+            frames = 1 + (self.scale.world.frames - 1) // 4
+            self._whole_chunks(frames, self.causal.chunk)
+            self._within_rotary_table(frames, self.causal.memory)
         return self
+
+    def _within_rotary_table(self, frames: int, memory: Memory) -> None:
+        history, table = self.rollout.history, self.scale.backbone.rope_max_seq_len
+        longest = frames * (1 + (history.clips if history else 0))
+        if memory.positions == "absolute" and longest > table:
+            raise ValueError(
+                f"rollouts of {longest} latent frames, but scale.backbone.rope_max_seq_len={table}; accepted: fewer "
+                "rollout.history.clips, or causal.memory.positions: relative"
+            )
 
     def _whole_chunks(self, frames: int, chunk: int) -> None:
         if frames % chunk:

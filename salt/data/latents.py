@@ -96,5 +96,5 @@ class LatentBank:
     def batch(self, samples: Sequence[int]) -> Batch:
         """The clips of these samples."""
         rows = self._order.rows(samples)
-        text = self._embeddings[self.caption_of[rows]]
-        return Batch(self.latents[rows].float(), text, self._empty, tuple(samples))
+        text, before = (self._embeddings[self.caption_of[(rows + n) % len(self.latents)]] for n in (0, 1))
+        return Batch(self.latents[rows].float(), text, self._empty, tuple(samples), text_before=before)

@@ -5,7 +5,7 @@ Symbols: T_train has |T_train| levels; a rollout runs on T^(K), every level of w
 is fresh noise where their grids meet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from salt.config.schema import Causal, Experiment
+from salt.config.schema import Causal, Experiment, History
 from salt.flow.grid import time_grid
 from salt.methods.protocol import bind
 from salt.methods.streams import Streams
@@ -111,6 +111,7 @@ class Autoregressive:
     causal: Causal
     law: dict[int, float]
     """K -> how often."""
+    history: History | None
     levels: int
     """|T_train|."""
     shift: float
@@ -123,14 +124,37 @@ class Autoregressive:
 
     def run(self, batch: Batch, step: int, role: str, steps: int, exit_at: int) -> Made:
         """A rollout of K = `steps` that every chunk leaves at T^(K)[exit_at]."""
-        noise = self.draws.normal(f"{role}/noise", batch, step)
-        size, _, frames, height, width = noise.shape
-        memory = self.model.open_memory(self.causal.memory, size, height, width, frames)
-        index = torch.full((size,), exit_at, device=noise.device)
-        renoise = partial(_renoise, self.draws, batch, step, role, self.levels // steps)
-        grid = time_grid(steps, self.shift)
-        sample = autoregressive(self.model, memory, batch.text, noise, grid, index, renoise)
+        size, _, frames, height, width = batch.x_0.shape
+        clips, text_before = self._history(batch, step, role)
+        judged_from = clips * frames
+        memory = self.model.open_memory(self.causal.memory, size, height, width, judged_from + frames)
+        index = torch.full((size,), exit_at, device=batch.x_0.device)
+
+        def clipwise(draw: Callable[[str], Tensor]) -> Tensor:
+            """Of all clips; the judged one, which comes last, is named as where there is no history."""
+            return torch.cat([draw(f"{role}/history{i}") for i in range(clips)] + [draw(role)], dim=2)
+
+        sample = autoregressive(
+            self.model,
+            memory,
+            lambda start: text_before if start < judged_from else batch.text,
+            clipwise(lambda name: self.draws.normal(f"{name}/noise", batch, step)),
+            time_grid(steps, self.shift),
+            index,
+            lambda i, like: clipwise(
+                lambda name: _renoise(self.draws, batch, step, name, self.levels // steps, i, like)
+            ),
+            judged_from,
+        )
         return Made(sample, sample.x_0, steps)
+
+    def _history(self, batch: Batch, step: int, role: str) -> tuple[int, Tensor]:
+        """How many clips come before the judged one, and what they are told."""
+        if self.history is None:
+            return 0, batch.text
+        clips = int(self.draws.shared(f"{role}/clips", batch, step) * (self.history.clips + 1))
+        switched = self.draws.shared(f"{role}/switch", batch, step) < self.history.switch
+        return clips, batch.text_before if switched and batch.text_before is not None else batch.text
 
     @torch.no_grad()
     def reference(self, batch: Batch, step: int, role: str, made: Made, steps: int) -> Tensor:
@@ -151,7 +175,8 @@ def build_rollout(experiment: Experiment, model: Any, streams: Streams) -> Rollo
     levels, shift = experiment.grid.train_steps, experiment.grid.shift
     draws, causal = Draws(streams, experiment.train.batch_size), experiment.causal
     if experiment.rollout.kind == "autoregressive" and causal is not None:
-        return Autoregressive(model, causal, experiment.rollout.steps or {levels: 1.0}, levels, shift, draws)
+        rollout = experiment.rollout
+        return Autoregressive(model, causal, rollout.steps or {levels: 1.0}, rollout.history, levels, shift, draws)
     grid = time_grid(levels, shift)
     if experiment.rollout.kind == "backward_simulation":
         return BackwardSimulation(model, grid, draws)

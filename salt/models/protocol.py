@@ -5,7 +5,7 @@ padded; videos `(B, 3, F, H, W)` in [0, 1].
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -117,6 +117,7 @@ class Batch:
         empty_text: the empty caption's embedding `(1, L, D)`.
         samples: B numbers, each sample's place in the whole run; random draws are keyed by them.
         states: a teacher's trajectories `(B, S, C, T, H, W)`, noise first; None where none are regressed.
+        text_before: of each sample another clip's caption `(B, L, D)`, for prompts that change; None where none do.
     """
 
     x_0: Tensor
@@ -124,8 +125,11 @@ class Batch:
     empty_text: Tensor
     samples: tuple[int, ...]
     states: Tensor | None = None
+    text_before: Tensor | None = None
 
     def to(self, device: str) -> "Batch":
         """The same batch on a device."""
-        states = None if self.states is None else self.states.to(device)
-        return Batch(self.x_0.to(device), self.text.to(device), self.empty_text.to(device), self.samples, states)
+        moved: dict[str, Any] = {
+            f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved)

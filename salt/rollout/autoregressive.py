@@ -5,6 +5,7 @@ memory; its clean latents are then run once more, at t = 0, to be remembered (Se
 constant: no gradient crosses chunks.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -62,25 +63,27 @@ def roll(
 def autoregressive(
     model: CausalModel,
     memory: ChunkMemory,
-    text: Tensor,
+    text: Callable[[int], Tensor],
     noise: State,
     grid: Sequence[float],
     index: Places,
     renoise: Renoise,
+    judged_from: int = 0,
 ) -> Sample:
     """Evaluate the student on its own video: each chunk runs along the grid up to t_s and leaves its x_0 there.
 
     The exit is the same for all chunks and samples, as in Self Forcing, so what later chunks remember is as good as t_s
-    lets it be. Every chunk is evaluated with gradient once, at its exit, and its x_0 goes into the memory.
+    lets it be. Every judged chunk is evaluated with gradient once, at its exit; the x_0 of all go into the memory.
 
     Args:
         model: the student.
         memory: empty.
-        text: `(B, L, D)`.
+        text: as of `roll`.
         noise: `(B, C, T, H, W)`, of all chunks.
         grid: T^(K).
         index: the exit's place in the grid, `(B,)`, the same number B times.
         renoise: of the consistency sampler, for all chunks at once.
+        judged_from: the frame from which on chunks are judged; those before are made without gradient and not returned.
     """
     exit_at = int(index[0])
     t_s = noise.new_tensor(grid)[index]
@@ -92,14 +95,18 @@ def autoregressive(
             for new, (t, s) in zip(fresh, pairwise(grid), strict=False):
                 chunk = new[:, :, start : start + model.chunk]
                 x = cm_step(x, velocity(x, batch_time(t, x)), chunk, t, s)
-        parts.append(evaluate(velocity, x, t_s, index))
-        return parts[-1].x_0
+        judged = start >= judged_from
+        with torch.set_grad_enabled(judged and torch.is_grad_enabled()):
+            part = evaluate(velocity, x, t_s, index)
+        if judged:
+            parts.append(part)
+        return part.x_0
 
-    x_0 = torch.cat(list(roll(model, memory, lambda _: text, noise.split(model.chunk, dim=2), solve)), dim=2)
-    x_s, v_s = (torch.cat([getattr(part, name) for part in parts], dim=2) for name in ("x_s", "v_s"))
+    deque(roll(model, memory, text, noise.split(model.chunk, dim=2), solve), maxlen=0)
+    x_s, v_s, x_0 = (torch.cat([getattr(part, name) for part in parts], dim=2) for name in ("x_s", "v_s", "x_0"))
 
     def velocity(x_t: Tensor, t: Tensor) -> Tensor:
-        """All chunks, each under the context that it was made in."""
+        """All judged chunks, each under the context that it was made in."""
         chunks = zip(parts, x_t.split(model.chunk, dim=2), strict=True)
         return torch.cat([part.velocity(x, t) for part, x in chunks], dim=2)
 

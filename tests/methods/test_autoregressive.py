@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from torch import Tensor
 from salt.flow.grid import time_grid
 from salt.methods import distill, rollouts
 from salt.methods.rollouts import Autoregressive, Made, build_rollout
+from salt.models.protocol import Batch
 
 MIXED = {2: 0.2, 4: 0.4, 8: 0.4}
 
@@ -216,3 +217,48 @@ def test_a_share_of_the_rollouts_is_aligned_and_micro_batches_agree_which() -> N
     halves = [["align" in method.loss("generator", clips(4 * i + j, 1), 0)[1] for i in range(30)] for j in (0, 2)]
     assert halves[0] == halves[1]
     assert 3 < sum(halves[0]) < 17
+
+
+# ---------------------------------------------------------------------------------------------- history
+def with_history(clips_before: int, switch: float, **changes: Any) -> Autoregressive:
+    history = {"kind": "autoregressive", "history": {"clips": clips_before, "switch": switch}}
+    setting = causal_experiment(rollout=history, **changes)
+    return build_rollout(setting, causal_network(setting), Exact(0))
+
+
+def told(rollout: Autoregressive, batch: Batch, step: int, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of every chunk of a rollout, whether it is told the batch's own captions."""
+    seen: list[bool] = []
+    calls = spy(monkeypatch, rollouts, "autoregressive")
+    rollout(batch, step, "generator")
+    (_, memory, text, noise, *_, judged_from), made = calls[0]
+    seen += [text(start) is batch.text for start in range(noise.shape[2])]
+    assert made.x_0.shape == batch.x_0.shape
+    assert noise.shape[2] - judged_from == batch.x_0.shape[2]
+    monkeypatch.undo()
+    return seen
+
+
+def test_histories_are_of_any_length_up_to_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    rollout, batch = with_history(2, switch=0.0), clips(size=1)
+    lengths = Counter(len(told(rollout, batch, step, monkeypatch)) // CHUNKS - 1 for step in range(24))
+    assert set(lengths) == {0, 1, 2}
+    assert min(lengths.values()) >= 3
+
+
+@pytest.mark.parametrize("switch", [0.0, 1.0])
+def test_the_prompt_changes_where_the_judged_clip_begins(switch: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rollout, batch = with_history(1, switch), clips(size=1)
+    batch = replace(batch, text_before=batch.text + 1)
+    for step in range(6):
+        own = told(rollout, batch, step, monkeypatch)
+        assert own[-CHUNKS:] == [True] * CHUNKS
+        assert own[:-CHUNKS] == [not switch] * (len(own) - CHUNKS)
+
+
+def test_with_no_clip_before_it_the_judged_one_is_as_without_a_history() -> None:
+    rollout, batch = with_history(1, switch=1.0), clips(size=1)
+    plain = build_rollout(causal_experiment(), rollout.model, Exact(0))
+    same = [torch.equal(rollout(batch, i, "generator").x_0, plain(batch, i, "generator").x_0) for i in range(8)]
+    assert any(same), "some updates have no history"
+    assert not all(same), "others have one, and it matters"

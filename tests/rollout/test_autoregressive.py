@@ -34,12 +34,13 @@ def renoise(i, like):
     return clip(like.shape[2], len(like), seed=100 + i)
 
 
-def rollout(model, policy, exit_at, chunks=CHUNKS, noise=None):
+def rollout(model, policy, exit_at, chunks=CHUNKS, noise=None, judged_from=0):
     """A rollout on its own video, and the memory it leaves behind."""
     noise = clip(chunks * model.chunk, BATCH) if noise is None else noise
     memory = opened(model, policy, noise.shape[2], BATCH)
     index = torch.full((BATCH,), exit_at)
-    return autoregressive(model, memory, prompt(BATCH), noise, GRID, index, renoise), memory
+    text = prompt(BATCH)
+    return autoregressive(model, memory, lambda _: text, noise, GRID, index, renoise, judged_from), memory
 
 
 def watch(model):
@@ -255,3 +256,18 @@ def test_velocity_by_chunk_is_one_call_for_the_whole_clip():
     v = by_chunk(lambda x, t: model(x, t, text), 3, 2)(fold_chunks(x_t, 2), t.flatten())
     assert len(seen) == 1
     assert_close(unfold_chunks(v, 3), model(x_t, t, text))
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+def test_what_comes_before_the_judged_frames_is_remembered_and_nothing_else(model, policy):
+    """The same video as a whole rollout's, of which only the last chunk is returned, with its gradient alone."""
+    whole, _ = rollout(model, policy, 1)
+    seen = watch(model)
+    part, memory = rollout(model, policy, 1, judged_from=2 * model.chunk)
+    for name in ("x_s", "v_s", "x_0"):
+        assert_close(getattr(part, name), getattr(whole, name)[:, :, 2 * model.chunk :], **CLOSE)
+    assert sum(grad for *_, grad in seen) == 1
+    assert memory.start == (CHUNKS - 1) * model.chunk
+    last = whole.x_0[:, :, 2 * model.chunk :]
+    for got, wanted in zip(gradients(model, part.x_0.sum()), gradients(model, last.sum()), strict=True):
+        assert_close(got, wanted, **CLOSE)

@@ -26,7 +26,7 @@ BACKBONE = {
     "out_channels": 2,
     "text_dim": 4,
     "freq_dim": 16,
-    "rope_max_seq_len": 8,
+    "rope_max_seq_len": 16,
 }
 OPTIMISER = {"lr": 1e-3}
 
