@@ -231,7 +231,7 @@ def told(rollout: Autoregressive, batch: Batch, step: int, monkeypatch: pytest.M
     seen: list[bool] = []
     calls = spy(monkeypatch, rollouts, "autoregressive")
     rollout(batch, step, "generator")
-    (_, memory, text, noise, *_, judged_from), made = calls[0]
+    (_, _, text, noise, *_, judged_from), made = calls[0]
     seen += [text(start) is batch.text for start in range(noise.shape[2])]
     assert made.x_0.shape == batch.x_0.shape
     assert noise.shape[2] - judged_from == batch.x_0.shape[2]
