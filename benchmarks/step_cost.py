@@ -1,9 +1,12 @@
 """What one iteration (a generator update and its critic updates) costs, and where the time goes.
 
     python benchmarks/step_cost.py dmd_8 sc_dmd --scale tiny --iterations 20
+    python benchmarks/step_cost.py self_forcing salt_self_forcing --iterations 40
 
 The experiments take turns, iteration by iteration, so that a busy machine slows them alike; the first is the unit of
-the others. Latents and embeddings are random: only their shapes matter.
+the others. Latents and embeddings are random: only their shapes matter. Calls are those of the networks' transformers,
+per iteration: whole clips, or chunks of autoregressive students. Alignment has started. The generator's update alone is
+told as well, from its loss to its optimiser.
 """
 
 import argparse
@@ -18,6 +21,7 @@ from typing import Any
 
 import torch
 
+from salt.cli.models import as_experiment
 from salt.config import Experiment, load_experiment
 from salt.methods import Streams, build_method
 from salt.models.protocol import Batch
@@ -31,6 +35,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
         self._open: list[str] = []
         self._since = 0.0
 
@@ -45,6 +50,7 @@ class Clock:
         """Count the time of the block under `name`."""
         self._switch()
         self._open.append(name)
+        self.calls[name] += 1
         yield
         self._switch()
         self._open.pop()
@@ -86,20 +92,25 @@ class Run:
         for draw in ("normal", "uniform", "integers"):
             self.clock.wrap(streams, draw, "random streams")
         teacher = build_wan(experiment.scale.backbone, 0)
-        generator = copy.deepcopy(teacher)
+        generator = as_experiment(copy.deepcopy(teacher), experiment)
         method = build_method(experiment, generator, teacher, streams)
         self.job = Job(method, RandomClips(experiment), experiment.train, Path("unused"))
         self.state = TrainState(method.trainable, experiment.train)
-        self.clock.wrap(teacher, "forward", "teacher forward")
+        self.clock.wrap(teacher.transformer, "forward", "teacher forward")
         for role, network in method.trainable.items():
-            self.clock.wrap(network, "forward", forward_name(role))
+            self.clock.wrap(network.transformer, "forward", forward_name(role))
             self.clock.wrap(self.state.optimisers[role][0], "step", "optimiser")
+        align = experiment.objectives.align
+        self.state.step = align.start if align else 0
         self.totals: list[float] = []
+        self.generator: list[float] = []
         self.role = ""
+        self.began = 0.0
         original = method.loss
 
         def loss(role: str, batch: Batch, step: int) -> Any:
-            self.role = role
+            self._end_of_update()
+            self.role, self.began = role, time.perf_counter()
             return original(role, batch, step)
 
         vars(method)["loss"] = loss
@@ -108,12 +119,17 @@ class Run:
         """One iteration, timed."""
         backward = torch.autograd.backward
         self.clock.wrap(torch.autograd, "backward", lambda: f"{self.role} backward")
-        begun = time.perf_counter()
+        begun, self.role = time.perf_counter(), ""
         with self.clock.measure("rest"):
             iterate(self.job, self.state)
+            self._end_of_update()
             self.state.ema.update(self.state.networks["generator"], self.state.step)
         self.totals.append(time.perf_counter() - begun)
         torch.autograd.backward = backward
+
+    def _end_of_update(self) -> None:
+        if self.role == "generator":
+            self.generator.append(time.perf_counter() - self.began)
 
 
 def forward_name(role: str) -> Callable[[], str]:
@@ -134,18 +150,18 @@ def main() -> None:
         for run in runs.values():
             run.step()
             if iteration == 0:  # warm-up
-                run.totals.clear()
-                run.clock.seconds.clear()
-    unit = next(iter(runs.values())).totals
+                for measured in (run.totals, run.generator, run.clock.seconds, run.clock.calls):
+                    measured.clear()
+    first = next(iter(runs.values()))
     for name, run in runs.items():
-        ratios = [mine / theirs for mine, theirs in zip(run.totals, unit, strict=True)]
         print(
-            f"{name}: {1e3 * statistics.median(run.totals):.1f} ms an iteration, "
-            f"{statistics.median(ratios):.3f} of {options.experiments[0]}"
+            f"{name}: {1e3 * statistics.mean(run.totals):.1f} ms an iteration, "
+            f"{sum(run.totals) / sum(first.totals):.3f} of {options.experiments[0]}; the generator's update alone "
+            f"{1e3 * statistics.mean(run.generator):.1f} ms, {sum(run.generator) / sum(first.generator):.3f}"
         )
         for part, seconds in run.clock.seconds.most_common():
-            share = seconds / sum(run.totals)
-            print(f"    {1e3 * seconds / options.iterations:8.1f} ms  {share:5.1%}  {part}")
+            share, calls = seconds / sum(run.totals), run.clock.calls[part] / options.iterations
+            print(f"    {1e3 * seconds / options.iterations:8.1f} ms  {share:5.1%}  {calls:7.1f} calls  {part}")
 
 
 if __name__ == "__main__":
