@@ -66,7 +66,7 @@ def message(name):
         (
             "kind: autoregressive",
             "kind: noised_data",
-            "ar.yaml: rollout: steps mixes autoregressive rollouts, but kind=noised_data",
+            "ar.yaml: rollout: steps is of autoregressive rollouts, but kind=noised_data",
         ),
         (
             'autoregressive, steps: {"2": 0.2, "4": 0.4, "8": 0.4}',
@@ -77,6 +77,12 @@ def message(name):
             'autoregressive, steps: {"2": 0.2, "4": 0.4, "8": 0.4}',
             "noised_data",
             "ar.yaml: objectives.align compares autoregressive rollouts, but rollout.kind=noised_data",
+        ),
+        (
+            'steps: {"2": 0.2, "4": 0.4, "8": 0.4}',
+            'steps: {"8": 1.0}, history: {clips: 400}',
+            "ar.yaml: rollouts of 1203 latent frames, but scale.backbone.rope_max_seq_len=1024; accepted: fewer "
+            "rollout.history.clips, or causal.memory.positions: relative",
         ),
         ('"8": 0.4', '"8": 0.3', "ar.yaml: rollout: steps: the shares add up to 0.9; accepted: 1"),
         ('"8": 0.4', "8: 0.4", "ar.yaml, line 4: not valid YAML: key '8' is not text: quote it"),

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import Clips, experiment, run, teacher_experiment
+from tiny import Clips, experiment, run, salt_experiment, teacher_experiment
 
+from salt.config.schema import Experiment
 from salt.errors import EXIT_INTERRUPTED, SaltError
 from salt.files import sha256
 from salt.models.wan import WEIGHTS
@@ -46,8 +47,11 @@ def steps_done(folder: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 
 
-def test_a_run_killed_at_random_moments_ends_as_the_unbroken_one(spawn: Spawn, tmp_path: Path) -> None:
-    setting = experiment(train__iterations=24, train__checkpoint_every=3)
+@pytest.mark.parametrize("method", [experiment, salt_experiment], ids=["SC-DMD", "Salt under caches"])
+def test_a_run_killed_at_random_moments_ends_as_the_unbroken_one(
+    spawn: Spawn, tmp_path: Path, method: Callable[..., Experiment]
+) -> None:
+    setting = method(train__iterations=24, train__checkpoint_every=3)
     broken, moments, ends = tmp_path / "broken", random.Random(), []
     for step in sorted(moments.sample(range(24), KILLS)):
         process = spawn(setting, broken)

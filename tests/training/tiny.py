@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from salt.cli.models import as_experiment
 from salt.config.schema import Experiment
 from salt.methods import Method, Streams, build_method
 from salt.models.protocol import Batch
@@ -57,6 +58,20 @@ def experiment(**changes: Any) -> Experiment:
     return Experiment.model_validate(values)
 
 
+def salt_experiment(**changes: Any) -> Experiment:
+    """The full method under caches: mixed steps, SC, alignment, a window with a sink, a history."""
+    student = {
+        "causal": {"chunk": 1, "memory": {"window": 1, "sink": 1}},
+        "rollout": {"kind": "autoregressive", "steps": {2: 0.5, 4: 0.5}, "history": {"clips": 1}},
+        "objectives": {
+            "dmd": {"cfg_weight": 3.0},
+            "sc": {"weight": 1.0, "rollouts": (4,)},
+            "align": {"margin": 0.01, "block": 0, "references": {2: 4}},
+        },
+    }
+    return experiment(**student | changes)
+
+
 def teacher_experiment(**changes: Any) -> Experiment:
     """Flow matching, without a critic."""
     flow_matching = {"objectives": {"flow_matching": {"shift": 2.0}}, "train__critic": None}
@@ -81,7 +96,7 @@ class Clips:
 def make_method(setting: Experiment, seed: int = 0) -> Method:
     """The method with seeded networks; the generator starts from the teacher."""
     teacher = build_wan(setting.scale.backbone, seed=7)
-    return build_method(setting, copy.deepcopy(teacher), teacher, Streams(seed))
+    return build_method(setting, as_experiment(copy.deepcopy(teacher), setting), teacher, Streams(seed))
 
 
 def run(setting: Experiment, folder: Path, data: Clips | None = None, seed: int = 0) -> bool:
