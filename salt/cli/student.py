@@ -29,6 +29,7 @@ Long = Annotated[
     typer.Option("--long", help="Videos beyond the training length, as the scale's evaluation.long says: causal only."),
 ]
 Name = Annotated[str, typer.Argument(help="Stem of a file in experiments/.")]
+Weights = Annotated[Path, typer.Argument(help="Folder made by `salt train`.")]
 
 
 @app.command()
@@ -175,7 +176,7 @@ def score(
 
 @app.command()
 def defect(
-    weights: Annotated[Path, typer.Argument(help="Folder made by `salt train`.")],
+    weights: Weights,
     scale: ScaleName,
     teacher: TeacherFolder,
     out: Out,
@@ -192,7 +193,7 @@ def defect(
 
 @app.command()
 def caches(
-    weights: Annotated[Path, typer.Argument(help="Folder made by `salt train`, of a causal student.")],
+    weights: Weights,
     scale: ScaleName,
     teacher: TeacherFolder,
     out: Out,

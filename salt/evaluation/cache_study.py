@@ -36,7 +36,7 @@ from salt.evaluation.caches import Rollout, cache_matrix, endpoint_mismatch, sea
 from salt.evaluation.cells import NO_SOLVER
 from salt.evaluation.long import FRAMES_OF_A_LATENT
 from salt.evaluation.sample import Item, RealClips
-from salt.evaluation.score import RECORD_COLUMNS
+from salt.evaluation.score import RECORD_COLUMNS, shared_columns
 from salt.evaluation.solvers import initial_noise, renoise_of
 from salt.evaluation.video import upscale
 from salt.models.protocol import CausalModel, Codec, TextEncoder
@@ -178,14 +178,7 @@ def _of_batch(rollout: Rollout, looked: Looked, nfes: Sequence[int]) -> Measured
 
 
 def _records(samples: dict[Key, NDArray[np.float64]], experiment: Experiment, seed: int) -> pd.DataFrame:
-    fixed = {
-        "method": experiment.title,
-        "experiment": experiment.name,
-        "scale": experiment.scale.name,
-        "seed": seed,
-        "prompts": "extended",
-        "protocol": caches_protocol(experiment.scale),
-    }
+    fixed = shared_columns(experiment, seed, caches_protocol(experiment.scale))
     rows = [
         fixed | key._asdict() | {"value": float(values.mean()), "n": len(values)} for key, values in samples.items()
     ]

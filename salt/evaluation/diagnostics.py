@@ -28,7 +28,7 @@ from salt.config.schema import Experiment
 from salt.data.prompts import Prompt, prompts_hash, report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
-from salt.evaluation.score import RECORD_COLUMNS
+from salt.evaluation.score import RECORD_COLUMNS, shared_columns
 from salt.evaluation.solvers import Draw, Network, first_broken, initial_noise, renoise_of, trajectory
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, batch_time
@@ -247,13 +247,6 @@ def _records(samples: dict[Key, Tensor], experiment: Experiment, seed: int) -> p
         if key.metric == "defect_mean":
             error = float(values.std() / len(values) ** 0.5)
             means.append((key._replace(metric="defect_mean_se"), error, len(values)))
-    fixed = {
-        "method": experiment.title,
-        "experiment": experiment.name,
-        "scale": experiment.scale.name,
-        "seed": seed,
-        "prompts": "extended",
-        "protocol": defect_protocol(experiment.scale),
-    }
+    fixed = shared_columns(experiment, seed, defect_protocol(experiment.scale))
     rows = [fixed | key._asdict() | {"value": value, "n": n} for key, value, n in means]
     return pd.DataFrame(rows, columns=pd.Index(DEFECT_COLUMNS))

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from salt.config.scale import Evaluation, Long, Scale, World
+from salt.config.schema import Experiment
 from salt.data.prompts import Prompt, Variant, prompts_hash, report_prompts
 from salt.errors import SaltError
 from salt.evaluation import groundtruth
@@ -116,6 +117,18 @@ def protocol_of(cell: Cell, scale: Scale) -> tuple[list[Prompt], str]:
     assert evaluation.long is not None  # no long cell without: see `long_of`
     protocol = long_protocol_hash(scale.world, evaluation.seeds, evaluation.long)
     return report_prompts(scale.world, evaluation.long.prompts), protocol
+
+
+def shared_columns(experiment: Experiment, seed: int, protocol: str) -> dict[str, Any]:
+    """Those of `RECORD_COLUMNS` that all diagnostics of one student share: they are of extended captions."""
+    return {
+        "method": experiment.title,
+        "experiment": experiment.name,
+        "scale": experiment.scale.name,
+        "seed": seed,
+        "prompts": "extended",
+        "protocol": protocol,
+    }
 
 
 # ------------------------------------------------------------------------------------------- one folder
