@@ -18,8 +18,8 @@ except SystemExit as end:
 heavy = {"torch", "diffusers", "transformers", "pandas", "numpy", "matplotlib", "av"} & set(sys.modules)
 print(time.process_time(), code or 0, *heavy, file=sys.stderr)
 """
-VERBS = ("teacher", "latents", "ode-pairs", "train", "sample", "score", "defect", "controls", "table", "figure")
-VERBS += ("claims", "report")
+VERBS = ("teacher", "latents", "ode-pairs", "train", "sample", "score", "defect", "caches", "controls", "table")
+VERBS += ("figure", "claims", "report")
 
 
 def run(*words):

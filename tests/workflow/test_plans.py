@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -24,8 +25,17 @@ RULE_NAMES = set(re.findall(r"^rule (\w+):", "".join(path.read_text() for path i
 ABLATIONS = ["ablation_sc_dmd", "ablation_salt_causal_forcing"]
 TARGETS = ["all", "claims", "report", *SUITE["tables"], *SUITE["figures"], *ABLATIONS]
 LONG = ["results/tiny/records/self_forcing_seed0_long.csv", "results/tiny/records/salt_longlive_seed0_long.csv"]
-STARTS = ["ar_teacher", "causal_ode"]  # what the last one starts from: trained, not sampled
+STARTS = ["ar_teacher", "causal_ode", "ode_init"]  # what autoregressive rows start from: trained, not sampled
+ENTRIES = [*SUITE["tables"].values(), *SUITE["figures"].values()]
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def names_of(entry: dict[str, Any]) -> set[str]:
+    """The experiments of one table or figure."""
+    return {row["experiment"] for row in entry.get("rows", [])} | {*entry.get("experiments", [])}
+
+
+AUTOREGRESSIVE = names_of(SUITE["figures"]["fig_long"])
 
 
 def planned(run: subprocess.CompletedProcess[str]) -> Counter[str]:
@@ -45,8 +55,11 @@ def test_every_target_has_a_plan(snakemake: Snakemake, scale: str) -> None:
     assert jobs["sample"] == jobs["score"]
     seeds = 1 if scale == "smoke" else 3
     assert jobs["train"] + len(["teacher", "real"]) == jobs["sample"] + len(STARTS)
-    assert jobs["ode_pairs"] == 1, "all seeds start from the same weights"
+    assert jobs["ode_pairs"] == 2, "all seeds start from the same weights"
     assert jobs["train"] % seeds == len(STARTS) % seeds
+    causal = {name for entry in ENTRIES if "long" in entry["uses"] for name in names_of(entry)}
+    assert jobs["sample_long"] == jobs["score_long"] >= len(causal)
+    assert jobs["caches"] == seeds * len(names_of(SUITE["figures"]["fig_caches"]))
 
 
 def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> None:
@@ -60,7 +73,7 @@ def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> Non
     rules = RULE_NAMES - {"all", "sample_long", "score_long"}
     assert {call[1] for call in calls} == {rule.removeprefix("score_").replace("_", "-") for rule in rules}
     long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
-    assert long == {"self_forcing", "salt_longlive"}
+    assert {"self_forcing", "salt_longlive"} <= long <= AUTOREGRESSIVE
 
 
 def test_long_videos_are_of_the_same_weights(snakemake: Snakemake) -> None:
