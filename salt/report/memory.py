@@ -72,6 +72,8 @@ def caches(canvas: Canvas) -> tuple["Figure", str]:
         ratios = np.stack([_seam(canvas, _setting(canvas, experiment, nfe=nfe), seeds) for nfe in nfes])
         _line(panels[2], experiment, place, label, np.array(nfes), ratios)
     first, seeds = next(iter(measured.items()))
+    for axes in panels[:2]:
+        axes.set_xticks(range(1, len(objects) + 1))
     panels[2].axhline(_seam(canvas, Setting(first, "extended", "none", 0), seeds[:1])[0], color="black", linestyle=":")
     panels[2].set_xscale("log", base=2)
     panels[2].set_xticks(nfes, [str(nfe) for nfe in nfes])

@@ -41,8 +41,10 @@ def _sheet(canvas: Canvas, prompts: list[Prompt], frames: int, steps: Sequence[i
     import matplotlib.pyplot as plt
 
     measured = canvas.measured("long" if long else "scores")
-    heights = 0.45 * len(steps) * len(measured)
-    figure, grid = plt.subplots(len(measured), 1, figsize=(WIDTH, heights + 0.6), squeeze=False)
+    tall = min(0.45, (WIDTH - 1.0) / (frames * len(prompts)))  # inches of a frame
+    figure, grid = plt.subplots(
+        len(measured), 1, figsize=(WIDTH, (tall * len(steps) + 0.1) * len(measured) + 0.6), squeeze=False
+    )
     for axes, (experiment, seeds) in zip(grid[:, 0], measured.items(), strict=True):
         paths = [[video_path(canvas, experiment, seeds[0], nfe, p, long) for p in prompts] for nfe in steps]
         rows = [[pick(read_video(canvas, path), frames) for path in row] for row in paths]
@@ -51,6 +53,6 @@ def _sheet(canvas: Canvas, prompts: list[Prompt], frames: int, steps: Sequence[i
         axes.set_ylabel("\n".join(textwrap.wrap(canvas.title(experiment), 14)), fontsize=7)
         if axes is grid[0, 0]:
             for prompt, centre in zip(prompts, centres, strict=True):
-                head = "\n".join(textwrap.wrap(prompt.extended, 96 // len(prompts)))
+                head = "\n".join(textwrap.wrap(prompt.extended, 76 // len(prompts)))
                 axes.annotate(head, (centre, 0), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7)
     return figure
