@@ -76,11 +76,13 @@ def test_causal_students_are_what_their_names_say(scale):
     students = {name: load_experiment(name, scale) for name in experiment_names()}
     students = {name: student for name, student in students.items() if student.causal is not None}
     starts = {"ar_teacher": "teacher", "ode_init": "teacher", "causal_ode": "ar_teacher"}
+    starts["longlive_long"] = "longlive"
     for name, student in students.items():
         from_causal = "causal_forcing" in name
         assert student.init == starts.get(name, "causal_ode" if from_causal else "ode_init")
         assert (student.causal.memory.sink > 0) == ("longlive" in name)
         if name in starts:
+            assert (student.rollout.history is not None) == (name == "longlive_long")
             continue
         assert (student.rollout.kind == "noised_data") == (name == "causvid")
         mixed = name.startswith("salt_") or "mixed" in name
@@ -90,6 +92,19 @@ def test_causal_students_are_what_their_names_say(scale):
         assert (align is not None and align.weight > 0) == name.startswith("salt_")
         if mixed:
             assert (sc.rollouts, align.references) == ((8,), {2: 4, 4: 8})
+
+
+@pytest.mark.parametrize("scale", scale_names())
+def test_a_window_hides_something_in_training(scale):
+    """A policy that sees all of a rollout is the full cache by another name: two rows of a table would be one."""
+    for name in experiment_names():
+        setting = load_experiment(name, scale)
+        if setting.causal is None or setting.causal.memory.window is None:
+            continue
+        memory, history = setting.causal.memory, setting.rollout.history
+        clip = 1 + (setting.scale.world.frames - 1) // 4
+        before_the_last = clip * (1 + (history.clips if history else 0)) - setting.causal.chunk
+        assert memory.window + memory.sink < before_the_last, name
 
 
 @pytest.mark.parametrize("scale", scale_names())
