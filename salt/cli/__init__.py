@@ -24,6 +24,7 @@ def main() -> None:
     from salt.cli import paper, student, teacher  # noqa: F401  (each registers its verbs)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells every glyph of a PDF
     try:
         app()
     except SaltError as error:
