@@ -8,8 +8,8 @@ from salt.evaluation.cells import cells_of, long_cells, long_chunks, long_of
 from salt.report.suite import load_suite
 
 
-def names(experiment, scale="tiny"):
-    return [cell.name for cell in cells_of(experiment, experiment, load_scale(scale), 0)]
+def names(experiment, scale="tiny", causal=False):
+    return [cell.name for cell in cells_of(experiment, experiment, load_scale(scale), 0, causal)]
 
 
 def test_students():
@@ -37,7 +37,12 @@ def test_every_row_of_every_table_is_sampled(scale):
     rows = [(spec.prompts, row) for spec in load_suite().tables.values() for row in spec.rows]
     assert len(rows) > 5
     for prompts, row in rows:
-        assert f"{prompts}_{solver}_{row.nfe}" in names(row.experiment, scale)
+        experiment = load_experiment(row.experiment, scale)
+        made = names(row.experiment, scale, experiment.causal is not None)
+        if prompts == "long":
+            long = long_of(row.experiment, experiment)
+            made = [cell.name for cell in long_cells(row.experiment, experiment.title, experiment.scale, 0, long)]
+        assert f"{prompts}_{solver}_{row.nfe}" in made
 
 
 # ------------------------------------------------------------------------------------------ long videos
