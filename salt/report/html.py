@@ -32,7 +32,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 1180p
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 p, li { max-width: 85ch; } .quiet, figcaption { color: var(--quiet); }
-nav { background: var(--soft); border-radius: 6px; padding: .6rem 1rem; margin: 1rem 0; display: flex; flex-wrap: wrap; line-height: 1.9; }
+nav { background: var(--soft); border-radius: 6px; padding: .6rem 1rem; margin: 1rem 0; line-height: 1.9; }
+nav { display: flex; flex-wrap: wrap; }
 nav a { margin-right: 1rem; white-space: nowrap; }
 .warning { background: #fff0e6; border-left: 4px solid #d55e00; padding: .7rem 1rem; font-weight: 600; }
 .wide { overflow-x: auto; margin: .6rem 0; }
