@@ -154,7 +154,10 @@ class Autoregressive:
             return 0, batch.text
         clips = int(self.draws.shared(f"{role}/clips", batch, step) * (self.history.clips + 1))
         switched = self.draws.shared(f"{role}/switch", batch, step) < self.history.switch
-        return clips, batch.text_before if switched and batch.text_before is not None else batch.text
+        if not switched:
+            return clips, batch.text
+        assert batch.text_before is not None  # a LatentBank, the only source of clips to distil on, gives it
+        return clips, batch.text_before
 
     @torch.no_grad()
     def reference(self, batch: Batch, step: int, role: str, made: Made, steps: int) -> Tensor:

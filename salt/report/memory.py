@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from salt.evaluation.long import FOLLOWED
 from salt.report.canvas import Canvas
 from salt.report.metrics import percent, title
 from salt.report.records import Kind, Setting
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 STEPS = 4
 """K of the lines, and of the long videos."""
-FOLLOWED = ("object_class", "color", "subject_consistency", "imaging_quality")
-"""Dimensions that `salt score --long` tells clip by clip."""
 
 
 # ------------------------------------------------------------------------------------------------ fig_drift

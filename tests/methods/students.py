@@ -65,7 +65,8 @@ def clips(first: int = 0, size: int = 2, latent: Sequence[int] = LATENT) -> Batc
     samples = tuple(range(first, first + size))
     streams = Exact(99)
     empty = streams.normal("empty", 0, [0], TEXT)
-    return Batch(streams.normal("clip", 0, samples, latent), streams.normal("text", 0, samples, TEXT), empty, samples)
+    text, before = (streams.normal("text", n, samples, TEXT) for n in (0, 1))
+    return Batch(streams.normal("clip", 0, samples, latent), text, empty, samples, text_before=before)
 
 
 def watch(model: nn.Module) -> list[tuple[float, bool]]:

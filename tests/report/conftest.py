@@ -15,10 +15,10 @@ import pytest
 from salt.config.load import load_scale
 from salt.config.scale import World
 from salt.data.prompts import Prompt, Variant, report_prompts
+from salt.evaluation.long import FOLLOWED
 from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, aggregate, denormalise
 from salt.evaluation.video import upscale, write_mp4
 from salt.report.frames import SHEET_PROMPTS
-from salt.report.memory import FOLLOWED
 
 EXPERIMENTS = ("dmd_4", "dmd_8", "dmd_16", "sc_dmd", "sc_dmd_lambda_0_1", "sc_dmd_lambda_0_3", "sc_dmd_lambda_3")
 PAIRS = ("self_forcing", "salt_self_forcing", "longlive", "salt_longlive", "causal_forcing", "salt_causal_forcing")

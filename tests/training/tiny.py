@@ -90,7 +90,8 @@ class Clips:
         x_0 = streams.normal("clip", 0, clips, LATENT)
         if self.poisoned in samples:
             x_0[samples.index(self.poisoned)] = torch.nan
-        return Batch(x_0, streams.normal("text", 0, clips, TEXT), torch.zeros(1, *TEXT), tuple(samples))
+        text, before = (streams.normal("text", n, clips, TEXT) for n in (0, 1))
+        return Batch(x_0, text, torch.zeros(1, *TEXT), tuple(samples), text_before=before)
 
 
 def make_method(setting: Experiment, seed: int = 0) -> Method:
