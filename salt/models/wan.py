@@ -7,7 +7,7 @@ diffusers takes seconds to import, so each function imports it itself.
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from salt.config.scale import Backbone
 from salt.errors import SaltError
 from salt.files import whole_folder
+from salt.models.names import is_original, to_diffusers
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -73,6 +74,48 @@ def build_wan(backbone: Backbone, seed: int) -> WanVelocity:
         return WanVelocity(WanTransformer3DModel(**backbone.model_dump()))
 
 
+def empty_wan(backbone: Backbone) -> WanVelocity:
+    """A network without numbers, on the meta device: names, shapes and counts of any size, at once."""
+    from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+
+    with torch.device("meta"):
+        return WanVelocity(WanTransformer3DModel(**backbone.model_dump()))
+
+
+def wan_of(weights: Mapping[str, Tensor], backbone: Backbone, source: Path) -> WanVelocity:
+    """The network of exactly these weights, in the dtypes they have.
+
+    Args:
+        weights: under diffusers' names or the original ones, as `salt.models.released.released_weights` gives them.
+        backbone: the shape that the network must have.
+        source: where they come from, for messages.
+
+    Raises:
+        SaltError: weights are missing, left over, of another shape, or not finite.
+    """
+    network = empty_wan(backbone)
+    expected = {name: value.shape for name, value in network.transformer.state_dict().items()}
+    renamed = (
+        {to_diffusers(name) or name: name for name in weights} if is_original(weights) else {n: n for n in weights}
+    )
+    for kind, names in (("missing", expected.keys() - renamed), ("unexpected", renamed.keys() - expected)):
+        if names:
+            raise SaltError(
+                f"{source}: {kind} weights {min(names)!r} ({len(names)} in all); exactly those of the scale's backbone "
+                "are expected"
+            )
+    for name, original in renamed.items():
+        value = weights[original]
+        if value.shape != expected[name]:
+            raise SaltError(
+                f"{source}: weights {original!r} are {tuple(value.shape)}, but the scale's backbone has "
+                f"{tuple(expected[name])}"
+            )
+        _check_finite(original, value, source)
+    network.transformer.load_state_dict({name: weights[key] for name, key in renamed.items()}, assign=True)
+    return network
+
+
 def save_wan(model: nn.Module, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Write a network in diffusers' own format; the folder appears only when it is complete.
 
@@ -123,9 +166,13 @@ def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:
                 f"({len(report[kind])} in all); exactly those of the network in config.json are expected"
             )
     for name, value in transformer.state_dict().items():
-        if not bool(value.isfinite().all()):
-            raise SaltError(f"{folder / WEIGHTS}: weights {name!r} hold NaN or infinity; finite numbers are expected")
+        _check_finite(name, value, folder / WEIGHTS)
     return WanVelocity(transformer)
+
+
+def _check_finite(name: str, value: Tensor, source: Path) -> None:
+    if not bool(value.isfinite().all()):
+        raise SaltError(f"{source}: weights {name!r} hold NaN or infinity; finite numbers are expected")
 
 
 def _check_config(folder: Path, expect: Backbone | None) -> None:

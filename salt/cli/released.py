@@ -1,0 +1,57 @@
+"""`salt import` and `salt export`: weights from other repositories, and for them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from salt.cli import app
+from salt.cli.options import Out, ScaleName, check_out
+
+Layout = Literal["wan", "self-forcing"]
+
+
+@app.command(name="import")
+def import_(
+    experiment: Annotated[str, typer.Argument(help="Stem of a file in experiments/: what the weights are taken for.")],
+    scale: ScaleName,
+    source: Annotated[
+        Path,
+        typer.Option("--source", help="A .pt or .safetensors file, or a folder of safetensors, with shards or not."),
+    ],
+    out: Out,
+    which: Annotated[
+        Literal["ema", "regular"] | None, typer.Option("--which", help="Needed where a file holds both.")
+    ] = None,
+    lora: Annotated[Path | None, typer.Option("--lora", help="A LoRA to merge into them.")] = None,
+) -> None:
+    """Released weights as those of an experiment, in diffusers' format. Nothing in the file is run."""
+    from salt.config import load_experiment
+
+    config = load_experiment(experiment, scale)
+    check_out(out, ("config.json", "diffusion_pytorch_model", "provenance.json"))
+
+    from salt.cli.interop import import_weights
+
+    import_weights(config, source, which, lora, out)
+
+
+@app.command()
+def export(
+    weights: Annotated[
+        Path, typer.Argument(help="Folder made by `salt train` or `salt import`, or any of diffusers' format.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="A file: .safetensors for `wan`, .pt for `self-forcing`.")],
+    layout: Annotated[
+        Layout,
+        typer.Option(
+            "--layout",
+            help="wan: the original names, as Wan 2.1 and LightX2V read them; self-forcing: the "
+            "same below `generator`, as Self-Forcing and its descendants read them.",
+        ),
+    ] = "wan",
+) -> None:
+    """Weights under the original names of Wan, for other repositories. diffusers reads the folder as it is."""
+    from salt.cli.interop import export_weights
+
+    export_weights(weights, layout, out)
