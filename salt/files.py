@@ -18,7 +18,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
     Everything in it is flushed to the disk before the rename. An existing `folder` is replaced.
     """
-    temporary, old = folder.with_name(f".{folder.name}.tmp"), folder.with_name(f".{folder.name}.old")
+    temporary, old = unfinished(folder), folder.with_name(f".{folder.name}.old")
     for left in (temporary, old):
         shutil.rmtree(left, ignore_errors=True)
     try:
@@ -33,6 +33,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def unfinished(folder: Path) -> Path:
+    """Where `whole_folder` keeps a folder until it is complete, for other processes that write into it."""
+    return folder.with_name(f".{folder.name}.tmp")
 
 
 @contextmanager

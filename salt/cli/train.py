@@ -13,7 +13,7 @@ from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.methods import Streams, build_method
 from salt.methods.protocol import Method
-from salt.models.wan import save_wan
+from salt.models.wan import recompute_blocks, save_wan
 from salt.training.job import run_training
 from salt.training.loop import Data
 
@@ -46,7 +46,11 @@ def train_student(
             if pairs is None
             else open_pairs(experiment, assets, latents, init, pairs, seed)
         )
-        return build_method(experiment, generator, teacher, Streams(seed)), data
+        method = build_method(experiment, generator, teacher, Streams(seed))
+        if experiment.train.recompute:
+            for network in method.trainable.values():
+                recompute_blocks(network)
+        return method, data
 
     def preview(step: int, generator: nn.Module) -> None:
         from salt.cli.preview import draw_preview

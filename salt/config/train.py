@@ -1,5 +1,7 @@
 """How a network is trained: optimisers, averaging, and the one loop."""
 
+from typing import Literal
+
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.base import Beta, Probability, Section
@@ -54,6 +56,12 @@ class Train(Section):
     ema: EMA = EMA()
     checkpoint_every: PositiveInt = 100
     keep_checkpoints: PositiveInt = 2
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What networks compute in; weights, averages, gradients and losses are float32."""
+    recompute: bool = False
+    """Activation checkpointing: a block keeps what it was given and runs again in backward."""
+    shard: bool = False
+    """Networks are split over the processes (FSDP2); False: every process holds them whole."""
     preview_every: NonNegativeInt = 0
     """A contact sheet of samples every so many iterations; 0: none."""
     tensorboard: bool = False
@@ -64,4 +72,10 @@ class Train(Section):
     def _whole_micro_batches(self) -> "Train":
         if self.batch_size % self.accumulate:
             raise ValueError(f"batch_size={self.batch_size} must be a multiple of accumulate={self.accumulate}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_process_draws(self) -> "Train":
+        if self.shard and self.preview_every:
+            raise ValueError(f"preview_every={self.preview_every}: with shard=true 0 is accepted")
         return self

@@ -16,7 +16,7 @@ from salt.config.schema import DMD, SC, Align, Experiment, NoiseLaw
 from salt.errors import SaltError
 from salt.flow.grid import TripleLaw, shift_time, time_grid
 from salt.flow.path import guide, interpolate, x0_from_velocity
-from salt.methods.rollouts import Autoregressive, Draws, Made, build_rollout
+from salt.methods.rollouts import Autoregressive, Draws, Made, build_rollout, most
 from salt.methods.streams import Streams
 from salt.models.protocol import Batch
 from salt.objectives.alignment import alignment_loss
@@ -37,6 +37,7 @@ class Distill:
             raise SaltError(f"{experiment.name}: distillation needs objectives.dmd and train.critic")
         self.trainable = {"generator": generator, "critic": critic}
         self._critic, self._teacher = critic, teacher.requires_grad_(False)
+        self.constant: tuple[nn.Module, ...] = (teacher,)
         self._dmd: DMD = objectives.dmd
         self._ratio = critic_config.ratio
         self._streams, self._draws = streams, Draws(streams, experiment.train.batch_size)
@@ -101,7 +102,7 @@ class Distill:
         place = sample.index * (self._levels // made.steps)  # in T_train
         u = self._streams.uniform("generator/triple", step, batch.samples, (2,))
         t_m, t_e, valid = self._triples.sample(place, u.repeat_interleave(len(place) // len(u), 0).to(place.device))
-        if not bool(valid.any()):
+        if not most(bool(valid.any())):
             return sample.x_s.new_zeros(())
         sc = sc_objective(
             sample.velocity,

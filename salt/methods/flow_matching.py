@@ -24,6 +24,7 @@ class FlowMatching:
         self, config: FlowMatchingConfig, causal: Causal | None, generator: nn.Module, streams: Streams
     ) -> None:
         self.trainable = {"generator": generator}
+        self.constant: tuple[nn.Module, ...] = ()
         self._config, self._causal, self._generator, self._streams = config, causal, generator, streams
 
     def roles(self, step: int) -> tuple[str, ...]:

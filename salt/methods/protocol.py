@@ -14,6 +14,9 @@ class Method(Protocol):
     trainable: dict[str, nn.Module]
     """role -> network: "generator", and "critic" where there is one."""
 
+    constant: tuple[nn.Module, ...]
+    """Networks that losses ask and nobody trains."""
+
     def roles(self, step: int) -> tuple[str, ...]:
         """Who is updated in iteration `step` (0 is the first), in order; each update has a batch of its own."""
         ...

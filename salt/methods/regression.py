@@ -28,6 +28,7 @@ class Regression:
         if ode is None or pairs is None or causal is None:
             raise SaltError(f"{experiment.name}: regression of trajectories needs objectives.ode, pairs and causal")
         self.trainable = {"generator": generator}
+        self.constant: tuple[nn.Module, ...] = ()
         self._generator, self._weight, self._causal = generator, ode.weight, causal
         self._clean_context = pairs.teacher != "teacher"
         self._times = time_grid(experiment.grid.train_steps, experiment.grid.shift)

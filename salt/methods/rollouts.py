@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from salt.config.schema import Causal, Experiment, History
 from salt.flow.grid import time_grid
@@ -99,7 +99,7 @@ class BackwardSimulation:
         noise = self.draws.normal(f"{role}/noise", batch, step)
         velocity = bind(self.model, batch.text)
         renoise = partial(_renoise, self.draws, batch, step, role, 1)
-        sample = backward_simulation(velocity, noise, self.grid, index, renoise)
+        sample = backward_simulation(velocity, noise, self.grid, index, renoise, most(int(index.max())))
         return Made(sample, sample.x_0, len(self.grid))
 
 
@@ -184,6 +184,15 @@ def build_rollout(experiment: Experiment, model: Any, streams: Streams) -> Rollo
     if experiment.rollout.kind == "backward_simulation":
         return BackwardSimulation(model, grid, draws)
     return NoisedData(model, grid, causal, draws)
+
+
+def most(value: int) -> int:
+    """The largest of a number over all processes: those that share their weights must ask networks equally often."""
+    if not distributed.is_initialized():
+        return value
+    agreed = torch.tensor(value)
+    distributed.all_reduce(agreed, distributed.ReduceOp.MAX)
+    return int(agreed)
 
 
 def _renoise(draws: Draws, batch: Batch, step: int, role: str, stride: int, i: int, like: Tensor) -> Tensor:

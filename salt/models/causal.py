@@ -85,7 +85,7 @@ class CausalWan(nn.Module):
     def open_memory(
         self, policy: Memory, batch: int, height: int, width: int, capacity_frames: int | None = None
     ) -> KVMemory:
-        """An empty memory, on the device and of the type of the weights.
+        """An empty memory, on the device of the weights, of the type that networks compute in.
 
         Args:
             policy: which frames it keeps.
@@ -110,7 +110,9 @@ class CausalWan(nn.Module):
         if places < UNBOUNDED:
             rotary([places - 1])  # refuse what is too long before any work
         config, weights = self.transformer.config, next(self.transformer.parameters())
-        make = partial(torch.zeros, device=weights.device, dtype=weights.dtype)
+        kind = weights.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights.dtype
+        make = partial(torch.zeros, device=weights.device, dtype=dtype)
         heads, channels = config.num_attention_heads, config.attention_head_dim
         buffer = make(2, config.num_layers, batch, heads, slots, grid[0] * grid[1], channels)
         latents = make(batch, config.in_channels, slots, height, width) if policy.on_switch == "recache" else None

@@ -116,6 +116,12 @@ def wan_of(weights: Mapping[str, Tensor], backbone: Backbone, source: Path) -> W
     return network
 
 
+def recompute_blocks(model: nn.Module) -> None:
+    """Activation checkpointing: in backward a block runs again from what it was given."""
+    transformer: Any = model.transformer
+    transformer.enable_gradient_checkpointing()
+
+
 def save_wan(model: nn.Module, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Write a network in diffusers' own format; the folder appears only when it is complete.
 

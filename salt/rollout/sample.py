@@ -39,17 +39,17 @@ def noised_data(velocity: Velocity, x_0_data: State, grid: Sequence[float], nois
 
 
 def backward_simulation(
-    velocity: Velocity, noise: State, grid: Sequence[float], index: Places, renoise: Renoise
+    velocity: Velocity, noise: State, grid: Sequence[float], index: Places, renoise: Renoise, steps: int = 0
 ) -> Sample:
     """Evaluate the student on its own states: the consistency sampler runs from `noise` to t_s = grid[index].
 
-    The states before are constants (no gradient). The batch takes the steps its last sample needs, max(index); a
-    sample that has reached its t_s waits there. `renoise(i, like)` is the sampler's, so a sample gets the states that
-    `cm_sample` would have given it.
+    The states before are constants (no gradient). The batch takes the steps its last sample needs, max(index), or
+    `steps` where those are more; a sample that has reached its t_s waits there. `renoise(i, like)` is the sampler's, so
+    a sample gets the states that `cm_sample` would have given it.
     """
     x = noise
     with torch.no_grad():
-        for i, (t, s) in enumerate(islice(pairwise(grid), int(index.max()))):
+        for i, (t, s) in enumerate(islice(pairwise(grid), max(steps, int(index.max())))):
             moved = cm_step(x, velocity(x, batch_time(t, x)), renoise(i, x), t, s)
             x = torch.where((index > i).view(-1, *[1] * (x.ndim - 1)), moved, x)
     return evaluate(velocity, x, noise.new_tensor(grid)[index], index)

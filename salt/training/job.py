@@ -66,8 +66,9 @@ def run_training(
             try:
                 method, data = build()
                 state = train(Job(method, data, experiment.train, run, workers, device, on_preview))
+                averaged = state.averaged()
                 if workers.first:
-                    save(state.ema.module, out)
+                    save(averaged, out)
                     known = provenance(experiment, seed, inputs, out) | {"seconds": round(state.seconds, 1)}
                     write_text(out / NAME, json.dumps(known, indent=1) + "\n")
             except OSError as error:

@@ -24,8 +24,9 @@ from salt.models.protocol import Batch
 from salt.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from salt.training.metrics import open_metrics
 from salt.training.parallel import ALONE, Workers
+from salt.training.sharding import gathered
 from salt.training.signals import listen_for_stop
-from salt.training.state import TrainState, lr_factor, take_step
+from salt.training.state import DTYPES, TrainState, lr_factor, take_step
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def train(job: Job) -> TrainState:
     """
     config, workers = job.config, job.workers
     _check_split(config, workers)
-    state = TrainState(job.method.trainable, config)
+    state = TrainState(job.method.trainable, config, job.method.constant)
     load_checkpoint(job.checkpoints, state)
     if state.step:
         log.info("%s: continuing after step %d", job.run, state.step)
@@ -98,9 +99,9 @@ def train(job: Job) -> TrainState:
             # ---- checkpoint
             stopping = workers.any(stop.received is not None)
             due = state.step % config.checkpoint_every == 0 or state.step == config.iterations
-            if workers.first and (due or stopping):
+            if due or stopping:
                 metrics.sync()
-                save_checkpoint(job.checkpoints, state, config.keep_checkpoints)
+                save_checkpoint(job.checkpoints, state, config.keep_checkpoints, workers)
             # ---- stop
             if stopping and state.step < config.iterations:
                 raise InterruptedBySignal(
@@ -129,19 +130,28 @@ def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
     first = sum(state.updates.values()) * config.batch_size
     metrics: dict[str, float] = {}
     for samples in workers.slices(first, config.batch_size, config.accumulate):
-        loss, extra = job.method.loss(role, job.data.batch(samples).to(job.device), state.step)
+        batch = job.data.batch(samples).to(job.device)
+        with compute_in(config, job.device):
+            loss, extra = job.method.loss(role, batch, state.step)
         torch.autograd.backward(loss / config.accumulate)
         for name, value in {"loss": loss.item(), **extra}.items():
             metrics[name] = metrics.get(name, 0.0) + value / config.accumulate
-    workers.average_gradients(parameters)
+    if not state.split:  # their parts are averaged in backward
+        workers.average_gradients(parameters)
     metrics = workers.mean(metrics)
     optimisation = state.configs[role]
-    metrics["grad_norm"] = nn.utils.clip_grad_norm_(parameters, optimisation.clip).item()
+    metrics["grad_norm"] = gathered(nn.utils.clip_grad_norm_(parameters, optimisation.clip)).item()
     _refuse_non_finite(job, state.step, role, metrics)
     factor = lr_factor(optimisation, state.updates[role], state.step / config.iterations)
     take_step(state.optimisers[role], factor)
     state.updates[role] += 1
     return metrics | {"lr": optimisation.lr * factor}
+
+
+def compute_in(config: Train, device: str) -> torch.autocast:
+    """What networks compute in. Weights are cast at every call: a cache would keep casts made without gradient."""
+    low = config.precision != "float32"
+    return torch.autocast(torch.device(device).type, DTYPES[config.precision], enabled=low, cache_enabled=False)
 
 
 def _refuse_non_finite(job: Job, step: int, role: str, metrics: Mapping[str, float]) -> None:

@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 from salt.config.train import Optimiser, Train
 from salt.errors import SaltError
+from salt.training import sharding
 from salt.training.ema import EMA
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""What `train.precision` names."""
 
 
 def lr_factor(config: Optimiser, updates: int, progress: float) -> float:
@@ -53,21 +57,51 @@ class TrainState:
 
     Attributes:
         networks: role -> network.
+        split: whether every process holds a part of them only.
         step: iterations (generator updates) done.
         updates: role -> updates done.
         seconds: wall time spent so far, over all sessions.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], config: Train) -> None:
-        self.networks = networks
+    def __init__(self, networks: Mapping[str, nn.Module], config: Train, constant: Sequence[nn.Module] = ()) -> None:
+        """Take over the networks; with `config.shard` they, and those that stay constant, are split in place."""
+        self.networks, self.split = networks, config.shard
         self.configs = {"generator": config.optimiser}
         if config.critic is not None:
             self.configs["critic"] = config.critic.optimiser
-        self.optimisers = {role: build_optimisers(network, self.configs[role]) for role, network in networks.items()}
         self.ema = EMA(networks["generator"], config.ema.decay, config.ema.start)
+        if self.split:
+            self._bones = sharding.skeleton(self.ema.module)
+            for network in (*networks.values(), self.ema.module, *constant):
+                sharding.split(network, DTYPES[config.precision])
+        self.optimisers = {role: build_optimisers(network, self.configs[role]) for role, network in networks.items()}
         self.step = 0
         self.updates = dict.fromkeys(networks, 0)
         self.seconds = 0.0
+
+    def averaged(self) -> nn.Module:
+        """The averaged generator, whole on the first process. Every process calls it."""
+        return sharding.whole(self.ema.module, self._bones) if self.split else self.ema.module
+
+    def room(self, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+        """Tensors to read a split state into: those of `tensors`, and moments that the optimisers have not made yet.
+
+        Args:
+            shapes: of everything that was stored.
+
+        Raises:
+            SaltError: other names were stored than this state has.
+        """
+        named = self.tensors()
+        for name in shapes.keys() - named.keys():
+            _, role, place, index, _ = (*name.split("/"), *5 * [""])[:5]
+            try:
+                parameter = self.optimisers[role][int(place)].param_groups[0]["params"][int(index)]
+            except (KeyError, ValueError, IndexError) as error:
+                raise SaltError(f"{name!r} is not of a state of these networks") from error
+            like = shapes[name] == parameter.shape
+            named[name] = torch.zeros_like(parameter) if like else torch.zeros(shapes[name])
+        return named
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state under a flat name, without copies."""

@@ -1,7 +1,9 @@
 """What the tests of methods and training share: the smallest experiment, its data and its networks."""
 
 import copy
-from collections.abc import Sequence
+import json
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from salt.cli.models import as_experiment
 from salt.config.schema import Experiment
 from salt.methods import Method, Streams, build_method
 from salt.models.protocol import Batch
-from salt.models.wan import build_wan, save_wan
+from salt.models.wan import build_wan, recompute_blocks, save_wan
 from salt.training.job import run_training
 
 LATENT = (2, 2, 3, 3)
@@ -97,7 +99,11 @@ class Clips:
 def make_method(setting: Experiment, seed: int = 0) -> Method:
     """The method with seeded networks; the generator starts from the teacher."""
     teacher = build_wan(setting.scale.backbone, seed=7)
-    return build_method(setting, as_experiment(copy.deepcopy(teacher), setting), teacher, Streams(seed))
+    method = build_method(setting, as_experiment(copy.deepcopy(teacher), setting), teacher, Streams(seed))
+    if setting.train.recompute:
+        for network in method.trainable.values():
+            recompute_blocks(network)
+    return method
 
 
 def run(setting: Experiment, folder: Path, data: Clips | None = None, seed: int = 0) -> bool:
@@ -111,6 +117,26 @@ def run(setting: Experiment, folder: Path, data: Clips | None = None, seed: int 
         save_wan,
         {},
     )
+
+
+def metrics_of(folder: Path) -> list[dict[str, float]]:
+    """What a run in `folder` wrote, without what depends on the machine."""
+    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def steps_done(folder: Path) -> int:
+    """Iterations that a run in `folder` has written of."""
+    path = folder / "run" / "metrics.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Until it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
 
 
 class Recorder(nn.Module):

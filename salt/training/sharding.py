@@ -1,0 +1,84 @@
+"""Networks split over the processes (FSDP2), for those that one device cannot hold whole.
+
+Every block of a transformer is gathered when it is computed and dropped again; the optimiser and the average see this
+process's part alone. Weights and gradients are summed in float32. What a network is asked is as before, but every
+process must ask the same number of times: see `Draws.most`.
+"""
+
+import copy
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+
+
+def split(network: nn.Module, dtype: torch.dtype) -> None:
+    """Split a network's weights over all processes, in place.
+
+    Each of a transformer's `blocks` and each of its other parts is gathered by itself, so that what is computed up to
+    one block only (`FeatureModel.features`) has its backward too.
+
+    Args:
+        network: the same on every process.
+        dtype: what gathered weights are computed in; this process's part stays as it is.
+    """
+    if not distributed.is_initialized():  # one process: its part is the whole
+        return
+    # It warns of outputs changed in place, which diffusers' Wan does not do (the tests compare with whole networks).
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    transformers = [module for module in network.modules() if "blocks" in dict(module.named_children())]
+    for transformer in transformers:
+        parts = dict(transformer.named_children())
+        blocks = parts.pop("blocks").children()
+        for part in (*blocks, *parts.values(), transformer):
+            if next(part.parameters(), None) is not None:
+                fully_shard(part, mp_policy=policy, reshard_after_forward=True)
+
+
+def skeleton(network: nn.Module) -> nn.Module:
+    """The network without its numbers, for `whole`."""
+    return copy.deepcopy(network).to("meta")
+
+
+def whole(network: nn.Module, bones: nn.Module) -> nn.Module:
+    """A network that was split, put together again on the first process; on the others without numbers.
+
+    Args:
+        network: after `split`.
+        bones: `skeleton` of the network before.
+    """
+    weights = get_model_state_dict(network, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    if weights:
+        bones.load_state_dict(weights, assign=True)
+    return bones
+
+
+def gathered(value: Tensor) -> Tensor:
+    """A tensor as every process would have it."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+# ------------------------------------------------------------------------------------------- on the disk
+def write_parts(folder: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a state, each process its part, in the format of torch.distributed.checkpoint."""
+    save(tensors, checkpoint_id=folder, no_dist=not distributed.is_initialized())
+
+
+def stored_shapes(folder: Path) -> dict[str, torch.Size]:
+    """Name -> shape of everything that `write_parts` wrote, by whatever number of processes."""
+    stored = FileSystemReader(folder).read_metadata().state_dict_metadata
+    return {name: known.size for name, known in stored.items() if isinstance(known, TensorStorageMetadata)}
+
+
+def read_parts(folder: Path, tensors: dict[str, Tensor]) -> None:
+    """Fill tensors, whole or split, with what `write_parts` wrote by whatever number of processes."""
+    load(tensors, checkpoint_id=folder, no_dist=not distributed.is_initialized())
