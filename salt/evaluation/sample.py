@@ -230,9 +230,8 @@ def _write(folder: Path, batch: Sequence[Item], parts: Iterable[Tensor], codec: 
     """Decode and append part after part; the files get their names when all parts are there."""
     with ExitStack() as files:
         append = [files.enter_context(growing_mp4(item.path(folder), world.fps)) for item in batch]
-        before = None
+        decode = codec.stream()
         for latents in parts:
-            videos = as_uint8(codec.decode(latents, before).cpu())
+            videos = as_uint8(decode(latents).cpu())
             for grow, video in zip(append, videos, strict=True):
                 grow(upscale(video, world.video_scale))
-            before = latents[:, :, -1:]

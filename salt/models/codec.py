@@ -118,16 +118,24 @@ class TinyCodec(nn.Module):
         beside = self.config.surroundings_scale * surroundings(video, self.config.stride)
         return torch.cat([pictures.unflatten(0, (len(video), -1)).transpose(1, 2), motion, beside], dim=1)
 
-    def decode(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
-        """Video `(B, 3, F, H, W)`, in [0, 1], of latents `(B, C, T, h, w)`.
+    def decode(self, latents: Tensor) -> Tensor:
+        """Video `(B, 3, F, H, W)`, in [0, 1], of latents `(B, C, T, h, w)`."""
+        return self.stream()(latents)
 
-        Args:
-            latents: a whole clip, or the part of it that follows `context`.
-            context: the latent frame before, `(B, C, 1, h, w)`. Without it the first latent frame is one video frame;
-                with it every latent frame is four.
+    def stream(self) -> Callable[[Tensor], Tensor]:
+        """A function that decodes one batch of videos part by part; each looks back at one latent frame.
+
+        The first latent frame is one video frame, every other is four.
         """
-        video = self.draw(latents, context)
-        return (video if context is not None else video[:, :, STRIDE_T - 1 :]).clamp(0, 1)
+        before: Tensor | None = None
+
+        def part_of_video(latents: Tensor) -> Tensor:
+            nonlocal before
+            video = self.draw(latents, before)
+            first, before = before is None, latents[:, :, -1:]
+            return (video[:, :, STRIDE_T - 1 :] if first else video).clamp(0, 1)
+
+        return part_of_video
 
     def draw(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
         """Four frames for each latent frame, `(B, 3, 4 T, H, W)`; the first without context stands still."""

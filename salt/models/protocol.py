@@ -4,7 +4,7 @@ Symbols: B samples; latents `(B, C, T, H, W)`; times `(B,)` in [0, 1], 1 being n
 padded; videos `(B, 3, F, H, W)` in [0, 1].
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -98,8 +98,12 @@ class Codec(Protocol):
         """`(B, 3, F, H, W)` in [0, 1] -> latents `(B, C, T, H', W')`."""
         ...
 
-    def decode(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
-        """Latents `(B, C, T, H', W')` -> `(B, 3, F, H, W)` in [0, 1]; `context`: the latent frame before."""
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents `(B, C, T, H', W')` -> `(B, 3, F, H, W)` in [0, 1]."""
+        ...
+
+    def stream(self) -> Callable[[Tensor], Tensor]:
+        """A function that decodes one batch of videos part by part: together, what `decode` gives of the whole."""
         ...
 
     def latent_shape(self, frames: int, size: int) -> tuple[int, int, int, int]:

@@ -142,7 +142,7 @@ def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:
     """Read a network in diffusers' own format, as float32 whatever it was stored in.
 
     Args:
-        folder: with `config.json` and the weights.
+        folder: with `config.json` and the weights, in one file or in shards with an index.
         expect: the shape it must have; None: any.
 
     Raises:
@@ -150,30 +150,41 @@ def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:
     """
     from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 
-    _check_config(folder, expect)
+    return WanVelocity(pretrained(WanTransformer3DModel, folder, torch.float32, expect))
+
+
+def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | None = None) -> nn.Module:
+    """A network of one of diffusers' classes, out of a folder in its own format.
+
+    Args:
+        kind: the class, which `config.json` must name.
+        folder: with `config.json` and the weights, in one file or in shards with an index.
+        dtype: what it is read as.
+        expect: values that `config.json` must have.
+
+    Raises:
+        SaltError: see `load_wan`.
+    """
+    _check_config(folder, kind.__name__, expect)
     try:
         with _silent_diffusers():
-            transformer, report = WanTransformer3DModel.from_pretrained(
-                folder,
-                output_loading_info=True,
-                torch_dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
+            network, report = kind.from_pretrained(
+                folder, output_loading_info=True, torch_dtype=dtype, use_safetensors=True, local_files_only=True
             )
     except Exception as error:  # diffusers raises whatever the layer below it met
         raise SaltError(
             f"{folder / WEIGHTS}: whole safetensors weights of the network in config.json are expected: "
             f"{str(error).strip().splitlines()[0]}"
         ) from error
-    for kind in ("missing_keys", "unexpected_keys"):
-        if report[kind]:
+    for keys in ("missing_keys", "unexpected_keys"):
+        if report[keys]:
             raise SaltError(
-                f"{folder / WEIGHTS}: {kind.replace('_keys', '')} weights {sorted(report[kind])[0]!r} "
-                f"({len(report[kind])} in all); exactly those of the network in config.json are expected"
+                f"{folder / WEIGHTS}: {keys.replace('_keys', '')} weights {sorted(report[keys])[0]!r} "
+                f"({len(report[keys])} in all); exactly those of the network in config.json are expected"
             )
-    for name, value in transformer.state_dict().items():
+    for name, value in network.state_dict().items():
         _check_finite(name, value, folder / WEIGHTS)
-    return WanVelocity(transformer)
+    return network
 
 
 def _check_finite(name: str, value: Tensor, source: Path) -> None:
@@ -181,16 +192,16 @@ def _check_finite(name: str, value: Tensor, source: Path) -> None:
         raise SaltError(f"{source}: weights {name!r} hold NaN or infinity; finite numbers are expected")
 
 
-def _check_config(folder: Path, expect: Backbone | None) -> None:
+def _check_config(folder: Path, kind: str, expect: Backbone | None) -> None:
     """Refuse a folder whose `config.json` is missing, broken, of another class or of another shape."""
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        kind = config["_class_name"]
+        found = config["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SaltError(f"{path}: the config.json of a WanTransformer3DModel is expected: {error}") from error
-    if kind != "WanTransformer3DModel":
-        raise SaltError(f"{path}: _class_name={kind!r}, but WanTransformer3DModel is expected")
+        raise SaltError(f"{path}: the config.json of a {kind} is expected: {error}") from error
+    if found != kind:
+        raise SaltError(f"{path}: _class_name={found!r}, but {kind} is expected")
     for key, value in (expect.model_dump(mode="json") if expect else {}).items():
         if config.get(key) != value:
             raise SaltError(f"{path}: {key}={config.get(key)}, but the scale's backbone has {key}={value}")

@@ -31,7 +31,10 @@ class Pictures:
     def encode(self, video):
         raise AssertionError("nothing is encoded here")
 
-    def decode(self, latents, context=None):
+    def stream(self):
+        return self.decode
+
+    def decode(self, latents):
         side = WORLD.size // LATENT[-1]
         still = torch.sigmoid(latents[:, :, :1]).repeat_interleave(side, 3).repeat_interleave(side, 4)
         return still.expand(-1, -1, WORLD.frames, -1, -1)
@@ -43,7 +46,10 @@ class Plain:
     def encode(self, video):
         return video
 
-    def decode(self, latents, context=None):
+    def stream(self):
+        return self.decode
+
+    def decode(self, latents):
         return latents
 
 

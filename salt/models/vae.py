@@ -1,0 +1,80 @@
+"""Wan's video autoencoder as a codec, and the one place that touches diffusers' `AutoencoderKLWan`.
+
+Videos are `(B, 3, F, H, W)` in [0, 1]; latents `(B, C, T, H / 8, W / 8)` with T = 1 + (F - 1) / 4, of mean 0 and
+variance 1 per channel by the constants of the autoencoder's config. diffusers takes seconds to import, so each function
+imports it itself.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from salt.errors import SaltError
+from salt.models.wan import pretrained
+
+
+class WanVAE(nn.Module):
+    """`salt.models.protocol.Codec` on an unmodified `AutoencoderKLWan`."""
+
+    vae: Any
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, vae: nn.Module) -> None:
+        super().__init__()
+        self.vae = vae
+        for name in ("mean", "std"):
+            values = torch.tensor(self.vae.config[f"latents_{name}"]).view(1, -1, 1, 1, 1)
+            self.register_buffer(name, values, persistent=False)
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Latents `(B, C, T, H / 8, W / 8)`, float32: the mode of the posterior."""
+        posterior = self.vae.encode((2 * video - 1).to(self.vae.dtype)).latent_dist
+        return (posterior.mode().float() - self.mean) / self.std
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Video `(B, 3, F, H, W)`, float32 in [0, 1], of whole latents."""
+        return self.stream()(latents)
+
+    def stream(self) -> Callable[[Tensor], Tensor]:
+        """A function that draws one batch of videos part by part, as `decode` would draw the whole.
+
+        What a part leaves behind is the last frames of every convolution, as many as its kernel looks back; so memory
+        does not grow with the video.
+        """
+        left: list[Any] = [None] * self.vae._cached_conv_counts["decoder"]  # diffusers keeps one such list for itself
+        first = True
+
+        def draw(part: Tensor) -> Tensor:
+            nonlocal first
+            hidden = self.vae.post_quant_conv((part * self.std + self.mean).to(self.vae.dtype))
+            frames = []
+            for frame in hidden.split(1, dim=2):
+                frames.append(self.vae.decoder(frame, feat_cache=left, feat_idx=[0], first_chunk=first))
+                first = False
+            return ((torch.cat(frames, dim=2).float() + 1) / 2).clamp(0, 1)
+
+        return draw
+
+
+def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> WanVAE:
+    """Read an `AutoencoderKLWan` in diffusers' own format, frozen and in evaluation mode.
+
+    Args:
+        folder: with `config.json` and the weights.
+        dtype: what it computes in.
+
+    Raises:
+        SaltError: the folder is missing or broken, or of Wan 2.2, which puts patches into channels.
+    """
+    from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+
+    vae: Any = pretrained(AutoencoderKLWan, folder, dtype)
+    if vae.config.patch_size is not None:
+        raise SaltError(
+            f"{folder / 'config.json'}: patch_size={vae.config.patch_size}; null is expected: that of Wan 2.1"
+        )
+    return WanVAE(vae).eval().requires_grad_(False)
