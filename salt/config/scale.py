@@ -70,6 +70,16 @@ class Codec(Section):
     lr: PositiveFloat = 3e-3
 
 
+class VAE(Section):
+    """Wan's autoencoder: a latent frame for the first frame and for every four after it, 8 x 8 pixels a latent."""
+
+    height: Annotated[int, Field(gt=0, multiple_of=16)] = 480
+    """Pixels; a multiple of 8 times a token's 2."""
+    width: Annotated[int, Field(gt=0, multiple_of=16)] = 832
+    channels: PositiveInt = 16
+    """Of a latent."""
+
+
 class Text(Section):
     """The UMT5 text encoder."""
 
@@ -152,7 +162,18 @@ class Scale(Section):
     """At most so many training seeds of each student, whatever a table asks for."""
     world: World = World()
     codec: Codec = Codec()
+    vae: VAE | None = None
+    """In place of `codec`; None: the tiny codec."""
     text: Text = Text()
     backbone: Backbone
     """The Wan of this scale: num_layers, num_attention_heads, attention_head_dim, ffn_dim, ..."""
     evaluation: Evaluation = Evaluation()
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int, int]:
+        """`(C, T, h, w)` of a clip."""
+        frames = 1 + (self.world.frames - 1) // 4
+        if self.vae is not None:
+            return self.vae.channels, frames, self.vae.height // 8, self.vae.width // 8
+        side = self.world.size // self.codec.stride
+        return self.codec.channels, frames, side, side

@@ -1,0 +1,259 @@
+"""What training and sampling cost, before anything is run: floating-point operations, memory, disk.
+
+Operations are those of matrix products and attention, two for each multiplication with its addition, as torch's flop
+counter has them: the tests compare with it. A backward pass costs two forward passes; with `train.recompute` one more.
+Tokens are S in each of T latent frames; d is the width of the network.
+"""
+
+from dataclasses import dataclass, replace
+from math import prod
+
+from salt.config.memory import Memory
+from salt.config.scale import Backbone, Scale
+from salt.config.schema import Align, Experiment
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip as a network sees it."""
+
+    frames: int
+    """T, latent."""
+    tokens: int
+    """S, of one latent frame."""
+    text: int
+    """Tokens of a caption."""
+
+
+def clip_of(scale: Scale) -> Clip:
+    """A clip of training length."""
+    _, frames, height, width = scale.latent_shape
+    _, rows, columns = scale.backbone.patch_size
+    return Clip(frames, height // rows * (width // columns), scale.text.tokens)
+
+
+def width_of(backbone: Backbone) -> int:
+    """The channels of a token, d."""
+    return backbone.num_attention_heads * backbone.attention_head_dim
+
+
+def forward(backbone: Backbone, queries: int, keys: float, text: int, times: int = 1) -> float:
+    """Operations of one evaluation of one sample.
+
+    Args:
+        backbone: the network.
+        queries: tokens that are computed.
+        keys: tokens that each of them attends to, itself among them, on average.
+        text: tokens of the caption; their keys and values are computed too.
+        times: noise levels among the tokens; more than one where every token has its own.
+    """
+    d, patch = width_of(backbone), prod(backbone.patch_size)
+    own = 4 * queries * d * d + 2 * queries * keys * d  # q, k, v, out; scores and their sum
+    cross = 2 * queries * d * d + 2 * text * d * d + 2 * queries * text * d
+    block = own + cross + 2 * queries * d * backbone.ffn_dim
+    inside = patch * queries * d * (backbone.in_channels + backbone.out_channels)
+    condition = times * (backbone.freq_dim * d + 7 * d * d) + text * (backbone.text_dim * d + d * d)
+    return 2 * (backbone.num_layers * block + inside + condition)
+
+
+def entry(backbone: Backbone, queries: int, text: int, times: int = 1) -> float:
+    """Operations of the layers whose inputs take no gradient: their backward pass costs one forward pass, not two."""
+    d, patch = width_of(backbone), prod(backbone.patch_size)
+    return 2.0 * d * (patch * queries * backbone.in_channels + text * backbone.text_dim + times * backbone.freq_dim)
+
+
+def parameters(backbone: Backbone) -> int:
+    """Of the network."""
+    d, patch = width_of(backbone), prod(backbone.patch_size)
+    attention = 4 * (d * d + d) + 2 * d
+    block = 2 * attention + 2 * d * backbone.ffn_dim + backbone.ffn_dim + d + 2 * d + 6 * d
+    condition = backbone.freq_dim * d + d + d * d + d + 6 * (d * d + d) + backbone.text_dim * d + d + d * d + d
+    ends = patch * (backbone.in_channels * d + d * backbone.out_channels + backbone.out_channels) + d + 2 * d
+    return backbone.num_layers * block + condition + ends
+
+
+# --------------------------------------------------------------------------------------------- rollouts
+@dataclass(frozen=True)
+class Evaluations:
+    """Operations of evaluating the student: expected, of one sample."""
+
+    plain: float
+    """Without gradient."""
+    graded: float
+    """With gradient: the forward pass alone."""
+    entry: float
+    """What backward saves at the inputs of the latter."""
+
+
+def whole_clip(experiment: Experiment, doubled: bool = False) -> Evaluations:
+    """One evaluation of a clip as a whole, with gradient: block-causal, every chunk at a time of its own, if causal.
+
+    Args:
+        experiment: of the network.
+        doubled: the sequence is [clean | noisy] (teacher forcing).
+    """
+    clip, causal, backbone = clip_of(experiment.scale), experiment.causal, experiment.scale.backbone
+    tokens = clip.frames * clip.tokens
+    if causal is None:
+        asked: tuple[int, float, int, int] = (tokens, tokens, clip.text, 1)
+    else:
+        seen = [causal.chunk + before for before in remembered(causal.memory, clip.frames, causal.chunk)]
+        tokens *= 2 if doubled else 1
+        asked = (tokens, clip.tokens * sum(seen) / len(seen), clip.text, tokens)
+    return Evaluations(0.0, forward(backbone, *asked), entry(backbone, tokens, *asked[2:]))
+
+
+def remembered(memory: Memory, frames: int, chunk: int) -> list[int]:
+    """Frames that each chunk of a video sees besides itself."""
+    most = frames if memory.window is None else memory.window + memory.sink
+    return [min(start, most) for start in range(0, frames, chunk)]
+
+
+def chunk_passes(experiment: Experiment, clips: float = 1.0, memory: Memory | None = None) -> tuple[float, float]:
+    """Operations of evaluating every chunk of a video once, under its memory; and of the last chunk alone.
+
+    Args:
+        experiment: of a causal student.
+        clips: how long the video is, in clips.
+        memory: in place of the student's own.
+    """
+    causal, clip = experiment.causal, clip_of(experiment.scale)
+    assert causal is not None
+    queries = causal.chunk * clip.tokens
+    before = remembered(memory or causal.memory, round(clip.frames * clips), causal.chunk)
+    costs = [forward(experiment.scale.backbone, queries, queries + n * clip.tokens, clip.text) for n in before]
+    return sum(costs), costs[-1]
+
+
+def rollout(experiment: Experiment, steps: int, exit_at: float) -> Evaluations:
+    """One autoregressive rollout: every chunk runs to its exit and is then remembered, the last one excepted."""
+    history, clip, causal = experiment.rollout.history, clip_of(experiment.scale), experiment.causal
+    assert causal is not None
+    once, last = chunk_passes(experiment)
+    plain = exit_at * once + once - last
+    if history is not None:
+        whole, end = chunk_passes(experiment, 1 + history.clips / 2)
+        plain += (exit_at + 2) * (whole - once) + last - end
+    chunks = clip.frames // causal.chunk
+    first = entry(experiment.scale.backbone, causal.chunk * clip.tokens, clip.text)
+    return Evaluations(plain, once, chunks * first)
+
+
+def student(experiment: Experiment) -> Evaluations:
+    """What the rollout that an experiment trains on asks of the student."""
+    levels, train = experiment.grid.train_steps, experiment.train
+    if experiment.rollout.kind == "autoregressive":
+        law = experiment.rollout.steps or {levels: 1.0}
+        each = {steps: rollout(experiment, steps, (steps - 1) / 2) for steps in law}
+        plain = sum(share * each[steps].plain for steps, share in law.items())
+        return replace(each[max(law)], plain=plain)
+    whole = whole_clip(experiment)
+    if experiment.rollout.kind == "noised_data":
+        return whole
+    together = train.batch_size // train.accumulate  # a batch takes the steps of its last sample
+    before = sum(1 - (i / levels) ** together for i in range(1, levels))
+    return replace(whole, plain=before * whole.graded)
+
+
+# --------------------------------------------------------------------------------------------- training
+def iteration(experiment: Experiment) -> dict[str, float]:
+    """Expected operations of one iteration, for each sample of a batch, by what they are for.
+
+    Alignment is counted as if it had started.
+    """
+    objectives, train = experiment.objectives, experiment.train
+    learn = 4.0 if train.recompute else 3.0
+    if objectives.dmd is None:
+        clean = experiment.pairs is not None and experiment.pairs.teacher != "teacher"
+        own = whole_clip(experiment, doubled=clean or objectives.flow_matching is not None)
+        return {"generator": learn * own.graded - own.entry}
+    assert train.critic is not None
+    made, judge = student(experiment), whole_clip(experiment.model_copy(update={"causal": None}))
+    parts = {
+        "generator": made.plain + learn * made.graded - made.entry,
+        "judging": 3 * judge.graded,
+        "critic": train.critic.ratio * (made.plain + made.graded + learn * judge.graded - judge.entry),
+    }
+    levels = experiment.grid.train_steps
+    law = experiment.rollout.steps or {levels: 1.0}
+    if objectives.sc is not None and objectives.sc.weight:
+        passes = learn if objectives.sc.stop_gradient == "none" else 1.0
+        share = sum(s for k, s in law.items() if k in (objectives.sc.rollouts or law))
+        has = 1 - 1 / levels if experiment.rollout.kind == "autoregressive" else 1.0  # the last level has no triple
+        parts["self-consistency"] = share * has * passes * made.graded
+    if objectives.align is not None and objectives.align.weight:
+        parts["alignment"] = sum(
+            law.get(steps, 0.0) * _alignment(experiment, objectives.align, steps)
+            for steps in objectives.align.references
+        )
+    return parts
+
+
+def _alignment(experiment: Experiment, align: Align, steps: int) -> float:
+    """Of an update whose rollout takes `steps`: a better rollout, and the features of both.
+
+    A gradient flows through the features of one; weights get none, so that backward costs about as much as forward.
+    """
+    backbone, better = experiment.scale.backbone, align.references[steps]
+    block = backbone.num_layers // 2 if align.block is None else align.block
+    judge = whole_clip(experiment.model_copy(update={"causal": None}))
+    features = 3 * judge.graded * (block + 1) / backbone.num_layers
+    exits = [exit_at * better // steps for exit_at in range(1, steps)]  # the first exit is its own reference
+    references = [rollout(experiment, better, exit_at) for exit_at in exits]
+    return align.probability / steps * sum(made.plain + made.graded + features for made in references)
+
+
+def training(experiment: Experiment) -> float:
+    """Operations of the whole training."""
+    train = experiment.train
+    return train.iterations * train.batch_size * sum(iteration(experiment).values())
+
+
+def trajectories(experiment: Experiment) -> float:
+    """Operations of the trajectories that an experiment regresses: a guided teacher."""
+    pairs = experiment.pairs
+    assert pairs is not None
+    bidirectional = pairs.teacher == "teacher"
+    seen = experiment.model_copy(update={"causal": None}) if bidirectional else experiment
+    return 2.0 * pairs.count * pairs.solver_steps * whole_clip(seen, doubled=not bidirectional).graded
+
+
+def video(experiment: Experiment, nfe: int, clips: int = 1, memory: Memory | None = None) -> float:
+    """Operations of the student for one video; `clips` and `memory` of long ones."""
+    if experiment.causal is None:
+        return nfe * whole_clip(experiment).graded
+    once, last = chunk_passes(experiment, clips, memory)
+    return (nfe + 1) * once - last
+
+
+# ----------------------------------------------------------------------------------------------- memory
+def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
+    """Bytes on one device, by what they are for.
+
+    Float32 weights, gradients and the two moments of AdamW of every trained network, the average, the teacher; the
+    activations that backward needs: of every block, or with `train.recompute` the inputs of blocks and one block's.
+    """
+    train, backbone, clip = experiment.train, experiment.scale.backbone, clip_of(experiment.scale)
+    count, share = parameters(backbone), processes if train.shard else 1
+    trained = 2 if experiment.objectives.dmd is not None else 1
+    held = 2 if train.precision == "bfloat16" else 4
+    local = train.batch_size // (train.accumulate * processes)
+    values = clip.frames * clip.tokens * width_of(backbone) * held * max(local, 1)
+    inside = 12 + 2 * backbone.ffn_dim / width_of(backbone)  # q, k, v, two attentions, norms; the hidden layer, twice
+    kept = backbone.num_layers + inside if train.recompute else backbone.num_layers * inside
+    found = {
+        "weights, gradients, moments": 16.0 * trained * count / share,
+        "average": 4.0 * count / share,
+        "teacher": 4.0 * count / share if trained > 1 else 0.0,
+        "gathered blocks": 2.0 * held * count / backbone.num_layers if share > 1 else 0.0,
+        "activations": float(kept * values),
+    }
+    if experiment.causal is not None and experiment.rollout.kind == "autoregressive":
+        found["keys and values"] = 2.0 * backbone.num_layers * values
+    return found
+
+
+def checkpoint_bytes(experiment: Experiment) -> float:
+    """Of one checkpoint: weights and moments of every trained network, and the average."""
+    trained = 2 if experiment.objectives.dmd is not None else 1
+    return parameters(experiment.scale.backbone) * (12.0 * trained + 4.0)
