@@ -7,9 +7,9 @@ rule score_controls:
     output:
         f"{RECORDS}/controls.csv",
     log:
-        f"{SCRATCH}/logs/controls.log",
+        f"{SCRATCH}/logs/score_controls.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/controls.tsv"
+        f"{SCRATCH}/benchmarks/score_controls.tsv"
     conda:
         "../../environment.yml"
     threads: 1

@@ -10,9 +10,9 @@ rule ode_pairs:
     output:
         index=f"{SCRATCH}/pairs/{{experiment}}/index.json",
     log:
-        f"{SCRATCH}/logs/pairs/{{experiment}}.log",
+        f"{SCRATCH}/logs/ode_pairs/{{experiment}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/pairs/{{experiment}}.tsv"
+        f"{SCRATCH}/benchmarks/ode_pairs/{{experiment}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1

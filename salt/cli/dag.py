@@ -1,0 +1,89 @@
+"""The jobs of a target, from the one place that knows them: Snakemake, asked for a summary."""
+
+import csv
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from salt.config.files import repository_root
+from salt.errors import SaltError
+
+PER_SEED = ("train", "sample", "sample_long", "score", "score_long", "defect", "caches")
+"""Rules of one student or reference."""
+NAMED = ("ode_pairs", "table", "figure")
+_SEED = re.compile(r"/(?P<folder>[^/]+)/seed(?P<n>\d+)(?:_long)?/|/records/(?P<file>.+)_seed(?P<m>\d+)_")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One job."""
+
+    rule: str
+    name: str
+    """The experiment, table or figure; empty for what a scale has once."""
+    seed: int
+    todo: bool
+    """Whether it is still to be run."""
+
+    def _file(self) -> str:
+        """As its log and its benchmark are called, without folder and ending."""
+        return (
+            f"{self.rule}/{self.name}_seed{self.seed}"
+            if self.rule in PER_SEED
+            else f"{self.rule}/{self.name}".rstrip("/")
+        )
+
+    def seconds(self, scratch: Path) -> float | None:
+        """What it took when it last ran, from Snakemake's benchmark file below a scale's scratch folder."""
+        path = scratch / "benchmarks" / f"{self._file()}.tsv"
+        if not path.is_file():
+            return None
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+        return float(rows[-1]["s"]) if rows else None
+
+    def state(self, scratch: Path) -> str:
+        """done, running (a training whose run directory is held), stopped (begun, not at its end) or not begun."""
+        if not self.todo:
+            return "done"
+        log = scratch / "logs" / f"{self._file()}.log"
+        runs = (scratch / "runs" / self.name / f"seed{self.seed}").glob("*/lock.holder") if self.rule == "train" else ()
+        if any(runs):
+            return "running"
+        return "stopped" if log.is_file() else "not begun"
+
+
+def jobs_of(target: str, settings: Sequence[str]) -> list[Planned]:
+    """Every job of a target, done or not.
+
+    Args:
+        target: as `snakemake` takes it.
+        settings: `KEY=VALUE` of its `--config`.
+
+    Raises:
+        SaltError: Snakemake refuses it; the line that tells why.
+    """
+    command = [sys.executable, "-m", "snakemake", "--summary", target, "--nolock", "--config", *settings]
+    done = subprocess.run(command, cwd=repository_root(), capture_output=True, text=True)
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines()]
+        said = [line for line in lines if line and not line.startswith("File ")]
+        raise SaltError(f"snakemake {target}: {said[-1] if said else 'it failed and said nothing'}")
+    found: dict[tuple[str, str, int], Planned] = {}
+    for row in csv.DictReader(done.stdout.splitlines(), delimiter="\t"):
+        job = Planned(row["rule"], *_whose(row["rule"], row["output_file"]), row["plan"] != "no update")
+        before = found.setdefault((job.rule, job.name, job.seed), job)
+        found[job.rule, job.name, job.seed] = replace(job, todo=job.todo or before.todo)
+    return list(found.values())
+
+
+def _whose(rule: str, output: str) -> tuple[str, int]:
+    """The name and the seed of the job that makes a file."""
+    if rule in PER_SEED and (match := _SEED.search(f"/{output}")):
+        return match["folder"] or match["file"], int(match["n"] or match["m"])
+    if rule in NAMED:
+        path = Path(output)
+        return (path.parent.name if path.name == "index.json" else path.stem), 0
+    return "", 0

@@ -1,0 +1,91 @@
+"""`salt plan` and `salt status`: what a target will cost, and what of it is done."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from salt.cli import app
+from salt.cli.options import ScaleName
+
+if TYPE_CHECKING:
+    from salt.cli.dag import Planned
+    from salt.cli.pricing import Price
+
+Targets = Annotated[list[str] | None, typer.Argument(help="As `snakemake` takes them: table4, fig_lambda, all.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--config", help="KEY=VALUE of the workflow, as in seeds=1; repeatable.")
+]
+Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.")]
+
+
+@app.command()
+def plan(
+    scale: ScaleName,
+    targets: Targets = None,
+    gpu: Annotated[str, typer.Option("--gpu", help="A device of workflow/hardware.yaml.")] = "h200",
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="How many there are.")] = 8,
+    scratch: Scratch = Path("scratch"),
+    config: Settings = None,
+) -> None:
+    """Price what is still to be run of some targets: GPU-hours, wall time, memory, disk."""
+    from salt.cli.dag import jobs_of
+    from salt.cli.pricing import Prices
+
+    found = {target: jobs_of(target, [f"scale={scale}", *(config or [])]) for target in targets or ["all"]}
+    prices = Prices(scale, gpu, scratch / scale, [job for jobs in found.values() for job in jobs])
+    for target, jobs in found.items():
+        todo = [(job, prices.of(job)) for job in jobs if job.todo]
+        print(f"{target} at scale {scale}: {len(todo)} of {len(jobs)} jobs to run")
+        if todo:
+            _print_prices(todo, gpus)
+    trained = {job.name for jobs in found.values() for job in jobs if job.rule == "train" and job.todo}
+    for line in prices.memory(trained):
+        print(line)
+    print(
+        f"hours: m, as measured here (the benchmark files of {scratch / scale}); otherwise operations of Wan at "
+        f"{prices.device['utilisation']:.0%} of {prices.device['tflops']} TFLOP/s ({gpu}, workflow/hardware.yaml), "
+        "without decoding; -: scored or drawn by other networks, or on the CPU, and not measured yet; asked: the limit "
+        "of one attempt in workflow/resources.yaml, ! where a job needs more (train and sample continue what they began)"
+    )
+
+
+def _print_prices(todo: "list[tuple[Planned, Price]]", gpus: int) -> None:
+    by_rule: dict[str, list[Price]] = defaultdict(list)
+    for job, price in todo:
+        by_rule[job.rule].append(price)
+    print(f"  {'rule':<16}{'jobs':>6}{'GPUs each':>11}{'hours each':>12}{'asked':>7}{'GPU-hours':>11}{'disk, GB':>10}")
+    total_gpu = total_cpu = disk = 0.0
+    for rule, prices in by_rule.items():
+        hours = [price.hours for price in prices if price.hours is not None]
+        each = prices[0].gpus
+        spent = sum(hours) * each
+        space = sum(price.disk for price in prices) / 1e9
+        total_gpu, total_cpu, disk = total_gpu + spent, total_cpu + sum(hours) * (not each), disk + space
+        mark = " m" if any(price.measured for price in prices) else "  "
+        mean = f"{sum(hours) / len(hours):.2f}{mark}" if hours else "-  "
+        asked = f"{prices[0].asked:.1f}" + ("!" if hours and max(hours) > prices[0].asked else " ")
+        print(f"  {rule:<16}{len(prices):>6}{each:>11}{mean:>12}{asked:>7}{spent:>11.1f}{space:>10.1f}")
+    print(f"  in all {total_gpu:.0f} GPU-hours, {total_cpu:.1f} hours on CPUs, {disk:.0f} GB of disk", end="")
+    print(f"; at least {total_gpu / gpus:.1f} hours on {gpus} GPUs" if total_gpu else "")
+
+
+@app.command()
+def status(
+    scale: ScaleName, targets: Targets = None, scratch: Scratch = Path("scratch"), config: Settings = None
+) -> None:
+    """What of each table and figure is done, running, stopped or not begun, and what it took."""
+    from salt.cli.dag import jobs_of
+    from salt.report.suite import load_suite
+
+    suite = load_suite()
+    print(f"{'':<16}{'done':>6}{'running':>9}{'stopped':>9}{'not begun':>11}{'hours so far':>14}")
+    for target in targets or [*suite.tables, *suite.figures]:
+        states: dict[str, int] = defaultdict(int)
+        hours = 0.0
+        for job in jobs_of(target, [f"scale={scale}", *(config or [])]):
+            hours += (job.seconds(scratch / scale) or 0.0) / 3600
+            states[job.state(scratch / scale)] += 1
+        counts = "".join(f"{states[key]:>{width}}" for key, width in (("done", 6), ("running", 9), ("stopped", 9)))
+        print(f"{target:<16}{counts}{states['not begun']:>11}{hours:>14.2f}", flush=True)

@@ -1,0 +1,158 @@
+"""What a job costs: as measured where it, or another job of its rule, has run; else by `salt.evaluation.cost`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import mean
+
+from salt.cli.dag import Planned
+from salt.config import Experiment, load_experiment, load_scale, repository_root
+from salt.config.files import accepted, read_mapping
+from salt.errors import SaltError
+from salt.evaluation import cost
+from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
+
+HOUR, GIGA, TERA = 3600.0, 1e9, 1e12
+VIDEO_BYTES = 0.6
+"""Of an mp4, for each of 1,000 pixels and frames: 2 MB for 5 seconds of 832 x 480 (the tiny world's take less)."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one job costs."""
+
+    hours: float | None
+    """Wall time; None: neither measured nor modelled."""
+    measured: bool
+    gpus: int
+    asked: float
+    """Hours of one attempt, as workflow/resources.yaml asks."""
+    disk: float
+    """Bytes that stay."""
+
+
+class Prices:
+    """Prices of the jobs of one scale on one kind of device."""
+
+    def __init__(self, scale: str, device: str, scratch: Path, jobs: Iterable[Planned]) -> None:
+        """Raises SaltError for a device that workflow/hardware.yaml does not name."""
+        known = read_mapping(repository_root() / "workflow" / "hardware.yaml")
+        if device not in known:
+            raise SaltError(f"--gpu {device}: no such device in workflow/hardware.yaml; {accepted(device, known)}")
+        self.device, self.scale, self.scratch = known[device], load_scale(scale), scratch
+        self.asked = read_mapping(repository_root() / "workflow" / "resources.yaml")[scale]
+        took: dict[str, list[float]] = {}
+        for job in jobs:
+            if (seconds := job.seconds(scratch)) is not None:
+                took.setdefault(job.rule, []).append(seconds)
+        self._mean = {rule: mean(seconds) for rule, seconds in took.items()}
+        self.experiment = cache(lambda name: load_experiment(name, scale))
+
+    def asks(self, rule: str) -> dict[str, int]:
+        """What workflow/resources.yaml asks for."""
+        return self.asked.get(rule, self.asked["default"])
+
+    def of(self, job: Planned) -> Price:
+        """What a job will cost."""
+        gpus, limit = self.asks(job.rule)["gpu"], self.asks(job.rule)["runtime"] / 60
+        own = job.seconds(self.scratch)
+        seconds = own if own is not None else self._mean.get(job.rule)
+        if seconds is not None:
+            return Price(seconds / HOUR, True, gpus, limit, self._disk(job))
+        operations = self._operations(job) if gpus else None
+        if operations is None:
+            return Price(None, False, gpus, limit, self._disk(job))
+        rate = self.device["tflops"] * TERA * self.device["utilisation"] * gpus
+        return Price(operations / rate / HOUR, False, gpus, limit, self._disk(job))
+
+    def _operations(self, job: Planned) -> float | None:
+        """Floating-point operations of the networks that are Wan; None where others do the work."""
+        if job.rule == "train":
+            return cost.training(self.experiment(job.name))
+        if job.rule == "ode_pairs":
+            return cost.trajectories(self.experiment(job.name))
+        if job.rule in ("sample", "sample_long"):
+            return sum(count * operations for count, operations in self._videos(job))
+        if job.rule == "defect":
+            experiment, evaluation = self.experiment(job.name), self.scale.evaluation
+            steps = (
+                8 * experiment.grid.steps + 2 * evaluation.teacher_nfe
+            )  # four an interval, on two paths; the fine one
+            return evaluation.defect_samples * steps * cost.video(experiment, 1)
+        return None
+
+    def _videos(self, job: Planned) -> list[tuple[int, float]]:
+        """(how many videos, operations of one) of every cell."""
+        evaluation, long = self.scale.evaluation, self.scale.evaluation.long
+        seeds = len(evaluation.seeds)
+        if job.rule == "sample_long":
+            assert long is not None
+            experiment = self.experiment(job.name)
+            cells = long_cells(job.name, "", self.scale, job.seed, long)
+            return [(long.prompts * seeds, cost.video(experiment, c.nfe, long.length, long.memory)) for c in cells]
+        reference = job.name in (TEACHER, REAL)
+        experiment = self.experiment(TEACHER if reference else job.name)
+        cells = cells_of(job.name, "", self.scale, job.seed, experiment.causal is not None)
+        twice = 2 if job.name == TEACHER else 1  # guidance
+        return [(evaluation.prompts * seeds, twice * cost.video(experiment, c.nfe) if c.nfe else 0.0) for c in cells]
+
+    def _disk(self, job: Planned) -> float:
+        if job.rule == "train":
+            experiment = self.experiment(job.name)
+            kept = experiment.train.keep_checkpoints * cost.checkpoint_bytes(experiment)
+            return kept + 4.0 * cost.parameters(self.scale.backbone)
+        channels, frames, height, width = self.scale.latent_shape
+        latents = 2.0 * channels * frames * height * width
+        if job.rule == "latents":
+            return self.scale.world.clips * latents
+        if job.rule == "ode_pairs":
+            experiment = self.experiment(job.name)
+            assert experiment.pairs is not None
+            return experiment.pairs.count * (experiment.grid.train_steps + 1) * latents
+        if job.rule in ("sample", "sample_long"):
+            length = (
+                self.scale.evaluation.long.length if job.rule == "sample_long" and self.scale.evaluation.long else 1
+            )
+            side = self.scale.vae.height * self.scale.vae.width if self.scale.vae else self._stored_pixels()
+            each = VIDEO_BYTES * side * self.scale.world.frames * length / 1000
+            return each * sum(count for count, _ in self._videos(job))
+        return 0.0
+
+    def _stored_pixels(self) -> int:
+        return (self.scale.world.size * self.scale.world.video_scale) ** 2
+
+    def memory(self, names: Iterable[str]) -> list[str]:
+        """A line for the training that needs most memory on a device, and what would make it fit if it does not."""
+        gpus, limit = self.asks("train")["gpu"], self.device["memory_gb"] * GIGA
+        if not gpus:
+            return []
+        found = {name: cost.training_memory(self.experiment(name), gpus) for name in names}
+        lines = []
+        if found:
+            worst = max(found, key=lambda name: sum(found[name].values()))
+            parts = ", ".join(
+                f"{what} {value / GIGA:.1f}" for what, value in found[worst].items() if value >= GIGA / 20
+            )
+            total = sum(found[worst].values())
+            lines.append(f"memory of a training on {gpus} GPUs, at most ({worst}): {total / GIGA:.0f} GB each: {parts}")
+            if total > limit:
+                lines.append(f"  does not fit {limit / GIGA:.0f} GB; {remedies(self.experiment(worst), gpus, limit)}")
+        return lines
+
+
+def remedies(experiment: Experiment, gpus: int, limit: float) -> str:
+    """Which settings make a training fit a device."""
+    train = experiment.train
+    tried: dict[str, object] = {}
+    for key, wanted in (("recompute", True), ("shard", True), ("precision", "bfloat16")):
+        if getattr(train, key) != wanted:
+            tried[key] = wanted
+    tried["accumulate"] = train.batch_size // gpus if train.batch_size >= gpus else train.accumulate
+    changes: dict[str, object] = {}
+    for key, value in tried.items():
+        changes[key] = value
+        smaller = experiment.model_copy(update={"train": train.model_copy(update=changes)})
+        if sum(cost.training_memory(smaller, gpus).values()) <= limit:
+            return "it would with " + ", ".join(f"train.{key}={str(value).lower()}" for key, value in changes.items())
+    return "more GPUs to split it over, or a larger device, are needed"

@@ -1,0 +1,86 @@
+"""`salt plan` and `salt status` beside Snakemake's own count of jobs; `salt` is faked for what Snakemake runs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from salt.cli.pricing import remedies
+from salt.config import load_experiment
+from salt.evaluation import cost
+
+ROOT = Path(__file__).parents[2]
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def salt(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SALT_ROOT": str(folder), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", "from salt.cli import main; main()", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def row(text: str, name: str) -> list[str]:
+    return next(line.split() for line in text.splitlines() if line.split()[:1] == [name])
+
+
+def test_a_plan_shrinks_as_jobs_are_done_and_takes_their_times(snakemake: Snakemake, tmp_path: Path) -> None:
+    words = ("table4", "--scale", "smoke", "--config", "seeds=1")
+    before = salt(tmp_path, "plan", *words)
+    assert before.returncode == 0, before.stderr
+    assert "table4 at scale smoke: 12 of 13 jobs to run" in before.stdout or "12 of 12 jobs" in before.stdout
+    assert row(before.stdout, "train")[:4] == ["train", "3", "0", "-"]
+    state = row(salt(tmp_path, "status", *words).stdout, "table4")
+    assert state[1] == "0"
+
+    assert snakemake("table4", "--config", "scale=smoke", "seeds=1").returncode == 0
+    after = salt(tmp_path, "plan", "table4", "tableA1", *words[1:])
+    assert "table4 at scale smoke: 0 of" in after.stdout
+    assert row(after.stdout, "train")[4] == "m", after.stdout
+    done = row(salt(tmp_path, "status", *words).stdout, "table4")
+    assert done[2:5] == ["0", "0", "0"]
+
+
+def test_what_stopped_is_told_from_what_was_not_begun(snakemake: Snakemake, tmp_path: Path) -> None:
+    words = ("table4", "--scale", "smoke", "--config", "seeds=1")
+    assert snakemake("table4", "--config", "scale=smoke", "seeds=1", INTERRUPTED="dmd_8").returncode == 1
+    _, _, running, stopped, missing, _ = row(salt(tmp_path, "status", *words).stdout, "table4")
+    assert (running, stopped) == ("0", "1")
+    assert int(missing) >= 3
+    (holder,) = (tmp_path / "scratch/smoke/runs/dmd_8/seed0").glob("*/checkpoint")
+    holder.with_name("lock.holder").write_text("process 1 on a node")
+    assert row(salt(tmp_path, "status", *words).stdout, "table4")[2:4] == ["1", "0"]
+
+
+def test_paper_scale_is_priced_by_the_model(snakemake: Snakemake, tmp_path: Path) -> None:
+    told = salt(tmp_path, "plan", "table4", "--scale", "paper", "--gpu", "h100", "--gpus", "16").stdout
+    experiments = [load_experiment(name, "paper") for name in ("dmd_8", "dmd_4", "sc_dmd")]
+    hours = sum(3 * cost.training(e) for e in experiments) / (0.3 * 989e12) / 3600
+    assert float(row(told, "train")[4]) == pytest.approx(hours, rel=0.01)
+    assert "on 16 GPUs" in told
+    assert "memory of a training on 8 GPUs" in told
+
+
+def test_what_does_not_fit_is_told_with_a_way_out() -> None:
+    experiment = load_experiment("sc_dmd", "paper", {"train.shard": "false", "train.recompute": "false"})
+    assert sum(cost.training_memory(experiment, 8).values()) > 80e9
+    assert remedies(experiment, 8, 80e9) == "it would with train.recompute=true"
+    assert remedies(experiment, 8, 1e9) == "more GPUs to split it over, or a larger device, are needed"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["plan", "tabel4", "--scale", "smoke"], "snakemake tabel4: "),
+        (["plan", "--scale", "smoke", "--gpu", "h20"], "--gpu h20: no such device in workflow/hardware.yaml"),
+        (["plan", "--scale", "smok"], "did you mean"),
+        (["status", "--scale", "smoke", "--config", "sedes=1"], "sedes"),
+    ],
+)
+def test_mistakes_are_one_line(snakemake: Snakemake, tmp_path: Path, words: list[str], told: str) -> None:
+    answer = salt(tmp_path, *words)
+    assert answer.returncode == 2
+    assert told in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1, answer.stderr
