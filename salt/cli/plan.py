@@ -47,7 +47,7 @@ def plan(
         f"hours: m, as measured here (the benchmark files of {scratch / scale}); otherwise operations of Wan at "
         f"{prices.device['utilisation']:.0%} of {prices.device['tflops']} TFLOP/s ({gpu}, workflow/hardware.yaml), "
         "without decoding; -: scored or drawn by other networks, or on the CPU, and not measured yet; asked: the limit "
-        "of one attempt in workflow/resources.yaml, ! where a job needs more (train and sample continue what they began)"
+        "of one attempt in workflow/resources.yaml, ! where a job needs more (train and sample continue)"
     )
 
 
