@@ -86,8 +86,8 @@ def load_assets(folder: Path, scale: Scale) -> Assets:
 
 
 # --------------------------------------------------------------------------------------------- shipped
-def use_shipped(scale: Scale, out: Path) -> None:
-    """Copy the assets that the repository ships, after checking every file against its recorded hash.
+def shipped_files(scale: Scale) -> dict[str, str]:
+    """Name -> SHA-256 of the assets that the repository ships, every file checked against its recorded hash.
 
     Raises:
         SaltError: they are missing, or a file is not the one that was shipped.
@@ -104,8 +104,14 @@ def use_shipped(scale: Scale, out: Path) -> None:
     for name in sorted(known.keys() | found.keys()):
         if known.get(name) != found.get(name):
             raise SaltError(f"{source / name}: sha256 is {found.get(name)}, but {known.get(name)} was shipped")
+    return found
+
+
+def use_shipped(scale: Scale, out: Path) -> None:
+    """Copy what `shipped_files` has checked."""
+    shipped_files(scale)
     with whole_folder(out) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
+        shutil.copytree(repository_root() / scale.assets, folder, dirs_exist_ok=True)
 
 
 # --------------------------------------------------------------------------------------------- trained

@@ -18,6 +18,12 @@ VIDEO_BYTES = 0.6
 """Of an mp4, for each of 1,000 pixels and frames: 2 MB for 5 seconds of 832 x 480 (the tiny world's take less)."""
 
 
+def asked_of(scale: str) -> dict[str, dict[str, int]]:
+    """Rule -> what its jobs ask for at a scale (`default`: rules that are not named)."""
+    asked: dict[str, dict[str, int]] = read_mapping(repository_root() / "workflow" / "resources.yaml")[scale]
+    return asked
+
+
 @dataclass(frozen=True)
 class Price:
     """What one job costs."""
@@ -41,7 +47,7 @@ class Prices:
         if device not in known:
             raise SaltError(f"--gpu {device}: no such device in workflow/hardware.yaml; {accepted(device, known)}")
         self.device, self.scale, self.scratch = known[device], load_scale(scale), scratch
-        self.asked = read_mapping(repository_root() / "workflow" / "resources.yaml")[scale]
+        self.asked = asked_of(scale)
         took: dict[str, list[float]] = {}
         for job in jobs:
             if (seconds := job.seconds(scratch)) is not None:

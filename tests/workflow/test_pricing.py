@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def salt(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "SALT_ROOT": str(folder), "PYTHONPATH": str(ROOT)}
+def salt(folder: Path, *words: str, **other: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SALT_ROOT": str(folder), "PYTHONPATH": str(ROOT), **other}
     command = [sys.executable, "-c", "from salt.cli import main; main()", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
@@ -68,6 +68,38 @@ def test_what_does_not_fit_is_told_with_a_way_out() -> None:
     assert sum(cost.training_memory(experiment, 8).values()) > 80e9
     assert remedies(experiment, 8, 80e9) == "it would with train.recompute=true"
     assert remedies(experiment, 8, 1e9) == "more GPUs to split it over, or a larger device, are needed"
+
+
+def looked(folder: Path, *words: str, **environment: str) -> tuple[int, dict[str, str]]:
+    """The exit code of `salt doctor`, and its line for each thing."""
+    answer = salt(folder, "doctor", *words, **environment)
+    lines = [line.split(maxsplit=2) for line in answer.stdout.splitlines()]
+    return answer.returncode, {
+        what: f"{state} {told}" for state, what, told in lines if state in ("ok", "note", "wrong")
+    }
+
+
+def fake_sinfo(folder: Path, script: str) -> dict[str, str]:
+    path = folder / "bin" / "sinfo"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return {"PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
+
+
+def test_a_doctor_finds_what_is_missing_and_says_what_to_do(snakemake: Snakemake, tmp_path: Path) -> None:
+    code, found = looked(tmp_path, "--scale", "smoke", **fake_sinfo(tmp_path, "echo gpu; echo cpu"))
+    assert code == 0, found
+    assert found["teacher"] == "ok trained by its own rule"
+    assert found["SLURM"].startswith("ok partition gpu, no account")
+    code, found = looked(
+        tmp_path, "--scale", "tiny", SALT_PARTITION="a100", **fake_sinfo(tmp_path, "echo gpu; echo cpu")
+    )
+    assert code == 1
+    assert found["teacher"].startswith("wrong ")  # this copy has no assets
+    assert found["SLURM"] == "wrong SALT_PARTITION=a100: no such partition; accepted: cpu, gpu"
+    _, found = looked(tmp_path, "--scale", "paper", **fake_sinfo(tmp_path, "echo no controller >&2; exit 1"))
+    assert found["SLURM"] == "wrong sinfo names no partition: no controller"
+    assert found["devices"].startswith("note 0 GPUs here, jobs ask for up to 8")
 
 
 @pytest.mark.parametrize(

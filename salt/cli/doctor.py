@@ -1,0 +1,141 @@
+"""`salt doctor`: whether this machine can run a scale, and what to do where it cannot."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from salt.cli import app
+from salt.cli.options import ScaleName
+
+State = Literal["ok", "note", "wrong"]
+Found = tuple[State, str, str]
+"""How it is, what was looked at, and what was found or is to be done."""
+
+
+@app.command()
+def doctor(
+    scale: ScaleName,
+    scratch: Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.")] = Path(
+        "scratch"
+    ),
+) -> None:
+    """Look at this machine before hours are spent: libraries, devices, disk, weights, SLURM."""
+    wrong = 0
+    for look in (libraries(), devices(scale), weights(scale), disk(scale, scratch), slurm()):
+        for state, what, told in look:
+            print(f"{state:<6} {what:<10} {told}", flush=True)
+            wrong += state == "wrong"
+    if wrong:
+        print(f"{wrong} to mend before scale {scale} can run here")
+        sys.exit(1)
+
+
+def libraries() -> Iterator[Found]:
+    """Every requirement of pyproject.toml against what is installed."""
+    from packaging.requirements import Requirement
+
+    unmet = []
+    for line in requires("salt") or []:
+        asked = Requirement(line)
+        if asked.marker is not None and not asked.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            there = version(asked.name)
+        except PackageNotFoundError:
+            there = "absent"
+        if there == "absent" or not asked.specifier.contains(there, prereleases=True):
+            unmet.append(f"{asked.name} {there}, asked {asked.specifier}")
+    if unmet:
+        yield "wrong", "libraries", f"{'; '.join(unmet)}: make setup"
+    else:
+        yield "ok", "libraries", f"as pyproject.toml asks; Python {sys.version.split()[0]}, torch {version('torch')}"
+
+
+def devices(scale: str) -> Iterator[Found]:
+    """GPUs against what workflow/resources.yaml asks, and their memory against what a training needs."""
+    import torch
+
+    from salt.cli.pricing import asked_of
+    from salt.config import experiment_names, load_experiment
+    from salt.evaluation import cost
+
+    needed = max(asks["gpu"] for asks in asked_of(scale).values())
+    count = torch.cuda.device_count()
+    if not needed:
+        yield "ok", "devices", f"{os.cpu_count()} CPU cores; scale {scale} needs no GPU"
+        return
+    if count < needed:
+        yield "note", "devices", f"{count} GPUs here, jobs ask for up to {needed}: run them elsewhere (--profile slurm)"
+        return
+    experiments = [load_experiment(name, scale) for name in experiment_names()]
+    most = max(sum(cost.training_memory(experiment, needed).values()) for experiment in experiments)
+    there = min(torch.cuda.get_device_properties(i).total_memory for i in range(count))
+    state: State = "ok" if there > most else "wrong"
+    yield state, "devices", f"{count} GPUs of {there / 1e9:.0f} GB; a training needs about {most / 1e9:.0f} GB on each"
+
+
+def weights(scale: str) -> Iterator[Found]:
+    """The teacher that the scale ships, file by file."""
+    from salt.config import load_scale
+    from salt.errors import SaltError
+
+    loaded = load_scale(scale)
+    if loaded.teacher == "train":
+        yield "ok", "teacher", "trained by its own rule"
+        return
+    from salt.cli.assets import shipped_files
+
+    try:
+        files = shipped_files(loaded)
+    except SaltError as error:
+        yield "wrong", "teacher", str(error)
+    else:
+        yield "ok", "teacher", f"{len(files)} files of {loaded.assets}, each as it was shipped"
+
+
+def disk(scale: str, scratch: Path) -> Iterator[Found]:
+    """Free space against what `all` still writes."""
+    from salt.cli.dag import jobs_of
+    from salt.cli.pricing import Prices
+
+    jobs = jobs_of("all", [f"scale={scale}", f"scratch={scratch}"])
+    prices = Prices(scale, "h200", scratch / scale, jobs)
+    needed = sum(prices.of(job).disk for job in jobs if job.todo)
+    place = next(folder for folder in (scratch.absolute(), *scratch.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    told = f"{free / 1e9:.0f} GB free at {scratch}, {needed / 1e9:.1f} GB still to be written by `all`"
+    if free > needed:
+        yield "ok", "disk", told
+    else:
+        yield "wrong", "disk", f"{told}: free some, or set SALT_SCRATCH to a larger place"
+
+
+def slurm() -> Iterator[Found]:
+    """Whether there is a cluster, and the partition and account that the profile will name."""
+    if shutil.which("sinfo") is None:
+        yield (
+            "note",
+            "SLURM",
+            "not on this machine: `snakemake all` runs here, `--profile slurm` on a cluster's login node",
+        )
+        return
+    asked = os.environ.get("SALT_PARTITION", "gpu")
+    try:
+        done = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True, timeout=30)
+        known, said = set(done.stdout.split()), done.stderr.strip()
+    except subprocess.TimeoutExpired:
+        known, said = set(), "no answer within 30 seconds"
+    if not known:
+        yield "wrong", "SLURM", f"sinfo names no partition: {said or 'and says nothing'}"
+    elif asked not in known:
+        yield "wrong", "SLURM", f"SALT_PARTITION={asked}: no such partition; accepted: {', '.join(sorted(known))}"
+    else:
+        account = os.environ.get("SALT_ACCOUNT")
+        yield "ok", "SLURM", f"partition {asked}, {f'account {account}' if account else 'no account (SALT_ACCOUNT)'}"
