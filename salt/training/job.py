@@ -4,7 +4,6 @@ import errno
 import json
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from salt.methods.protocol import Method
 from salt.training.loop import Data, Job, train
 from salt.training.parallel import Workers, join_workers
 from salt.training.provenance import NAME, is_complete, provenance
-from salt.training.run import claim_run, lock_run
+from salt.training.run import claim_run, lease_run
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ def run_training(
         experiment: the resolved configuration.
         seed: names the run, with the configuration; `build` makes its streams from it.
         build: makes the method, its networks on `device`, and the data; called only if there is something to train.
-        run: run directory: checkpoints, metrics, lock.
+        run: run directory: checkpoints, metrics, lease.
         out: folder of the weights; `provenance.json` is written there last.
         save: writes a network into a folder, whole or not at all.
         inputs: name -> file or folder that goes into the training; their hashes go into the provenance.
@@ -50,7 +49,7 @@ def run_training(
         Whether anything was done.
 
     Raises:
-        SaltError: see `train`, `lock_run` and `claim_run`.
+        SaltError: see `train`, `lease_run` and `claim_run`.
         InterruptedBySignal: see `train`.
     """
     torch.set_num_threads(experiment.train.threads)
@@ -59,14 +58,18 @@ def run_training(
             log.info("%s: complete, nothing to do", out)
             return False
         _check_normaliser(experiment, workers)
-        with lock_run(run) if workers.first else nullcontext():
+        with lease_run(run, workers) as still_ours:
+            if workers.any(workers.first and is_complete(out, experiment, seed)):
+                log.info("%s: complete meanwhile, nothing to do", out)
+                return False
             if workers.first:
                 claim_run(run, experiment, seed)
             workers.wait()
             try:
                 method, data = build()
-                state = train(Job(method, data, experiment.train, run, workers, device, on_preview))
+                state = train(Job(method, data, experiment.train, run, workers, device, on_preview, still_ours))
                 if workers.first:
+                    still_ours()
                     save(state.ema.module, out)
                     known = provenance(experiment, seed, inputs, out) | {"seconds": round(state.seconds, 1)}
                     write_text(out / NAME, json.dumps(known, indent=1) + "\n")
