@@ -1,6 +1,7 @@
 """A run directory: one configuration and seed, one training at a time, on whichever host.
 
-It holds `config.json` (what decides the weights), `checkpoints/`, `metrics.jsonl`, and the lease of who works in it.
+It holds `config.json` (what decides the weights), `checkpoints/`, `metrics.jsonl`, the `log` of every attempt, and the
+lease of who works in it.
 
 A lock of the operating system does not do on a cluster: file systems keep it for a node that died, or never show it to
 the other nodes. A lease is a file that its holder touches; who waits for it takes it when its holder is dead on this
@@ -12,7 +13,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def lease_run(run: Path, workers: Workers = ALONE) -> Iterator[Callable[[], None
 
     def check() -> None:
         if lease.compromise:
-            raise SaltError(f"{run}: {_read(holder)} has taken this run over; this process stops without a trace in it")
+            raise SaltError(f"{run}: {_read(holder)} has taken this run over; this process stops")
 
     try:
         if workers.first:
@@ -67,11 +68,29 @@ def lease_run(run: Path, workers: Workers = ALONE) -> Iterator[Callable[[], None
     except OSError as error:
         raise SaltError(f"{run}: no run directory can be had here: {error.strerror or error}") from error
     try:
-        yield check
+        with _logged(run / "log") if workers.first else nullcontext():
+            yield check
     finally:
         if not lease.compromise:
             holder.unlink(missing_ok=True)
         lease.release()
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Add what is told here to a file: a workflow keeps a job's own log of the last attempt only."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        log.info("%s begins", _who())
+        yield
+    except BaseException as error:
+        handler.handle(logging.makeLogRecord({"msg": f"{type(error).__name__}: {error}"}))
+        raise
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 def _take(lease: SoftFileLease, seconds: float) -> bool:

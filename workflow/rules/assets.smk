@@ -19,7 +19,7 @@ rule teacher:
         folder=subpath(output.provenance, parent=True),
         state=teacher_state(),
     shell:
-        f"salt teacher --scale {{params.scale}} --device {DEVICE}"
+        f"salt teacher --scale {{params.scale}} --device {device('teacher')}"
         " --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 
 
