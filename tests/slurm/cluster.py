@@ -22,7 +22,7 @@ NODES = [f"gpu{number}" for number in range(1, 5)]
 PORTS = range(17000, 17001 + len(NODES))  # slurmctld and one slurmd a node
 PACKAGES = ["slurmctld", "slurmd", "slurm-client", "munge"]
 PROGRAMS = ["slurmctld", "slurmd", "sbatch", "munged"]
-PATIENCE = 300.0  # seconds: for a machine that has other things to do
+PATIENCE = 1800.0  # seconds: for a machine that has other things to do
 
 # cred_expire: how long a job waits before it is started again. A node that does not answer for SlurmdTimeout is dead.
 SLURM_CONF = f"""\
@@ -49,7 +49,7 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0,batch_sched_delay=0
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-KillWait=30
+KillWait=60
 SlurmdTimeout=15
 MessageTimeout=30
 MinJobAge=300
@@ -62,8 +62,8 @@ NodeName=gpu[1-{len(NODES)}] NodeHostName=localhost NodeAddr=127.0.0.1 Port=[{PO
 PartitionName=gpu Nodes=ALL Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=60
 PartitionName=urgent Nodes=ALL PriorityTier=10 PreemptMode=OFF
 """
-# `Count=` alone would not do: without a device file the node is refused.
-GRES_CONF = "".join(f"NodeName={node} Name=gpu File={LAB}/nvidia{number}\n" for number, node in enumerate(NODES))
+# The device of a fake GPU; with a `Count=` alone the nodes would be refused.
+GRES_CONF = f"NodeName=gpu[1-{len(NODES)}] Name=gpu File=/dev/null # {NAME}\n"
 FILES = {ETC / "slurm.conf": SLURM_CONF, ETC / "gres.conf": GRES_CONF}
 
 
@@ -71,7 +71,7 @@ def why_not() -> str | None:
     """Why no cluster can be had here; None if one can. Installs the packages where they are missing."""
     if os.geteuid() != 0:
         return "not root"
-    if any(path.exists() and NAME not in path.read_text() and str(LAB) not in path.read_text() for path in FILES):
+    if any(path.exists() and NAME not in path.read_text() for path in FILES):
         return f"this machine has a SLURM of its own ({ETC})"
     if not all(map(shutil.which, PROGRAMS)):
         if not shutil.which("apt-get"):
@@ -145,8 +145,6 @@ def _processes(job: str | None = None) -> list[psutil.Process]:
 def _up() -> None:
     for folder in (LAB, LAB / "state", LAB / "spool", ETC):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for number in range(len(NODES)):
-        os.mknod(LAB / f"nvidia{number}", 0o20666, os.makedev(1, 3))  # /dev/null
     for path, text in FILES.items():
         path.write_text(text)
     (LAB / "munge.key").write_bytes(os.urandom(128))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import yaml
 from cluster import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-STUDENTS = {"dmd_4": 500, "dmd_8": 60, "sc_dmd": 60}  # of table4; iterations, so that each can be met at work
+STUDENTS = ["dmd_4", "dmd_8", "sc_dmd"]  # of table4
+CHECKPOINT_EVERY = 10
+LONGER = {"iterations": 100, "checkpoint_every": CHECKPOINT_EVERY}  # so that each can be met at work
 MASTERS: list[subprocess.Popen[str]] = []  # all that were started
 RESULTS = ("results/smoke/records/*", "scratch/smoke/weights/*/*/*.safetensors")
 
@@ -25,10 +28,16 @@ class Workflow:
             shutil.copytree(ROOT / name, folder / name)
         shutil.copy(ROOT / "environment.yml", folder)
         shutil.copy(ROOT / "slurm", folder, follow_symlinks=False)
-        for name, iterations in STUDENTS.items():
-            longer = {"iterations": iterations, "checkpoint_every": 10}
-            self.change(f"experiments/{name}.yaml", lambda old: _smoke(old, longer))  # noqa: B023
+        for name in STUDENTS:
+            self.change(f"experiments/{name}.yaml", _longer)
         self.needs("default", device="cpu", gpu=1, mem_mb=1000)
+
+    def begin_with(self, other: "Workflow") -> None:
+        """Take over teacher and latents, so that trainings can begin."""
+        for name in (".snakemake", "scratch/smoke/teacher", "scratch/smoke/latents.safetensors"):
+            source, target = other.folder / name, self.folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
 
     def change(self, path: str, changed: Callable[[dict], dict]) -> None:
         file = self.folder / path
@@ -61,7 +70,7 @@ class Workflow:
         return self.start(*targets, "--profile", "slurm", *often)
 
     def finish(self, master: subprocess.Popen[str]) -> None:
-        assert master.wait(PATIENCE * 3) == 0, self.said()
+        assert master.wait(PATIENCE) == 0, self.said()
 
     def said(self) -> str:
         return (self.folder / "master").read_text()
@@ -76,9 +85,10 @@ class Workflow:
         path = self.run_of(student) / "metrics.jsonl"
         return path.read_text().count("\n") if path.exists() else 0
 
-    def holder(self, student: str) -> tuple[int, str]:
-        """Process and SLURM job that train a student."""
+    def hold(self, student: str) -> tuple[int, str]:
+        """Stop the process that trains a student where it is; returns it and its SLURM job."""
         _, process, _, _, _, _, job = (self.run_of(student) / "lease.holder").read_text().strip(")").split()
+        os.kill(int(process), signal.SIGSTOP)
         return int(process), job
 
     def results(self) -> dict[str, bytes]:
@@ -86,7 +96,7 @@ class Workflow:
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
 
 
-def _smoke(experiment: dict, train: dict) -> dict:
+def _longer(experiment: dict) -> dict:
     scales = experiment.get("scales", {})
     smoke = scales.get("smoke", {})
-    return experiment | {"scales": scales | {"smoke": smoke | {"train": smoke.get("train", {}) | train}}}
+    return experiment | {"scales": scales | {"smoke": smoke | {"train": smoke.get("train", {}) | LONGER}}}

@@ -3,15 +3,15 @@
 Whatever happens, the results are those of an undisturbed run without SLURM, byte for byte.
 """
 
+import json
 import os
 import re
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 from cluster import ends_of, kill_node, show_job, slurm, wait_for
-from runs import STUDENTS, Workflow
+from runs import CHECKPOINT_EVERY, STUDENTS, Workflow
 
 pytestmark = pytest.mark.slurm
 LOST, PREEMPTED, OVERDUE = "dmd_8", "dmd_4", "sc_dmd"  # the fate of each student
@@ -23,29 +23,20 @@ def disturbed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     workflow = Workflow(tmp_path_factory.mktemp("disturbed"))
     master, jobs = workflow.submit("table4"), {}
 
-    def at_work(student: str) -> bool:
+    def held() -> bool:
         assert master.poll() is None, workflow.said()
-        return workflow.steps(student) >= 3
+        for student in STUDENTS:
+            if student not in jobs and workflow.steps(student) > CHECKPOINT_EVERY:
+                _, jobs[student] = workflow.hold(student)
+        return len(jobs) == len(STUDENTS)
 
-    def strike(student: str) -> None:
-        process, job = workflow.holder(student)
-        jobs[student], node = job, show_job(job)["NodeList"]
-        assert show_job(job)["TresPerJob"] == "gres:gpu:1"
-        if student == LOST:
-            kill_node(node)
-        elif student == PREEMPTED:
-            slurm("sbatch", "-p", "urgent", "-w", node, "--gres=gpu:1", "-o", "/dev/null", "--wrap", "true")
-        else:
-            os.kill(process, signal.SIGSTOP)  # it hangs, until SLURM wakes it to tell it that its time is over
-            slurm("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-
-    def strike_whom_we_meet() -> bool:
-        for student in STUDENTS.keys() - jobs.keys():
-            if at_work(student):
-                strike(student)
-        return jobs.keys() == STUDENTS.keys()
-
-    wait_for(strike_whom_we_meet, "three trainings at work")
+    wait_for(held, "three trainings at work")
+    nodes = {student: show_job(job)["NodeList"] for student, job in jobs.items()}
+    assert {show_job(job)["TresPerJob"] for job in jobs.values()} == {"gres:gpu:1"}
+    # SLURM wakes the two that are held, to tell them that they have to go.
+    slurm("scontrol", "update", f"JobId={jobs[OVERDUE]}", "TimeLimit=1")
+    slurm("sbatch", "-p", "urgent", "-w", nodes[PREEMPTED], "--gres=gpu:1", "-o", "/dev/null", "--wrap", "true")
+    kill_node(nodes[LOST])
     workflow.finish(master)
     return workflow, jobs
 
@@ -53,6 +44,11 @@ def disturbed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def log_of(workflow: Workflow, student: str) -> str:
     """What all attempts to train a student told."""
     return (workflow.run_of(student) / "log").read_text()
+
+
+def told(workflow: Workflow, student: str) -> str:
+    """What the last job that was to train a student told."""
+    return (workflow.folder / f"scratch/smoke/logs/train/{student}_seed0.log").read_text()
 
 
 def jobs_of(workflow: Workflow, student: str) -> set[str]:
@@ -74,6 +70,7 @@ def test_a_dead_node_gives_its_job_to_another(disturbed: tuple[Workflow, dict[st
     assert ends_of(jobs[LOST]) == ["NODE_FAIL", "COMPLETED"]
     assert jobs_of(workflow, LOST) == {jobs[LOST]}
     assert log_of(workflow, LOST).count(f"(SLURM job {jobs[LOST]}) begins") == 2
+    assert f"continuing after step {CHECKPOINT_EVERY}" in log_of(workflow, LOST)
 
 
 def test_a_pre_empted_job_saves_and_is_submitted_again(disturbed: tuple[Workflow, dict[str, str]]) -> None:
@@ -101,30 +98,42 @@ def test_a_killed_master_never_has_a_model_trained_twice(
 ) -> None:
     """Its successor submits the training again; the second job waits for the first, and takes over what it made."""
     workflow, student, scores = Workflow(tmp_path), "dmd_4", "results/smoke/records/dmd_4_seed0_scores.csv"
-    for name in (".snakemake", "scratch/smoke/teacher", "scratch/smoke/latents.safetensors"):
-        source = disturbed[0].folder / name
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, _parent(tmp_path / name))
+    workflow.begin_with(disturbed[0])
     master = workflow.submit(scores)
-    wait_for(lambda: workflow.steps(student) >= 3, "the training")
+    wait_for(lambda: workflow.steps(student), "the training")
+    process, first = workflow.hold(student)  # so that the second job is sure to meet it
     master.kill()
     master.wait()
-    _, first = workflow.holder(student)
 
     assert workflow.submit(scores).wait() != 0
     assert "unlock" in workflow.said()
     assert workflow.start("--unlock").wait() == 0
-    workflow.finish(workflow.submit(scores))
+    master = workflow.submit(scores)
+    wait_for(lambda: "waiting for" in told(workflow, student), "the second job")
+    os.kill(process, signal.SIGCONT)
+    workflow.finish(master)
 
     (second,) = jobs_of(workflow, student) - {first}
     assert ends_of(first) == ends_of(second) == ["COMPLETED"]
-    told = (workflow.folder / f"scratch/smoke/logs/train/{student}_seed0.log").read_text()
-    assert re.search(rf"waiting for process \d+ on .* \(SLURM job {first}\), which trains here", told)
-    assert "complete meanwhile, nothing to do" in told
-    assert "step" not in told
+    assert re.search(rf"waiting for process {process} on .* \(SLURM job {first}\), which", told(workflow, student))
+    assert "complete meanwhile, nothing to do" in told(workflow, student)
+    assert "step" not in told(workflow, student)
     assert {name: local[name] for name in workflow.results()} == workflow.results()
     assert scores in workflow.results()
 
 
-def _parent(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+def test_one_training_on_two_nodes(disturbed: tuple[Workflow, dict[str, str]], tmp_path: Path) -> None:
+    """The same rule; the processes of both nodes share each batch."""
+    workflow, student = Workflow(tmp_path), "dmd_8"
+    workflow.begin_with(disturbed[0])
+    workflow.needs("train", nodes=2)
+    workflow.finish(workflow.submit(f"scratch/smoke/weights/{student}/seed0/provenance.json"))
+    (job,) = jobs_of(workflow, student)
+    assert show_job(job)["NumNodes"] == "2"
+    one, two = (first_metrics(made, student) for made in (disturbed[0], workflow))
+    assert two == pytest.approx(one, rel=1e-3)
+
+
+def first_metrics(workflow: Workflow, student: str) -> dict[str, float]:
+    line = (workflow.run_of(student) / "metrics.jsonl").read_text().splitlines()[0]
+    return {name: value for name, value in json.loads(line).items() if name != "seconds"}

@@ -85,6 +85,7 @@ def test_a_signal_saves_and_exits_with_75_and_the_same_command_continues(
     (saved,) = list_checkpoints(stopped / "run" / "checkpoints")
     assert int(saved.name.removeprefix("step_")) == steps_done(stopped) < 60
     assert not (stopped / "out").exists()
+    assert f"{number.name} came; step {steps_done(stopped)}/60 is saved" in (stopped / "run" / "log").read_text()
     run(setting, stopped)
     run(setting, tmp_path / "unbroken")
     assert sha256(stopped / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
