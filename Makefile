@@ -1,5 +1,6 @@
 # setup      .venv with salt and snakemake; does nothing when it is up to date
 # test       setup, then the static checks and all tests
+# test-slurm setup, then the workflow on a SLURM started on this machine, with faults; needs root, else it is skipped
 # lint       the static checks alone
 # reproduce  setup, then Table 4 and the semigroup-defect figure at tiny scale with one seed
 # clean      caches of the tools; results, scratch/ and .venv stay
@@ -8,7 +9,7 @@ REPRODUCED := scratch/reproduce
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test reproduce clean
+.PHONY: help setup lint test test-slurm reproduce clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:
@@ -33,6 +34,9 @@ lint: setup
 
 test: lint
 	.venv/bin/python -m pytest
+
+test-slurm: setup
+	.venv/bin/python -m pytest -m slurm tests/slurm
 
 reproduce: setup
 	@start=$$SECONDS; \

@@ -115,7 +115,7 @@ def use_shipped(scale: Scale, out: Path) -> None:
 
 
 # --------------------------------------------------------------------------------------------- trained
-def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, device: str) -> None:
+def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, device: str, wait: bool) -> None:
     """Make codec, text encoder and teacher, in this order, each kept in the run directory as soon as it is done."""
     scale = experiment.scale
     torch.set_num_threads(experiment.train.threads)
@@ -150,6 +150,7 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
         {"codec": base / CODEC},
         device,
         preview,
+        wait,
     )
     with whole_folder(out) as folder:
         shutil.copytree(base, folder, dirs_exist_ok=True)

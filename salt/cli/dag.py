@@ -4,6 +4,7 @@ import csv
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from salt.errors import SaltError
 PER_SEED = ("train", "sample", "sample_long", "score", "score_long", "defect", "caches")
 """Rules of one student or reference."""
 NAMED = ("ode_pairs", "table", "figure")
+LEASE = 60.0
+"""Seconds after which a lease counts no more, as in salt.training.run (which brings torch)."""
 _SEED = re.compile(r"/(?P<folder>[^/]+)/seed(?P<n>\d+)(?:_long)?/|/records/(?P<file>.+)_seed(?P<m>\d+)_")
 
 
@@ -45,12 +48,12 @@ class Planned:
         return float(rows[-1]["s"]) if rows else None
 
     def state(self, scratch: Path) -> str:
-        """done, running (a training whose run directory is held), stopped (begun, not at its end) or not begun."""
+        """done, running (a training whose lease was touched lately), stopped (begun, not at its end) or not begun."""
         if not self.todo:
             return "done"
         log = scratch / "logs" / f"{self._file()}.log"
-        runs = (scratch / "runs" / self.name / f"seed{self.seed}").glob("*/lock.holder") if self.rule == "train" else ()
-        if any(runs):
+        leases = (scratch / "runs" / self.name / f"seed{self.seed}").glob("*/lease") if self.rule == "train" else ()
+        if any(time.time() - lease.stat().st_mtime < LEASE for lease in leases):
             return "running"
         return "stopped" if log.is_file() else "not begun"
 

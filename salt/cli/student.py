@@ -15,6 +15,7 @@ from salt.cli.options import (
     ScaleName,
     Seed,
     TeacherFolder,
+    Wait,
     as_mapping,
     check_device,
     check_out,
@@ -49,6 +50,7 @@ def train(
     ] = None,
     overrides: Overrides = None,
     device: Device = "cpu",
+    wait: Wait = False,
 ) -> None:
     """Train one student. To resume, run the same command again."""
     from salt.config import load_experiment
@@ -60,7 +62,7 @@ def train(
     from salt.cli.train import train_student
 
     check_device(device)
-    train_student(config, seed, load_assets(teacher, config.scale), latents, init, pairs, run_dir, out, device)
+    train_student(config, seed, load_assets(teacher, config.scale), latents, init, pairs, run_dir, out, device, wait)
 
 
 @app.command(name="ode-pairs")

@@ -13,6 +13,7 @@ from salt.cli.options import (
     ScaleName,
     Seed,
     TeacherFolder,
+    Wait,
     as_mapping,
     check_device,
     check_out,
@@ -28,6 +29,7 @@ def teacher(
     train: Annotated[bool, typer.Option("--train", help="Train even where the scale ships a teacher.")] = False,
     overrides: Overrides = None,
     device: Device = "cpu",
+    wait: Wait = False,
 ) -> None:
     """Codec, text encoder and teacher of a scale: the shipped ones, or trained here where the scale says so."""
     from salt.config import load_experiment
@@ -41,7 +43,7 @@ def teacher(
     if experiment.scale.teacher == "shipped" and not train:
         use_shipped(experiment.scale, out)
     else:
-        make_teacher(experiment, seed, run_dir, out, device)
+        make_teacher(experiment, seed, run_dir, out, device, wait)
 
 
 @app.command()

@@ -28,6 +28,7 @@ def train_student(
     run_dir: Path,
     out: Path,
     device: str,
+    wait: bool,
 ) -> None:
     """Train what an experiment says, and export the averaged generator into `out`."""
     if experiment.name == TEACHER:
@@ -59,7 +60,7 @@ def train_student(
 
     named = {"teacher": assets.folder, "latents": latents, "init": init, "pairs": pairs}
     inputs = {name: path for name, path in named.items() if path is not None}
-    run_training(experiment, seed, build, run_dir, out, save_wan, inputs, device, preview)
+    run_training(experiment, seed, build, run_dir, out, save_wan, inputs, device, preview, wait)
 
 
 def open_bank(path: Path, assets: Assets, seed: int) -> LatentBank:

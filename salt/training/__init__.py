@@ -1,1 +1,1 @@
-"""The one training loop, and what makes it safe to kill: checkpoints, lock, signals, provenance."""
+"""The one training loop, and what makes it safe to kill: checkpoints, lease, signals, provenance."""

@@ -4,7 +4,6 @@ import errno
 import json
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from salt.methods.protocol import Method
 from salt.training.loop import Data, Job, train
 from salt.training.parallel import Workers, join_workers
 from salt.training.provenance import NAME, is_complete, provenance
-from salt.training.run import claim_run, lock_run
+from salt.training.run import claim_run, lease_run
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,7 @@ def run_training(
     inputs: Mapping[str, Path],
     device: str = "cpu",
     on_preview: Callable[[int, nn.Module], None] | None = None,
+    wait: bool = False,
 ) -> bool:
     """Train an experiment and export the averaged generator, or do nothing where that is done already.
 
@@ -39,18 +39,19 @@ def run_training(
         experiment: the resolved configuration.
         seed: names the run, with the configuration; `build` makes its streams from it.
         build: makes the method, its networks on `device`, and the data; called only if there is something to train.
-        run: run directory: checkpoints, metrics, lock.
+        run: run directory: checkpoints, metrics, lease.
         out: folder of the weights; `provenance.json` is written there last.
         save: writes a network into a folder, whole or not at all.
         inputs: name -> file or folder that goes into the training; their hashes go into the provenance.
         device: where batches go.
         on_preview: see `Job`.
+        wait: for another training in `run` to end, in place of an error.
 
     Returns:
         Whether anything was done.
 
     Raises:
-        SaltError: see `train`, `lock_run` and `claim_run`.
+        SaltError: see `train`, `lease_run` and `claim_run`.
         InterruptedBySignal: see `train`.
     """
     torch.set_num_threads(experiment.train.threads)
@@ -59,15 +60,19 @@ def run_training(
             log.info("%s: complete, nothing to do", out)
             return False
         _check_normaliser(experiment, workers)
-        with lock_run(run) if workers.first else nullcontext():
+        with lease_run(run, workers, wait) as still_ours:
+            if workers.any(workers.first and is_complete(out, experiment, seed)):
+                log.info("%s: complete meanwhile, nothing to do", out)
+                return False
             if workers.first:
                 claim_run(run, experiment, seed)
             workers.wait()
             try:
                 method, data = build()
-                state = train(Job(method, data, experiment.train, run, workers, device, on_preview))
+                state = train(Job(method, data, experiment.train, run, workers, device, on_preview, still_ours))
                 averaged = state.averaged()
                 if workers.first:
+                    still_ours()
                     save(averaged, out)
                     known = provenance(experiment, seed, inputs, out) | {"seconds": round(state.seconds, 1)}
                     write_text(out / NAME, json.dumps(known, indent=1) + "\n")

@@ -47,10 +47,11 @@ class Job:
         method: its networks lie on `device`.
         data: see `Data`.
         config: the section `train`.
-        run: run directory, which the caller has locked and claimed.
+        run: run directory, which the caller has leased and claimed.
         workers: this process among its peers.
         device: where batches go.
         on_preview: called with (step, averaged generator) every `config.preview_every` iterations, in one process.
+        still_ours: called before anything is written; raises where another process works in `run` meanwhile.
     """
 
     method: Method
@@ -60,6 +61,7 @@ class Job:
     workers: Workers = ALONE
     device: str = "cpu"
     on_preview: Callable[[int, nn.Module], None] | None = None
+    still_ours: Callable[[], None] = lambda: None
 
     @property
     def checkpoints(self) -> Path:
@@ -74,8 +76,8 @@ def train(job: Job) -> TrainState:
         The final state; its `ema.module` is the averaged generator.
 
     Raises:
-        SaltError: a batch that cannot be split evenly, a damaged checkpoint, a full disk, or a loss or gradient that
-            is not finite (before the optimiser step).
+        SaltError: a batch that cannot be split evenly, a damaged checkpoint, a full disk, a lost lease, or a loss or
+            gradient that is not finite (before the optimiser step).
         InterruptedBySignal: SIGTERM or SIGUSR1 came; the iteration was finished and a checkpoint written.
     """
     config, workers = job.config, job.workers
@@ -93,6 +95,7 @@ def train(job: Job) -> TrainState:
             seconds = time.perf_counter() - begun
             state.seconds += seconds
             # ---- metrics and preview
+            job.still_ours()
             metrics.write(state.step, entries | {"seconds": seconds})
             if job.on_preview and workers.first and config.preview_every and state.step % config.preview_every == 0:
                 job.on_preview(state.step, state.ema.module)

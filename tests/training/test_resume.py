@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerProcess
@@ -17,12 +19,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import Clips, experiment, metrics_of, run, salt_experiment, steps_done, teacher_experiment, wait_for
 
+import salt.training.run as run_directory
 from salt.config.schema import Experiment
 from salt.errors import EXIT_INTERRUPTED, SaltError
 from salt.files import sha256
 from salt.models.wan import WEIGHTS
 from salt.training.checkpoint import list_checkpoints
-from salt.training.run import lock_run
 
 KILLS = int(os.environ.get("SALT_KILLS", "3"))
 Spawn = Callable[..., ForkServerProcess]
@@ -64,6 +66,7 @@ def test_a_signal_saves_and_exits_with_75_and_the_same_command_continues(
     (saved,) = list_checkpoints(stopped / "run" / "checkpoints")
     assert int(saved.name.removeprefix("step_")) == steps_done(stopped) < 60
     assert not (stopped / "out").exists()
+    assert f"{number.name} came; step {steps_done(stopped)}/60 is saved" in (stopped / "run" / "log").read_text()
     run(setting, stopped)
     run(setting, tmp_path / "unbroken")
     assert sha256(stopped / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
@@ -74,13 +77,66 @@ def test_a_second_process_is_turned_away_at_once(spawn: Spawn, tmp_path: Path) -
     holder = spawn(setting, tmp_path)
     wait_for(lambda: steps_done(tmp_path) >= 1)
     begun = time.monotonic()
-    with pytest.raises(SaltError, match=rf"{tmp_path / 'run'}: process {holder.pid} on .* is training"):
+    with pytest.raises(SaltError, match=rf"{tmp_path / 'run'}: process {holder.pid} on .* is training .* --wait"):
         run(setting, tmp_path)
     assert time.monotonic() - begun < 5
     holder.kill()
     holder.join()
-    with lock_run(tmp_path / "run"):
-        pass
+    begun = time.monotonic()
+    with run_directory.lease_run(tmp_path / "run"):
+        assert time.monotonic() - begun < 5, "a dead process of this host holds nothing"
+
+
+def test_a_second_process_waits_for_the_first_and_trains_nothing(
+    spawn: Spawn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    setting, data = teacher_experiment(train__iterations=300), Clips()
+    holder = spawn(setting, tmp_path)
+    wait_for(lambda: steps_done(tmp_path) >= 1)
+    with caplog.at_level("INFO"):
+        assert not run(setting, tmp_path, data, wait=True)
+    assert re.search(rf"{tmp_path / 'run'}: waiting for process {holder.pid} on .*, which trains here", caplog.text)
+    assert data.asked == []
+    holder.join(60)
+    assert holder.exitcode == 0
+    assert [line["step"] for line in metrics_of(tmp_path)] == list(range(1, 301))
+
+
+def elsewhere(lease: Path) -> None:
+    """Take a lease on another host, which then falls silent for good."""
+    code = (
+        "import os, socket, sys; from filelock import SoftFileLease; socket.gethostname = lambda: 'elsewhere'; "
+        f"lease = SoftFileLease(sys.argv[1], lease_duration={run_directory.LEASE}); lease.acquire(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, lease], check=True)
+
+
+def test_a_run_is_taken_over_from_a_host_that_fell_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_directory, "LEASE", 1.5)
+    (tmp_path / "run").mkdir()
+    elsewhere(tmp_path / "run" / "lease")
+    begun = time.monotonic()
+    assert run(teacher_experiment(), tmp_path, wait=True)
+    assert time.monotonic() - begun > 1.5
+    assert not list((tmp_path / "run").glob("lease*"))
+
+
+def test_who_lost_its_run_to_another_host_writes_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_directory, "LEASE", 1.5)
+    lease = tmp_path / "run" / "lease"
+
+    class Robbed(Clips):
+        def batch(self, samples: Any) -> Any:
+            if steps_done(tmp_path) == 2 and "elsewhere" not in lease.read_text():
+                lease.unlink()
+                elsewhere(lease)
+                time.sleep(2)  # as if this process had been stopped: it is told when it next touches the lease
+            return super().batch(samples)
+
+    with pytest.raises(SaltError, match="has taken this run over"):
+        run(teacher_experiment(train__checkpoint_every=1), tmp_path, Robbed())
+    assert steps_done(tmp_path) == 2
+    assert "elsewhere" in lease.read_text()
 
 
 def test_a_run_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

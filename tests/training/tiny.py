@@ -106,7 +106,7 @@ def make_method(setting: Experiment, seed: int = 0) -> Method:
     return method
 
 
-def run(setting: Experiment, folder: Path, data: Clips | None = None, seed: int = 0) -> bool:
+def run(setting: Experiment, folder: Path, data: Clips | None = None, seed: int = 0, wait: bool = False) -> bool:
     """Train in `folder/run` and export to `folder/out`."""
     return run_training(
         setting,
@@ -116,6 +116,7 @@ def run(setting: Experiment, folder: Path, data: Clips | None = None, seed: int 
         folder / "out",
         save_wan,
         {},
+        wait=wait,
     )
 
 

@@ -138,6 +138,36 @@ def test_slurm_may_run_the_smoke_scale(snakemake: Snakemake) -> None:
     assert "cuda" not in text
 
 
+def ask(folder: Path, scale: str, rule: str, **changes: object) -> None:
+    """Change what jobs of a rule ask for."""
+    path = folder / "workflow" / "resources.yaml"
+    resources = yaml.safe_load(path.read_text())
+    resources[scale][rule] = resources[scale]["default"] | resources[scale].get(rule, {}) | changes
+    path.write_text(yaml.safe_dump(resources))
+
+
+def test_one_rule_trains_on_one_node_or_several(snakemake: Snakemake, tmp_path: Path) -> None:
+    ask(tmp_path, "paper", "train", nodes=2)
+    run = snakemake("--profile", "slurm", "-n", "ablation_sc_dmd", "--config", "seeds=1")
+    train = next(block for block in (run.stdout + run.stderr).split("\n\n") if "rule train:" in block)
+    # gpu=8 would be eight in all; tasks without tasks_per_gpu=0 would be two on every GPU
+    for resource in ("nodes=2", "tasks=2", "tasks_per_gpu=0", "gres=gpu:8", "mpi=srun", "mem_mb=960000"):
+        assert resource in train
+    assert not re.search(r"\bgpu=", train)
+    assert (
+        "srun --nodes=2 --ntasks=2 --cpus-per-task=64 --kill-on-bad-exit=1 --gres=gpu:8 torchrun --nnodes=2 " in train
+    )
+    assert "--nproc-per-node=8 --no-python salt train sc_dmd" in train
+
+
+def test_the_device_follows_the_gpus_unless_it_is_named(snakemake: Snakemake, tmp_path: Path) -> None:
+    ask(tmp_path, "smoke", "train", gpu=1)
+    ask(tmp_path, "smoke", "sample", gpu=1, device="cpu")
+    text = snakemake("-n", "table4", "--config", "scale=smoke").stdout
+    assert re.search(r"salt train .*--device cuda ", text)
+    assert re.search(r"salt sample .*--device cpu ", text)
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -50,7 +50,7 @@ def test_what_stopped_is_told_from_what_was_not_begun(snakemake: Snakemake, tmp_
     assert (running, stopped) == ("0", "1")
     assert int(missing) >= 3
     (holder,) = (tmp_path / "scratch/smoke/runs/dmd_8/seed0").glob("*/checkpoint")
-    holder.with_name("lock.holder").write_text("process 1 on a node")
+    holder.with_name("lease").write_text("held")
     assert row(salt(tmp_path, "status", *words).stdout, "table4")[2:4] == ["1", "0"]
 
 
@@ -58,7 +58,7 @@ def test_paper_scale_is_priced_by_the_model(snakemake: Snakemake, tmp_path: Path
     told = salt(tmp_path, "plan", "table4", "--scale", "paper", "--gpu", "h100", "--gpus", "16").stdout
     experiments = [load_experiment(name, "paper") for name in ("dmd_8", "dmd_4", "sc_dmd")]
     hours = sum(3 * cost.training(e) for e in experiments) / (0.3 * 989e12) / 3600
-    assert float(row(told, "train")[4]) == pytest.approx(hours, rel=0.01)
+    assert float(row(told, "train")[5]) == pytest.approx(hours, rel=0.01)
     assert "on 16 GPUs" in told
     assert "memory of a training on 8 GPUs" in told
 

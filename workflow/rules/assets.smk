@@ -19,8 +19,8 @@ rule teacher:
         folder=subpath(output.provenance, parent=True),
         state=teacher_state(),
     shell:
-        f"salt teacher --scale {{params.scale}} --device {DEVICE}"
-        " --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
+        f"salt teacher --scale {{params.scale}} --device {device('teacher')}"
+        " --wait --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 
 
 rule latents:

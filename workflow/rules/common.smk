@@ -173,11 +173,49 @@ def weights_of(wildcards):
     return [f"{weights_folder(wildcards.sampled, wildcards.seed)}/provenance.json"]
 
 
+def asked(rule):
+    """The entry of resources.yaml for `rule` at this scale."""
+    entry = {"nodes": 1} | NEEDS.get(rule, NEEDS["default"])
+    return {"device": "cuda" if entry["gpu"] else "cpu"} | entry
+
+
 def needs(rule):
-    """What a job of `rule` asks for at this scale; a second attempt gets twice the memory."""
-    asked = NEEDS.get(rule, NEEDS["default"])
-    memory = asked["mem_mb"]
-    return asked | {"nodes": 1, "mem_mb": lambda wildcards, attempt: memory * attempt}
+    """What a job of `rule` asks for, in the words of the SLURM plugin.
+
+    A second attempt gets twice the memory, and no later one more: most of them are trainings that ran out of time.
+    """
+    entry = asked(rule)
+    memory = entry["mem_mb"]
+    common = {
+        "nodes": entry["nodes"],
+        "cpus_per_task": entry["cpus_per_task"],
+        "runtime": entry["runtime"],
+        "mem_mb": lambda wildcards, attempt: memory * min(attempt, 2),
+    }
+    if entry["nodes"] == 1:
+        return common | {"gpu": entry["gpu"]}
+    # `mpi` leaves srun to the rule; without tasks_per_gpu=0 the plugin would ask for `tasks` on every GPU.
+    gpus = {"gres": f"gpu:{entry['gpu']}"} if entry["gpu"] else {}
+    return common | gpus | {"mpi": "srun", "tasks": entry["nodes"], "tasks_per_gpu": 0}
+
+
+def device(rule):
+    return asked(rule)["device"]
+
+
+def launcher(rule):
+    """What stands before a command: nothing, or one process per GPU on one node or several, of one SLURM job."""
+    entry = asked(rule)
+    nodes, gpus = entry["nodes"], entry["gpu"]
+    workers = f"--nproc-per-node={max(gpus, 1)} --no-python "
+    if nodes == 1:
+        return f"torchrun --standalone {workers}" if gpus > 1 else ""
+    step = f"srun --nodes={nodes} --ntasks={nodes} --cpus-per-task={entry['cpus_per_task']} --kill-on-bad-exit=1"
+    if gpus:
+        step += f" --gres=gpu:{gpus}"
+    # The shell of a job runs on its first node, so `hostname` is where the processes meet.
+    meet = "--rdzv-backend=c10d --rdzv-id=$SLURM_JOB_ID --rdzv-endpoint=$(hostname):$((20000 + SLURM_JOB_ID % 20000))"
+    return f"{step} torchrun --nnodes={nodes} {meet} {workers}"
 
 
 try:
@@ -200,7 +238,3 @@ RESULTS = Path(SETTINGS["out"], "results", SCALE.name).as_posix()
 RECORDS = f"{RESULTS}/records"
 PAPER_FIGURES = Path(SETTINGS["out"], "paper_figures", SCALE.name).as_posix()
 ALL_RECORDS = sorted({file for entry in (TABLES | FIGURES).values() for file in records_of(entry)})
-# Where and how networks are trained. One process per GPU: results do not depend on how many there are.
-GPUS = needs("train")["gpu"]
-LAUNCH = f"torchrun --standalone --nproc-per-node={GPUS} --no-python " if GPUS > 1 else ""
-DEVICE = "cuda" if GPUS > 0 else "cpu"

@@ -26,7 +26,7 @@ rule ode_pairs:
         state=lambda wildcards: pairs_state(wildcards.experiment),
     shell:
         "salt ode-pairs {wildcards.experiment} --scale {params.scale} --teacher {params.teacher}"
-        f" --latents {{input.latents}} {{params.weights}} --device {DEVICE}"
+        f" --latents {{input.latents}} {{params.weights}} --device {device('ode_pairs')}"
         " --out {params.folder} > {log} 2>&1"
 
 
@@ -58,10 +58,10 @@ rule train:
         start=lambda wildcards, input: option("--init", input.init) + option("--pairs", input.pairs),
         state=lambda wildcards: weights_state(wildcards.experiment),
     shell:
-        f"{LAUNCH}salt train {{wildcards.experiment}} --scale {{params.scale}} --seed {{wildcards.seed}}"
+        f"{launcher('train')}salt train {{wildcards.experiment}} --scale {{params.scale}} --seed {{wildcards.seed}}"
         " --teacher {params.teacher} --latents {input.latents} {params.start}"
-        f" --device {DEVICE}"
-        " --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
+        f" --device {device('train')}"
+        " --wait --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 
 
 rule sample:
@@ -87,7 +87,7 @@ rule sample:
         state=evaluation_state("sample"),
     shell:
         "salt sample {wildcards.sampled} --scale {params.scale} --seed {wildcards.seed}"
-        f" --device {DEVICE} --teacher {{params.teacher}} {{params.weights}}"
+        f" --device {device('sample')} --teacher {{params.teacher}} {{params.weights}}"
         " --out {params.folder} > {log} 2>&1"
 
 
@@ -139,7 +139,7 @@ rule sample_long:
         state=long_state("sample"),
     shell:
         "salt sample {wildcards.experiment} --long --scale {params.scale} --seed {wildcards.seed}"
-        f" --device {DEVICE} --teacher {{params.teacher}} --weights {{params.weights}}"
+        f" --device {device('sample_long')} --teacher {{params.teacher}} --weights {{params.weights}}"
         " --out {params.folder} > {log} 2>&1"
 
 
@@ -191,7 +191,7 @@ rule defect:
         state=evaluation_state("defect"),
     shell:
         "salt defect {params.weights} --scale {params.scale} --teacher {params.teacher}"
-        f" --device {DEVICE}"
+        f" --device {device('defect')}"
         " --out {output.defect} > {log} 2>&1"
 
 
@@ -217,5 +217,5 @@ rule caches:
         state=evaluation_state("caches"),
     shell:
         "salt caches {params.weights} --scale {params.scale} --teacher {params.teacher}"
-        f" --device {DEVICE}"
+        f" --device {device('caches')}"
         " --out {output} > {log} 2>&1"
