@@ -46,6 +46,8 @@ def sample_model(
     With `long`, those beyond the training length, which only a causal student has.
     """
     scale, codec = experiment.scale, assets.codec.to(device)
+    if name == REAL and scale.evaluation.vbench is not None:
+        raise SaltError(f"{REAL}: there are no clips of VBench's prompts; accepted: a student, or {TEACHER}")
     _check_words(own, assets.text_encoder)
     hashes = {f"{CODEC}/{file}": digest for file, digest in hash_files(assets.folder / CODEC).items()}
     if name == REAL:

@@ -21,7 +21,7 @@ from salt.errors import SaltError
 from salt.evaluation.score import Cell, protocol_of
 from salt.evaluation.vbench import Scored, read_results, write_results
 from salt.evaluation.vbench_run import run_dimension
-from salt.evaluation.vbench_score import dimensions_of, gather, vbench_records, vbench_wide
+from salt.evaluation.vbench_score import gather, vbench_records, vbench_wide
 from salt.evaluation.vbench_view import Job
 from salt.files import write_text
 
@@ -75,8 +75,7 @@ def jobs_of(
     own = cast(Sequence[VBenchPrompt], prompts)
     seeds, out = scale.evaluation.seeds, details / cell.name
     return [
-        Job(name, vbench, protocol, own, seeds, videos / cell.name, out, part, device)
-        for name in dimensions_of(own, vbench.suite)
+        Job(name, vbench, protocol, own, seeds, videos / cell.name, out, part, device) for name in vbench.dimensions()
     ]
 
 

@@ -11,6 +11,29 @@ from salt.config.base import Section
 Suite = Literal["vbench", "i2v", "long"]
 Formula = Literal["repository", "leaderboard"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+OF_ANY_PROMPT = (
+    "subject_consistency",
+    "background_consistency",
+    "temporal_flickering",
+    "motion_smoothness",
+    "dynamic_degree",
+    "aesthetic_quality",
+    "imaging_quality",
+    "temporal_style",
+    "overall_consistency",
+)
+"""Dimensions that need nothing but a caption; the first seven are those of quality."""
+OF_A_LIST = (
+    "object_class",
+    "multiple_objects",
+    "human_action",
+    "color",
+    "spatial_relationship",
+    "scene",
+    "appearance_style",
+)
+"""Dimensions that look for what VBench's list names."""
+OF_IMAGES = ("camera_motion", "i2v_subject", "i2v_background")
 FULL_INFO = "5dd2de80ee43cda750b2b72ea7023657c0b90d3702041c7e4608c65dbe50dccd"
 """SHA-256 of `VBench_full_info.json` in the wheel of vbench 0.1.5: 946 prompts."""
 FILTERED_SAMPLES = 25
@@ -50,6 +73,12 @@ class VBench(Section):
         if self.flicker == "filtered" and self.suite != "vbench":
             raise ValueError(f"flicker=filtered is VBench's own; accepted for suite={self.suite}: plain")
         return self
+
+    def dimensions(self) -> tuple[str, ...]:
+        """What is scored."""
+        if self.suite == "i2v":
+            return OF_ANY_PROMPT[:7] + OF_IMAGES
+        return OF_ANY_PROMPT if self.prompt_list.endswith(".txt") else OF_ANY_PROMPT + OF_A_LIST
 
     def describe(self, samples: int, fps: int, codec: str) -> str:
         """The protocol in words, as tables print it."""

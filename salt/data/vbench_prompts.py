@@ -12,23 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salt.config.vbench import VBench
+from salt.config.vbench import OF_ANY_PROMPT, VBench
 from salt.data.prompts import Variant
 from salt.errors import SaltError
 from salt.files import sha256
 
-OF_ANY_PROMPT = (
-    "subject_consistency",
-    "background_consistency",
-    "temporal_flickering",
-    "motion_smoothness",
-    "dynamic_degree",
-    "aesthetic_quality",
-    "imaging_quality",
-    "temporal_style",
-    "overall_consistency",
-)
-"""Dimensions that need nothing but a caption: all that prompts of a plain list are scored on."""
 MOST_ALIKE = 0.1
 """Share of extended prompts that may be the short ones before the file is taken for a list of short ones."""
 

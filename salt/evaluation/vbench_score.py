@@ -14,7 +14,6 @@ from salt.errors import SaltError
 from salt.evaluation.score import RECORD_COLUMNS, Cell
 from salt.evaluation.vbench import (
     DIMENSIONS,
-    I2V_DIMENSIONS,
     KNOWN,
     PERCENT,
     Scored,
@@ -28,20 +27,6 @@ from salt.evaluation.vbench_view import Job, first
 
 OF_DIMENSIONS = ("dimensions", "absent")
 """Parts of a sidecar that belong to single dimensions."""
-
-
-def dimensions_of(prompts: Sequence[VBenchPrompt], suite: str) -> tuple[str, ...]:
-    """What the prompts ask for, in VBench's order, and nothing of another suite.
-
-    Raises:
-        SaltError: a dimension that the suite does not have.
-    """
-    known = (name for name in KNOWN if suite == "i2v" or name not in I2V_DIMENSIONS)
-    asked = {name for prompt in prompts for name in prompt.asked}
-    found = tuple(name for name in known if name in asked)
-    if unknown := sorted(asked - set(found)):
-        raise SaltError(f"prompts ask for {', '.join(unknown)}; accepted of suite={suite}: {', '.join(KNOWN)}")
-    return found
 
 
 def gather(jobs: Sequence[Job]) -> Scored:
