@@ -48,7 +48,9 @@ def clip(width: int, patch: int, path: Path) -> None:
 
     model = CLIP(width, 224, 1, 64, patch, 77, 49408, 64, 1, 1)
     model.initialize_parameters()
-    save(model.half().state_dict(), path)  # fp16 as the published ones; CLIP makes it fp32 on a CPU
+    path.parent.mkdir(parents=True, exist_ok=True)
+    inputs = torch.zeros(1, 3, 224, 224), torch.zeros(1, 77, dtype=torch.long)
+    torch.jit.save(torch.jit.trace(model.eval(), inputs, check_trace=False), path)  # an archive, as the published ones
 
 
 def dino(weights: Path) -> None:
