@@ -5,16 +5,20 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+import salt.cli.vbench  # noqa: F401  (registers the verb)
+from salt.cli import app
 from salt.cli.records import model_cells, sample_model, score_model
-from salt.cli.vbench_jobs import jobs_of, score_dimension
-from salt.config import load_experiment
+from salt.cli.vbench_jobs import LOCK, jobs_of, make_environment, score_dimension
+from salt.config import load_experiment, repository_root
 from salt.config.vbench import VBench
 from salt.errors import SaltError
 from salt.evaluation import vbench_weights
 from salt.evaluation.score import protocol_of, seeds_of
 from salt.evaluation.vbench_weights import NEEDS
 from salt.evaluation.video import write_mp4
+from salt.files import sha256
 from salt.report.records import read_measurements
 
 ROWS = [
@@ -142,3 +146,46 @@ def test_there_are_no_real_clips_of_vbenchs_prompts(experiment):
     assets = type("Assets", (), {"codec": type("Codec", (), {"to": lambda self, device: self})()})()
     with pytest.raises(SaltError, match="real: there are no clips of VBench's prompts"):
         sample_model("real", experiment, 0, assets, None, None, "cpu", [], None)
+
+
+# ------------------------------------------------------------------------------------------ the command line
+def test_an_environment_that_is_up_to_date_is_left_alone(tmp_path, monkeypatch):
+    lock = repository_root() / LOCK
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / ".complete").write_text(sha256(lock))
+    monkeypatch.setattr("subprocess.run", None)
+    assert make_environment(tmp_path, None) == tmp_path / "venv" / "bin" / "python"
+
+
+def test_another_python_is_refused(tmp_path):
+    with pytest.raises(SaltError, match=r"false: accepted: Python 3.11"):
+        make_environment(tmp_path, "false")
+    with pytest.raises(SaltError, match=r"no-such-python: accepted: Python 3.11"):
+        make_environment(tmp_path, "no-such-python")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_lock_and_the_conda_file_agree():
+    folder = repository_root() / "workflow" / "envs"
+    lock = (folder / "vbench.lock.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lock if line and not line.startswith("#"))
+    assert (pins["vbench"], pins["torch"], pins["transformers"]) == ("0.1.5", "2.13.0", "4.33.2")
+    assert int(pins["setuptools"].split(".")[0]) < 82, "later ones have no pkg_resources, which CLIP imports"
+    assert "-r vbench.lock.txt" in (folder / "vbench.yaml").read_text()
+    assert "python=3.11" in (folder / "vbench.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scale", "tiny"], "experiments/scales/tiny.yaml: evaluation.vbench is missing"),
+        (["--scale", "paper", "--part", "4/4"], "--part 4/4: accepted: i/n with 0 <= i < n"),
+        (["--scale", "paper", "--part", "half"], "--part half: accepted: i/n"),
+        (["--scale", "paper", "--long"], "sc_dmd: --long: its videos have one length"),
+    ],
+)
+def test_a_mistake_is_one_line(words, message, tmp_path):
+    folders = [word for name in ("videos", "details", "out") for word in (f"--{name}", str(tmp_path / name))]
+    result = CliRunner().invoke(app, ["vbench", "sc_dmd", "scene", *words, *folders])
+    assert isinstance(result.exception, SaltError)
+    assert str(result.exception).startswith(message)

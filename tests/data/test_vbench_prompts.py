@@ -1,4 +1,4 @@
-"""VBench's lists of prompts: the right file and the extended prompts that belong to it, or one line of what is wrong."""
+"""VBench's lists of prompts: the right file, the extended prompts that belong to it, or what is wrong in one line."""
 
 import json
 

@@ -13,7 +13,7 @@ import pytest
 
 from salt.config.vbench import VBench, vbench_python
 from salt.errors import SaltError
-from salt.evaluation import vbench_weights
+from salt.evaluation import vbench_view, vbench_weights
 from salt.evaluation.groundtruth import flickering
 from salt.evaluation.vbench import dimension_score, read_results
 from salt.evaluation.vbench_run import run_dimension
@@ -78,6 +78,15 @@ def longer(folder):
             video[t, 2 * t : 2 * t + 20, 20:40] = 200
         write_mp4(path, video, 8)
     return path
+
+
+def test_the_static_filter_keeps_the_first_five_in_the_order_of_sampling(tmp_path, monkeypatch):
+    """VBench's own script goes by names: 0, 1, 10, 11, 2, ..."""
+    monkeypatch.setattr(vbench_view, "FILTERED_SAMPLES", 11)
+    subprocess.run([str(PYTHON), "-I", str(STANDINS), str(tmp_path), "temporal_flickering"], check=True)
+    job = make_job(tmp_path, texts=["a"], seeds=range(11), protocol=VBench(flicker="filtered"))
+    entries = entries_of(job, tmp_path)
+    assert [entry["video_path"] for entry in entries] == [f"v0000/{seed}.mp4" for seed in range(5)]
 
 
 STOOD_IN = (

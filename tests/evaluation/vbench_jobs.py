@@ -57,11 +57,11 @@ def write_videos(folder: Path, prompts, seeds=(0, 1), frames: int = 5, side: int
     return folder
 
 
-def make_job(folder: Path, dimension: str = "temporal_flickering", texts=HOSTILE, **changes) -> Job:
-    """A job on two videos of every text."""
+def make_job(folder: Path, dimension: str = "temporal_flickering", texts=HOSTILE, seeds=(0, 1), **changes) -> Job:
+    """A job on a video of every text and seed."""
     prompts = prompts_of(texts, dimension)
-    videos = write_videos(folder / "videos", prompts)
-    settings = {"seeds": (0, 1), "protocol": VBench(), "device": "cpu"} | changes
+    videos = write_videos(folder / "videos", prompts, seeds)
+    settings = {"seeds": seeds, "protocol": VBench(), "device": "cpu"} | changes
     return Job(dimension, protocol_hash=PROTOCOL, prompts=prompts, videos=videos, out=folder / "out", **settings)
 
 

@@ -73,12 +73,12 @@ def amt(path: Path) -> None:
     save({"state_dict": build_from_cfg(OmegaConf.load(config).network).state_dict()}, path)
 
 
-def raft(path: Path) -> None:
+def raft(path: Path, scale: float = 1.0) -> None:
     from easydict import EasyDict
     from vbench.third_party.RAFT.core.raft import RAFT
 
     model = RAFT(EasyDict(small=False, mixed_precision=False, alternate_corr=False))
-    save({f"module.{name}": value for name, value in model.state_dict().items()}, path)
+    save({f"module.{name}": scale * value for name, value in model.state_dict().items()}, path)
 
 
 def musiq(path: Path) -> None:
@@ -96,6 +96,8 @@ def main(folder: Path, dimension: str) -> None:
         amt(weights / "amt_model" / "amt-s.pth")
     elif dimension == "dynamic_degree":
         raft(weights / "raft_model" / "models" / "raft-things.pth")
+    elif dimension == "temporal_flickering":  # for the static filter: all weights 0, so nothing ever moves
+        raft(weights / "raft_model" / "models" / "raft-things.pth", scale=0.0)
     elif dimension == "imaging_quality":
         musiq(weights / "pyiqa_model" / "musiq_spaq_ckpt-358bb6af.pth")
     elif dimension == "aesthetic_quality":
