@@ -93,13 +93,14 @@ def _same(path: Path, dimension: str, one: Any, other: Any) -> None:
 
 # ------------------------------------------------------------------------------------------- the records
 def vbench_records(cell: Cell, scored: Scored, protocol: VBench) -> pd.DataFrame:
-    """Tidy rows as of `score.records`; an absent dimension has an empty value and n = 0, so that no mean counts it."""
+    """Tidy rows as of `score.records`; what was not scored has an empty value and n = 0, so that no mean counts it."""
     raw = raw_scores(scored.results)
     videos = max((len(entries) for _, entries in scored.results.values()), default=0)
     measured: dict[str, tuple[float, int]] = {
         name: (value, len(scored.results[name][1])) for name, value in raw.items()
     }
-    measured |= {name: (math.nan, 0) for name in scored.provenance["absent"]}
+    scale = protocol.dimensions() if protocol.suite == "i2v" else tuple(DIMENSIONS)
+    measured |= {name: (math.nan, 0) for name in scale if name not in raw}
     aggregates = aggregates_of(raw, protocol.suite, protocol.i2v_formula)
     measured |= {name: (value, videos) for name, value in aggregates.items()}
     undefined = {"quality", "i2v" if protocol.suite == "i2v" else "semantic", "total"} - set(aggregates)

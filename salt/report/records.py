@@ -91,7 +91,7 @@ class Records:
         return [float(by_seed[seed]) for seed in seeds]
 
     def absent(self, setting: Setting, seeds: Sequence[int]) -> frozenset[str]:
-        """The metrics that the scorer had no weights for in one of the seeds, and what they leave undefined."""
+        """The metrics that were not scored in one of the seeds, and what they leave undefined."""
         frame = self.tidy(setting.kind, setting.experiment, seeds)
         own = (
             (frame["prompts"] == setting.prompts) & (frame["solver"] == setting.solver) & (frame["nfe"] == setting.nfe)

@@ -145,12 +145,10 @@ def _not_run(rows: Sequence[TableRow], wanted: Sequence[int]) -> list[str]:
 
 
 def _absent(records: Records, rows: Sequence[TableRow]) -> list[str]:
-    """The dimensions that the scorer's machine had no weights for, and the scores that they leave undefined."""
+    """The dimensions that were not scored, for want of weights or of prompts, and what they leave undefined."""
     lacks = {row.name: sorted(records.absent(row.setting, row.seeds)) for row in rows if row.setting}
     return [
-        f"{', '.join(names)} of {row} (absent: no weights on the machine that scored it; no intervals without)"
-        for row, names in lacks.items()
-        if names
+        f"{', '.join(names)} of {row} (absent: not scored, so no intervals)" for row, names in lacks.items() if names
     ]
 
 
@@ -186,18 +184,19 @@ def compare(records: Records, method: TableRow, baseline: TableRow, metrics: Seq
     seeds = tuple(seed for seed in method.seeds if seed in baseline.seeds)
     if not seeds or method.setting is None or baseline.setting is None:
         return []
-    if records.absent(method.setting, seeds) | records.absent(baseline.setting, seeds):
-        return []  # `_not_run` names them
     intervals = differences(records, method.setting, baseline.setting, seeds)
     return [
         Comparison(method, baseline, metric, intervals[metric], seeds, _paper_difference(method, baseline, metric))
         for metric in metrics
+        if metric in intervals
     ]
 
 
 @cache
 def differences(records: Records, method: Setting, baseline: Setting, seeds: tuple[int, ...]) -> dict[str, Interval]:
-    """Intervals of the paired differences of all metrics, as printed (0-100)."""
+    """Intervals of the paired differences of all metrics, as printed (0-100); none where a dimension is absent."""
+    if records.absent(method, seeds) | records.absent(baseline, seeds):
+        return {}
     pair = records.prompt_scores(method, seeds), records.prompt_scores(baseline, seeds)
     return dict(zip(METRICS, paired_interval(*pair, all_metrics), strict=True))
 

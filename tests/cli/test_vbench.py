@@ -16,6 +16,7 @@ from salt.config.vbench import VBench
 from salt.errors import SaltError
 from salt.evaluation import vbench_weights
 from salt.evaluation.score import protocol_of, seeds_of
+from salt.evaluation.vbench import DIMENSIONS
 from salt.evaluation.vbench_weights import NEEDS
 from salt.evaluation.video import write_mp4
 from salt.files import sha256
@@ -83,7 +84,7 @@ def test_records_name_what_is_absent_and_count_it_nowhere(site, experiment, monk
     out = site / "records" / "sc_dmd_seed0_scores.csv"
     score_model("sc_dmd", experiment, 0, site / "videos", out, site / "details", None)
     tidy = read_measurements(out).set_index("metric")
-    assert set(tidy[tidy["n"] == 0].index) == {"scene", "quality", "semantic", "total"}
+    assert set(tidy[tidy["n"] == 0].index) == {*DIMENSIONS, "quality", "semantic", "total"} - set(asked) | {"scene"}
     assert tidy.loc["temporal_flickering", ["value", "n"]].tolist() == [0.5, 6]
     assert tidy.loc["color", ["value", "n"]].tolist() == [0.5, 2]
     assert set(tidy["protocol"]) == {jobs(site, experiment)[0].protocol_hash}

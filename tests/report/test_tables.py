@@ -183,7 +183,7 @@ def test_an_absent_dimension_is_not_run_and_never_0(results, tmp_path):
     assert not {"spatial_relationship", "semantic", "total"} & set(row.ours)
     assert not [c for c in table.comparisons if row in (c.method, c.baseline)]
     told = "; ".join(table.provenance.not_run)
-    assert "semantic, spatial_relationship, total of SC-DMD (Ours), 4 NFE (absent: no weights" in told
+    assert "semantic, spatial_relationship, total of SC-DMD (Ours), 4 NFE (absent: not scored" in told
 
 
 def test_the_protocol_of_the_real_vbench_is_printed():
