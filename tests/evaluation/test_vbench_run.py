@@ -245,6 +245,16 @@ def test_a_part_that_lacks_or_is_of_another_protocol_is_refused(tmp_path, fake, 
         gather([job])
 
 
+def test_a_dimension_is_not_the_mean_of_the_parts_that_had_weights(tmp_path, fake, monkeypatch):
+    job = make_job(tmp_path, "scene", texts=["a", "b"])
+    run_dimension(dataclasses.replace(job, part=(0, 2)), fake.folder, fake.python)
+    assert set(gather([job]).provenance["absent"]) == {"scene"}
+    monkeypatch.setattr(vbench_weights, "NEEDS", dict.fromkeys(NEEDS, ()))
+    run_dimension(dataclasses.replace(job, part=(1, 2)), fake.folder, fake.python)
+    with pytest.raises(SaltError, match=r"scene has 2 videos \(v0000/0.mp4; v0000/1.mp4 not as asked\)"):
+        gather([job])
+
+
 def test_an_absent_dimension_has_no_number_in_the_records(tmp_path, fake, cell):
     one, other = make_job(tmp_path / "1", texts=["a"]), make_job(tmp_path / "2", "scene", texts=["a"])
     for job in (one, other):

@@ -84,7 +84,9 @@ def raft(path: Path, scale: float = 1.0) -> None:
 def musiq(path: Path) -> None:
     from pyiqa.archs.musiq_arch import MUSIQ
 
-    save(MUSIQ(pretrained=False).state_dict(), path)
+    model = MUSIQ(pretrained=False)
+    torch.nn.init.constant_(model.head.bias, 50.0)  # of 100
+    save(model.state_dict(), path)
 
 
 def main(folder: Path, dimension: str) -> None:
