@@ -68,6 +68,17 @@ def test_long_videos_are_cut_and_their_clips_averaged(tmp_path):
     assert np.mean(entries[0]["clip_results"]) == pytest.approx(whole, abs=5e-3)
 
 
+def test_long_consistency_within_clips(tmp_path):
+    subprocess.run([str(PYTHON), "-I", str(STANDINS), str(tmp_path), "subject_consistency"], check=True)
+    protocol = VBench(suite="long", seconds=1, consistency="in_clip")
+    job = make_job(tmp_path, "subject_consistency", texts=["a", "b/c"], protocol=protocol)
+    for path in job.videos.rglob("*.mp4"):
+        shutil.copy(longer(tmp_path), path)
+    entries = entries_of(job, tmp_path)
+    assert [len(entry["clip_results"]) for entry in entries] == [3] * 4
+    assert all(0 < value <= 1 for entry in entries for value in entry["clip_results"])
+
+
 def longer(folder):
     from salt.evaluation.video import write_mp4
 
