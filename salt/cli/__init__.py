@@ -21,7 +21,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run `salt`: a user's mistake is one line and exit code 2, a signal during training exit code 75."""
-    from salt.cli import doctor, paper, plan, released, student, teacher  # noqa: F401  (each registers its verbs)
+    from salt.cli import doctor, paper, plan, released, student, teacher, vbench  # noqa: F401  (each registers its verbs)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells every glyph of a PDF

@@ -3,23 +3,24 @@
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
 
 from salt.cli.assets import CODEC, TRANSFORMER, Assets
 from salt.cli.models import load_student
+from salt.cli.vbench_jobs import gathered
 from salt.config.scale import Long
 from salt.config.schema import Experiment
-from salt.data.prompts import OwnPrompt, report_prompts
+from salt.data.prompts import OwnPrompt, Prompt, report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cache_study import measure_caches
 from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
 from salt.evaluation.controls import run_controls
 from salt.evaluation.diagnostics import measure
 from salt.evaluation.sample import RealClips, Sampled, Source, sample_cells
-from salt.evaluation.score import Cell, protocol_hash, protocol_of, records, score_folder, write_cell
+from salt.evaluation.score import Cell, protocol_hash, protocol_of, records, score_folder, vbench_of, write_cell
 from salt.evaluation.solvers import Network
 from salt.evaluation.streaming import SampledByChunk
 from salt.files import whole_file
@@ -45,6 +46,8 @@ def sample_model(
     With `long`, those beyond the training length, which only a causal student has.
     """
     scale, codec = experiment.scale, assets.codec.to(device)
+    if name == REAL and scale.evaluation.vbench is not None:
+        raise SaltError(f"{REAL}: there are no clips of VBench's prompts; accepted: a student, or {TEACHER}")
     _check_words(own, assets.text_encoder)
     hashes = {f"{CODEC}/{file}": digest for file, digest in hash_files(assets.folder / CODEC).items()}
     if name == REAL:
@@ -53,13 +56,14 @@ def sample_model(
         folder = weights or assets.folder / TRANSFORMER
         hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")
         source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device, long)
-    cells = _cells(name, experiment, seed, long)
+    cells = model_cells(name, experiment, seed, long)
     if own:  # it has one variant
         cells = [cell for cell in cells if cell.variant == "extended"]
     sample_cells(cells, source, codec, scale, out, hashes, _commit(), own)
 
 
-def _cells(name: str, experiment: Experiment, seed: int, long: Long | None) -> list[Cell]:
+def model_cells(name: str, experiment: Experiment, seed: int, long: Long | None) -> list[Cell]:
+    """The cells of a student, of `teacher` or of `real`; the long ones with `long`."""
     scale, title = experiment.scale, TITLES.get(name, experiment.title)
     if long is not None:
         return long_cells(name, title, scale, seed, long)
@@ -102,16 +106,27 @@ def score_model(
     (`NAME_prompts.csv.gz`, or `NAME_long_prompts.csv.gz`), and VBench's files into `details`.
     """
     scale, length = experiment.scale, 1 if long is None else long.length
+    details.mkdir(parents=True, exist_ok=True)
     tidy, wide = [], []
-    for cell in _cells(name, experiment, seed, long):
-        prompts, protocol = protocol_of(cell, scale)
-        scores = score_folder(
-            videos / cell.name, prompts, cell.variant, scale.evaluation.seeds, scale.world, protocol, length
-        )
-        details.mkdir(parents=True, exist_ok=True)
-        write_cell(details, cell, scores, {"commit": _commit()})
-        tidy.append(records(cell, scores))
-        wide.append(scores.wide.assign(prompts=cell.prompts, solver=cell.solver, nfe=cell.nfe))
+    for cell in model_cells(name, experiment, seed, long):
+        vbench = vbench_of(cell, scale)
+        if vbench is not None:
+            rows, single = gathered(cell, scale, vbench, videos, details, {"commit": _commit()})
+        else:
+            prompts, protocol = protocol_of(cell, scale)
+            scores = score_folder(
+                videos / cell.name,
+                cast(Sequence[Prompt], prompts),
+                cell.variant,
+                scale.evaluation.seeds,
+                scale.world,
+                protocol,
+                length,
+            )
+            write_cell(details, cell, scores, {"commit": _commit()})
+            rows, single = records(cell, scores), scores.wide
+        tidy.append(rows)
+        wide.append(single.assign(prompts=cell.prompts, solver=cell.solver, nfe=cell.nfe))
     write_csv(pd.concat(tidy), out)
     keys = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
     single = pd.concat(wide)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from salt.config.scale import Split, World
 from salt.data.world import SHORT_FORMS, Content, Mentions, caption, contents_of, sample_scene
 from salt.errors import SaltError
 from salt.files import write_text
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Variant = Literal["extended", "short"]
 Kind = Literal["single", "pair"]
@@ -145,12 +148,12 @@ def _in_order(contents: list[Content]) -> list[Content]:
 
 
 # ------------------------------------------------------------------------------------------- the files
-def prompts_hash(prompts: Sequence[Prompt | OwnPrompt]) -> str:
+def prompts_hash(prompts: Sequence["DataclassInstance"]) -> str:
     """12 hexadecimal digits that change with any caption, id, content or mention of the list."""
     return _digest(json.dumps([asdict(prompt) for prompt in prompts]))[:12]
 
 
-def write_prompts(path: Path, prompts: Sequence[Prompt | OwnPrompt]) -> None:
+def write_prompts(path: Path, prompts: Sequence["DataclassInstance"]) -> None:
     """Write what is known of every prompt, and the hash of the list, as JSON."""
     body = {"hash": prompts_hash(prompts), "prompts": [asdict(prompt) for prompt in prompts]}
     write_text(path, json.dumps(body, indent=1) + "\n")

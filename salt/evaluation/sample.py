@@ -27,7 +27,7 @@ from salt.data.clips import as_tensor, as_uint8
 from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, write_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
-from salt.evaluation.score import Cell, protocol_of
+from salt.evaluation.score import AnyPrompt, Cell, protocol_of, seeds_of
 from salt.evaluation.solvers import Draw, Network, first_broken, generate, initial_noise, renoise_of
 from salt.evaluation.video import decoded, growing_mp4, upscale
 from salt.files import write_text
@@ -41,7 +41,7 @@ MANIFEST, MADE_FROM, PROMPTS = "manifest.json", "made_from.json", "prompts.json"
 class Item(NamedTuple):
     """One video of a cell."""
 
-    prompt: Prompt | OwnPrompt
+    prompt: AnyPrompt | OwnPrompt
     seed: int
     """The sampling seed."""
 
@@ -147,8 +147,10 @@ def sample_cells(
         SaltError: latents that are not finite; a scale without that many prompts.
     """
     report, protocol = protocol_of(cells[0], scale)
-    prompts: Sequence[Prompt | OwnPrompt] = own or report
-    items = [Item(prompt, seed) for seed in scale.evaluation.seeds for prompt in prompts]
+    prompts: Sequence[AnyPrompt | OwnPrompt] = own or report
+    each = [(prompt, seeds_of(prompt, scale.evaluation)) for prompt in prompts]
+    every = dict.fromkeys(seed for _, seeds in each for seed in seeds)
+    items = [Item(prompt, seed) for seed in every for prompt, seeds in each if seed in seeds]
     origin = {
         "protocol": protocol,
         "prompts_hash": prompts_hash(prompts),

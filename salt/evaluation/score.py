@@ -17,7 +17,9 @@ import pandas as pd
 
 from salt.config.scale import Evaluation, Long, Scale, World
 from salt.config.schema import Experiment
-from salt.data.prompts import Prompt, Variant, prompts_hash, report_prompts
+from salt.config.vbench import FILTERED_SAMPLES, VBench, vbench_folder
+from salt.data.prompts import OwnPrompt, Prompt, Variant, prompts_hash, report_prompts
+from salt.data.vbench_prompts import VBenchPrompt, read_vbench_prompts
 from salt.errors import SaltError
 from salt.evaluation import groundtruth
 from salt.evaluation.long import CLIP_TO_CLIP_WEIGHT, long_frames, score_long_video
@@ -34,6 +36,7 @@ from salt.evaluation.vbench import (
 )
 from salt.evaluation.video import ENCODER, read_mp4
 
+AnyPrompt = Prompt | VBenchPrompt
 NAMED = 5
 """How many files an error message names."""
 RECORD_COLUMNS = (
@@ -109,9 +112,49 @@ def _digest(decides: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def protocol_of(cell: Cell, scale: Scale) -> tuple[list[Prompt], str]:
-    """The report prompts of a cell, and the hash of its protocol."""
-    evaluation = scale.evaluation
+def vbench_of(cell: Cell, scale: Scale) -> VBench | None:
+    """How the real VBench scores a cell; None: the ground-truth scorer does."""
+    long = scale.evaluation.long
+    return scale.evaluation.vbench if cell.prompts != "long" or long is None else long.vbench
+
+
+def vbench_protocol_hash(prompts: Sequence[VBenchPrompt], scale: Scale, vbench: VBench, length: int) -> str:
+    """`protocol_hash` of the real VBench."""
+    evaluation, world = scale.evaluation, scale.world
+    decides = {
+        "scorer": ["vbench", vbench.model_dump(mode="json")],
+        "prompts": prompts_hash(prompts),
+        "seeds": evaluation.seeds,
+        "video": [world.frames, length, world.fps, ENCODER],
+    }
+    return _digest(decides)
+
+
+def seeds_of(prompt: AnyPrompt | OwnPrompt, evaluation: Evaluation) -> Sequence[int]:
+    """The sampling seeds of a prompt's videos: more where VBench's static filter chooses among them."""
+    filtered = evaluation.vbench is not None and evaluation.vbench.flicker == "filtered"
+    if filtered and isinstance(prompt, VBenchPrompt) and "temporal_flickering" in prompt.asked:
+        return range(FILTERED_SAMPLES)
+    return evaluation.seeds
+
+
+def protocol_of(cell: Cell, scale: Scale) -> tuple[Sequence[AnyPrompt], str]:
+    """The report prompts of a cell, and the hash of its protocol.
+
+    Raises:
+        SaltError: VBench's prompts are not where `vbench_folder` says, or not those of the protocol.
+    """
+    evaluation, vbench = scale.evaluation, vbench_of(cell, scale)
+    if vbench is not None:
+        every = read_vbench_prompts(vbench_folder() / "prompts", vbench)
+        long = evaluation.long if cell.prompts == "long" else None
+        number, length = (evaluation.prompts, 1) if long is None else (long.prompts, long.length)
+        if len(every) < number:
+            raise SaltError(
+                f"{vbench_folder() / 'prompts' / vbench.prompt_list}: {len(every)} prompts; accepted: {number} or "
+                "more, as scale.evaluation says"
+            )
+        return every[:number], vbench_protocol_hash(every[:number], scale, vbench, length)
     if cell.prompts != "long":
         return report_prompts(scale.world, evaluation.prompts), protocol_hash(scale.world, evaluation)
     assert evaluation.long is not None  # no long cell without: see `long_of`

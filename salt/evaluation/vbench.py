@@ -20,10 +20,11 @@ from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from salt.config.vbench import Formula, Suite
 from salt.errors import SaltError
 from salt.files import write_text
 
-Part = Literal["quality", "semantic"]
+Part = Literal["quality", "semantic", "i2v"]
 Number = TypeVar("Number", float, NDArray[np.float64])
 Entry = dict[str, Any]
 """One video of one dimension: `video_path`, `video_results`, and whatever else a scorer adds."""
@@ -63,6 +64,15 @@ DIMENSIONS: dict[str, Dimension] = {
     "overall_consistency": Dimension("semantic", 0.0, 0.364, least=-1.0),
 }
 """VBench's dimensions; the last three are cosines, so they may be below 0."""
+I2V_DIMENSIONS: dict[str, Dimension] = {
+    "camera_motion": Dimension("i2v", 0.0, 1.0, weight=0.1),
+    "i2v_subject": Dimension("i2v", 0.1462, 1.0),
+    "i2v_background": Dimension("i2v", 0.2615, 1.0),
+}
+"""What VBench-I2V has besides those of quality."""
+KNOWN: dict[str, Dimension] = DIMENSIONS | I2V_DIMENSIONS
+I2V_LEFT_OUT = {"repository": "temporal_flickering", "leaderboard": "camera_motion"}
+"""The dimension of VBench-I2V that does not count, by formula: its `scripts/constant.py`, or its leaderboard's."""
 BOOLEAN = ("dynamic_degree", "human_action")
 """Dimensions whose entries are true or false."""
 PERCENT = ("imaging_quality",)
@@ -86,7 +96,7 @@ def combine(quality: Number, semantic: Number) -> Number:
 
 def normalise(dimension: str, raw: float) -> float:
     """A raw score as a share of VBench's range for its dimension; not clipped."""
-    low, high = DIMENSIONS[dimension].low, DIMENSIONS[dimension].high
+    low, high = KNOWN[dimension].low, KNOWN[dimension].high
     return (raw - low) / (high - low)
 
 
@@ -117,6 +127,26 @@ def aggregate_means(raw: NDArray[np.float64]) -> NDArray[np.float64]:
     is_quality = np.array([d.part == "quality" for d in DIMENSIONS.values()])
     quality, semantic = (np.average(share[..., of], axis=-1, weights=weight[of]) for of in (is_quality, ~is_quality))
     return np.stack([quality, semantic, combine(quality, semantic)], axis=-1)
+
+
+def aggregates_of(raw: Mapping[str, float], suite: Suite, formula: Formula) -> dict[str, float]:
+    """Those of quality, semantic (i2v) and total, 0 to 100, that no absent dimension leaves undefined.
+
+    VBench counts an absent dimension as 0. Total of VBench-I2V is the mean of its two parts.
+    """
+    if suite == "i2v":
+        counted = {name: of for name, of in KNOWN.items() if of.part != "semantic" and name != I2V_LEFT_OUT[formula]}
+    else:
+        counted = DIMENSIONS
+    found: dict[str, float] = {}
+    for part in dict.fromkeys(of.part for of in counted.values()):
+        names = [name for name, of in counted.items() if of.part == part]
+        if set(names) <= set(raw):
+            weights = [counted[name].weight for name in names]
+            found[part] = 100 * float(np.average([normalise(name, raw[name]) for name in names], weights=weights))
+    if len(found) == 2:
+        found["total"] = sum(found.values()) / 2 if suite == "i2v" else combine(found["quality"], found["semantic"])
+    return found
 
 
 def _check_names(names: Iterable[str]) -> None:
@@ -154,8 +184,8 @@ def results_of(entries: Mapping[str, Sequence[Entry]]) -> Results:
     """
     results: Results = {}
     for name, videos in entries.items():
-        if name not in DIMENSIONS:
-            raise SaltError(f"{name}: unknown dimension; accepted: {', '.join(DIMENSIONS)}")
+        if name not in KNOWN:
+            raise SaltError(f"{name}: unknown dimension; accepted: {', '.join(KNOWN)}")
         ordered = sorted(videos, key=lambda entry: str(entry["video_path"]))
         for one, other in pairwise(ordered):
             if one["video_path"] == other["video_path"]:

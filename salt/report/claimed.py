@@ -230,7 +230,8 @@ def _score(
         seeds = _shared(records, pair[0].kind, one, other)
         if not seeds or not _sampled(records, solver, steps, base_steps, prompts=prompts):
             return None
-        return differences(records, *pair, seeds)[metric], seeds
+        intervals = differences(records, *pair, seeds)
+        return (intervals[metric], seeds) if metric in intervals else None
 
     return Claim(says, where, name, "points", side, paper, measure)
 

@@ -80,6 +80,7 @@ class Records:
             & (frame["solver"] == setting.solver)
             & (frame["nfe"] == setting.nfe)
             & (frame["metric"] == metric)
+            & (frame["n"] > 0)
         ]
         if sorted(chosen["seed"]) != sorted(seeds):
             raise SaltError(
@@ -88,6 +89,14 @@ class Records:
             )
         by_seed = chosen.set_index("seed")["value"]
         return [float(by_seed[seed]) for seed in seeds]
+
+    def absent(self, setting: Setting, seeds: Sequence[int]) -> frozenset[str]:
+        """The metrics that were not scored in one of the seeds, and what they leave undefined."""
+        frame = self.tidy(setting.kind, setting.experiment, seeds)
+        own = (
+            (frame["prompts"] == setting.prompts) & (frame["solver"] == setting.solver) & (frame["nfe"] == setting.nfe)
+        )
+        return frozenset(map(str, frame[own & (frame["n"] == 0)]["metric"]))
 
     def prompt_scores(self, setting: Setting, seeds: Sequence[int]) -> PromptScores:
         """The per-video scores of one setting, checked against the recorded means."""
@@ -137,12 +146,14 @@ def read_measurements(path: Path) -> pd.DataFrame:
     """Read one tidy file.
 
     Raises:
-        SaltError: for a missing column, a value that is not finite, or a measurement that is there twice.
+        SaltError: for a missing column, a value that is not finite (but none, of 0 videos, is an absent dimension), or
+            a measurement that is there twice.
     """
     frame = pd.read_csv(path, dtype={"experiment": str, "metric": str, "protocol": str}, keep_default_na=False)
     _check_columns(frame, COLUMNS, path)
+    absent = (frame["value"] == "") & (frame["n"] == 0)
     frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
-    bad = frame[~np.isfinite(frame["value"])]
+    bad = frame[~np.isfinite(frame["value"]) & ~absent]
     if len(bad):
         row = bad.iloc[0]
         raise SaltError(f"{path}: {row['metric']} at nfe={row['nfe']} is not a finite number")

@@ -13,6 +13,7 @@ from salt.config.load import load_experiment, load_scale
 from salt.config.paper import PaperValue, paper_values
 from salt.errors import SaltError
 from salt.evaluation.statistics import LEVEL, RESAMPLES, Interval, paired_interval
+from salt.evaluation.video import ENCODER
 from salt.report.content import Comparison, Table, TableRow
 from salt.report.metrics import METRICS, all_metrics, percent
 from salt.report.records import Provenance, Records, Setting, one_protocol, read_measurements
@@ -71,6 +72,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
         )
     frames = [records.tidy(row.setting.kind, row.setting.experiment, row.seeds) for row in measured if row.setting]
     protocol = one_protocol(frames, f"{records.folder}, {name}")
+    absent = _absent(records, measured)
     used = tuple(sorted({seed for row in measured for seed in row.seeds}))
     return Table(
         name,
@@ -78,7 +80,9 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
         tuple(metrics),
         rows,
         tuple(_comparisons(records, spec, students, metrics)),
-        Provenance(records.scale, used, _protocol_line(records, protocol, spec), METHOD, tuple(_not_run(rows, wanted))),
+        Provenance(
+            records.scale, used, _protocol_line(records, protocol, spec), METHOD, (*_not_run(rows, wanted), *absent)
+        ),
         tuple(dict.fromkeys(f"{v.row}: {v.conflict}" for v in paper if v.conflict)),
     )
 
@@ -114,9 +118,11 @@ def _reference(records: Records, name: str, spec: TableSpec, metrics: Sequence[s
 def _measured(
     records: Records, setting: Setting, seeds: Sequence[int], metrics: Sequence[str]
 ) -> dict[str, tuple[float, ...]]:
+    absent = records.absent(setting, seeds)
     return {
         metric: tuple(percent(metric) * value for value in records.values(setting.kind, setting, seeds, metric))
         for metric in metrics
+        if metric not in absent
     }
 
 
@@ -138,12 +144,24 @@ def _not_run(rows: Sequence[TableRow], wanted: Sequence[int]) -> list[str]:
     return missing
 
 
+def _absent(records: Records, rows: Sequence[TableRow]) -> list[str]:
+    """The dimensions that were not scored, for want of weights or of prompts, and what they leave undefined."""
+    lacks = {row.name: sorted(records.absent(row.setting, row.seeds)) for row in rows if row.setting}
+    return [
+        f"{', '.join(names)} of {row} (absent: not scored, so no intervals)" for row, names in lacks.items() if names
+    ]
+
+
 def _protocol_line(records: Records, protocol: str, spec: TableSpec) -> str:
     evaluation, long = records.scale.evaluation, records.scale.evaluation.long
     prompts = f"{evaluation.prompts} {spec.prompts} prompts"
     if spec.prompts == "long" and long is not None:
         prompts = f"{long.prompts} extended prompts, videos of {long.length} times the training length"
-    return f"{protocol}, {prompts}, {evaluation.main_solver} solver"
+    vbench = long.vbench if spec.prompts == "long" and long is not None else evaluation.vbench
+    if vbench is None:
+        return f"{protocol}, {prompts}, {evaluation.main_solver} solver"
+    scorer = vbench.describe(len(evaluation.seeds), records.scale.world.fps, f"H.264 crf {ENCODER['crf']}")
+    return f"{protocol}, {prompts}, {evaluation.main_solver} solver, {scorer}"
 
 
 # --------------------------------------------------------------------------------------------- comparisons
@@ -170,12 +188,15 @@ def compare(records: Records, method: TableRow, baseline: TableRow, metrics: Seq
     return [
         Comparison(method, baseline, metric, intervals[metric], seeds, _paper_difference(method, baseline, metric))
         for metric in metrics
+        if metric in intervals
     ]
 
 
 @cache
 def differences(records: Records, method: Setting, baseline: Setting, seeds: tuple[int, ...]) -> dict[str, Interval]:
-    """Intervals of the paired differences of all metrics, as printed (0-100)."""
+    """Intervals of the paired differences of all metrics, as printed (0-100); none where a dimension is absent."""
+    if records.absent(method, seeds) | records.absent(baseline, seeds):
+        return {}
     pair = records.prompt_scores(method, seeds), records.prompt_scores(baseline, seeds)
     return dict(zip(METRICS, paired_interval(*pair, all_metrics), strict=True))
 

@@ -12,9 +12,11 @@ from salt.config import paper_values
 from salt.errors import SaltError
 from salt.evaluation.vbench import (
     DIMENSIONS,
+    KNOWN,
     Scored,
     aggregate,
     aggregate_means,
+    aggregates_of,
     combine,
     denormalise,
     merge,
@@ -49,6 +51,34 @@ def test_weight_of_each_dimension(name):
     else:
         assert (got.quality, got.semantic) == (0, pytest.approx(100 / 9))
         assert got.total == pytest.approx(0.2 * got.semantic)
+
+
+def test_absent_dimensions_leave_their_aggregates_undefined():
+    """VBench counts them as 0: without colour and subject consistency its Total falls, here there is none."""
+    whole = aggregate(HIGHS)
+    assert aggregates_of(HIGHS, "vbench", "repository") == pytest.approx(vars(whole))
+    lacking = {name: value for name, value in HIGHS.items() if name != "color"}
+    assert aggregates_of(lacking, "vbench", "repository") == pytest.approx({"quality": 100})
+    assert aggregates_of({}, "vbench", "repository") == {}
+
+
+@pytest.mark.parametrize(
+    ("formula", "ignored", "image_weights", "quality_weight"),
+    [
+        ("repository", "temporal_flickering", {"camera_motion": 0.1, "i2v_subject": 1, "i2v_background": 1}, 5.5),
+        ("leaderboard", "camera_motion", {"i2v_subject": 1, "i2v_background": 1}, 6.5),
+    ],
+)
+def test_both_formulas_of_images_to_video(formula, ignored, image_weights, quality_weight):
+    """As their constants print them: (0.1, 1, 1) / 2.1 and 5.5, or (1, 1) / 2 and 6.5; Total is the mean of the two."""
+    low = {name: of.low for name, of in KNOWN.items() if of.part != "semantic"}
+    assert aggregates_of(low, "i2v", formula) == pytest.approx({"quality": 0, "i2v": 0, "total": 0})
+    for name in low:
+        got = aggregates_of(low | {name: KNOWN[name].high}, "i2v", formula)
+        of_images = 100 * image_weights.get(name, 0) / sum(image_weights.values())
+        weight = 0 if name == ignored or KNOWN[name].part == "i2v" else KNOWN[name].weight
+        quality = 100 * weight / quality_weight
+        assert got == pytest.approx({"quality": quality, "i2v": of_images, "total": (quality + of_images) / 2})
 
 
 def test_sixteen_dimensions():

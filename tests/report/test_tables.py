@@ -14,7 +14,7 @@ from salt.errors import SaltError
 from salt.report.metrics import AGGREGATES, METRICS, all_metrics
 from salt.report.records import Records
 from salt.report.suite import load_suite
-from salt.report.tables import build_table, make_table
+from salt.report.tables import _protocol_line, build_table, make_table
 
 DIFFERENCE = ("difference", "low", "high")
 
@@ -166,3 +166,29 @@ def test_all_metrics_are_the_aggregates_and_the_dimensions_times_100():
     values = dict(zip(METRICS, all_metrics(means), strict=True))
     assert values["subject_consistency"] == pytest.approx(20)
     assert values["total"] == pytest.approx((4 * values["quality"] + values["semantic"]) / 5)
+
+
+def test_an_absent_dimension_is_not_run_and_never_0(results, tmp_path):
+    """As VBench's scorer writes it: no value, of 0 videos, and so for every aggregate that needs it."""
+    records = shutil.copytree(results / "records", tmp_path / "records")
+    for seed in (0, 1):
+        path = records / f"sc_dmd_seed{seed}_scores.csv"
+        frame = pd.read_csv(path)
+        lacking = frame["metric"].isin(["spatial_relationship", "semantic", "total"])
+        frame.loc[lacking, "value"], frame.loc[lacking, "n"] = np.nan, 0
+        frame.to_csv(path, index=False)
+    table = build_table("table4", Records(records, load_scale("tiny")), 2)
+    (row,) = [row for row in table.rows if row.setting and row.setting.experiment == "sc_dmd"]
+    assert "quality" in row.ours
+    assert not {"spatial_relationship", "semantic", "total"} & set(row.ours)
+    assert not [c for c in table.comparisons if row in (c.method, c.baseline)]
+    told = "; ".join(table.provenance.not_run)
+    assert "semantic, spatial_relationship, total of SC-DMD (Ours), 4 NFE (absent: not scored" in told
+
+
+def test_the_protocol_of_the_real_vbench_is_printed():
+    spec = load_suite().tables["table4"]
+    line = _protocol_line(Records(repository_root(), load_scale("paper")), "0123456789ab", spec)
+    assert line.endswith(
+        "VBench 0.1.5, 5 samples a prompt, 16 fps, H.264 crf 8, short text scored, flickering of the first samples"
+    )

@@ -14,7 +14,8 @@ import yaml
 
 import salt.cli.paper
 import salt.cli.student
-import salt.cli.teacher  # noqa: F401  (each registers its verbs)
+import salt.cli.teacher
+import salt.cli.vbench  # noqa: F401  (each registers its verbs)
 from salt.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,7 @@ def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> Non
     verbs = typer.main.get_command(app).commands
     for verb, words in {call.groups() for call in calls}:
         verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
-    rules = RULE_NAMES - {"all", "sample_long", "score_long"}
+    rules = RULE_NAMES - {"all", "sample_long", "score_long", "score_vbench"}
     assert {call[1] for call in calls} == {rule.removeprefix("score_").replace("_", "-") for rule in rules}
     long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
     assert {"self_forcing", "salt_longlive"} <= long <= AUTOREGRESSIVE
@@ -125,6 +126,18 @@ def test_slurm_runs_the_paper_scale_even_when_another_key_is_given(snakemake: Sn
         assert resource in train
     assert "torchrun --standalone --nproc-per-node=8 --no-python salt train sc_dmd" in train
     assert "--device cuda" in train
+
+
+def test_the_paper_scale_scores_a_job_for_each_dimension(snakemake: Snakemake) -> None:
+    long = "results/paper/records/salt_longlive_seed0_long.csv"
+    run = snakemake("--profile", "slurm", "-n", "ablation_salt_longlive", long, "--config", "seeds=1")
+    jobs = planned(run)
+    assert (jobs["score"], jobs["score_long"], jobs["score_vbench"]) == (1, 1, 16 + 9)
+    calls = re.findall(r"salt vbench (salt_longlive .*) > \S+ 2>&1", run.stdout + run.stderr)
+    assert sum("--long" in call.split() for call in calls) == 9
+    verb = typer.main.get_command(app).commands["vbench"]
+    for call in calls:
+        verb.make_context("vbench", call.split())  # refuses unknown options and misses required ones
 
 
 def test_slurm_may_run_the_smoke_scale(snakemake: Snakemake) -> None:

@@ -142,7 +142,8 @@ def seeds_of(entry):
 def students_of(entry):
     """(experiment, seed) of one table or figure; references have one seed."""
     pairs = [(experiment, seed) for experiment in experiments_of(entry) for seed in seeds_of(entry)]
-    return pairs, [(reference, 0) for reference in entry.get("references", [])]
+    known = [name for name in entry.get("references", []) if name != "real" or not VBENCH]  # no clips of its prompts
+    return pairs, [(reference, 0) for reference in known]
 
 
 def records_of(entry):
@@ -177,6 +178,11 @@ def asked(rule):
     """The entry of resources.yaml for `rule` at this scale."""
     entry = {"nodes": 1} | NEEDS.get(rule, NEEDS["default"])
     return {"device": "cuda" if entry["gpu"] else "cpu"} | entry
+
+
+def dimensions_of(evaluation):
+    """What the real VBench scores, a job each; nothing where the ground-truth scorer does it."""
+    return evaluation.vbench.dimensions() if evaluation and evaluation.vbench else ()
 
 
 def needs(rule):
@@ -230,6 +236,9 @@ try:
 except SaltError as error:
     raise WorkflowError(str(error)) from None
 
+# The dimensions that the real VBench scores at this scale, of videos of training length and of long ones.
+VBENCH = dimensions_of(SCALE.evaluation)
+VBENCH_LONG = dimensions_of(SCALE.evaluation.long)
 TABLES, FIGURES = SUITE["tables"], SUITE["figures"]
 SCRATCH = Path(SETTINGS["scratch"], SCALE.name).as_posix()
 # By stage number, because `salt sample` keeps whole videos of the same weights.

@@ -91,9 +91,36 @@ rule sample:
         " --out {params.folder} > {log} 2>&1"
 
 
+rule score_vbench:
+    input:
+        videos=f"{VIDEOS}/{{sampled}}/seed{{seed}}{{long}}/manifest.json",
+    output:
+        f"{SCRATCH}/vbench/{{sampled}}/seed{{seed}}{{long}}/{{dimension}}.json",
+    log:
+        f"{SCRATCH}/logs/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("score_vbench"),
+    params:
+        scale=SCALE.name,
+        videos=subpath(input.videos, parent=True),
+        details=f"{SCRATCH}/scores/{{sampled}}/seed{{seed}}{{long}}",
+        long=lambda wildcards: "--long" if wildcards.long else "",
+        state=long_state("score"),
+    shell:
+        "salt vbench {wildcards.sampled} {wildcards.dimension} {params.long} --scale {params.scale}"
+        f" --seed {{wildcards.seed}} --device {device('score_vbench')}"
+        " --videos {params.videos} --details {params.details} --out {output} > {log} 2>&1"
+
+
 rule score:
     input:
         videos=rules.sample.output.manifest,
+        dimensions=expand(rules.score_vbench.output, dimension=VBENCH, long="", allow_missing=True),
     output:
         scores=f"{RECORDS}/{{sampled}}_seed{{seed}}_scores.csv",
         prompts=f"{RECORDS}/{{sampled}}_seed{{seed}}_prompts.csv.gz",
@@ -146,6 +173,13 @@ rule sample_long:
 rule score_long:
     input:
         videos=rules.sample_long.output.manifest,
+        dimensions=lambda wildcards: expand(
+            rules.score_vbench.output,
+            sampled=wildcards.experiment,
+            seed=wildcards.seed,
+            dimension=VBENCH_LONG,
+            long="_long",
+        ),
     output:
         scores=f"{RECORDS}/{{experiment}}_seed{{seed}}_long.csv",
         prompts=f"{RECORDS}/{{experiment}}_seed{{seed}}_long_prompts.csv.gz",

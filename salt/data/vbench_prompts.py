@@ -1,0 +1,105 @@
+"""VBench's prompts: its own list with the dimensions of each, and the extended text that a model is given instead.
+
+A list is VBench's JSON, `[{prompt_en, dimension, auxiliary_info, image_name}, ...]`. The n-th entry has the id `v` and
+n with four digits; videos are stored by it. Two captions occur twice, in different dimensions: each has its own videos.
+The extended prompts are a text file, one a line, in the order of the list. A list may be a text file, too (MovieGen's):
+its prompts name no objects, colours or actions to look for, so they enter `OF_ANY_PROMPT` only.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from salt.config.vbench import OF_ANY_PROMPT, VBench
+from salt.data.prompts import Variant
+from salt.errors import SaltError
+from salt.files import sha256
+
+MOST_ALIKE = 0.1
+"""Share of extended prompts that may be the short ones before the file is taken for a list of short ones."""
+
+
+@dataclass(frozen=True)
+class VBenchPrompt:
+    """One entry of the list."""
+
+    id: str
+    index: int
+    short: str
+    extended: str
+    asked: tuple[str, ...]
+    """The dimensions that its videos enter."""
+    auxiliary: dict[str, Any]
+    """What a dimension looks for: an object, a colour, ..."""
+    image: str | None = None
+    """File name of the first frame, of VBench-I2V."""
+
+    def text(self, variant: Variant) -> str:
+        """The caption that the model is given."""
+        return self.extended if variant == "extended" else self.short
+
+    def texts(self, variant: Variant) -> tuple[str, ...]:
+        """The captions of a long video, in turn: one."""
+        return (self.text(variant),)
+
+
+def read_vbench_prompts(folder: Path, protocol: VBench) -> list[VBenchPrompt]:
+    """The prompts of a protocol.
+
+    Args:
+        folder: where the two files lie.
+        protocol: their names and hashes; where it names no extended ones, `extended` repeats the short text.
+
+    Raises:
+        SaltError: a missing file, one with another hash than the protocol's, one that is no list of VBench, or extended
+            prompts that are fewer, more, empty or just the short ones.
+    """
+    path = folder / protocol.prompt_list
+    _check_hash(path, protocol.prompt_list_hash, "evaluation.vbench.prompt_list_hash")
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".txt":
+            lines = filter(None, map(str.strip, text.splitlines()))
+            rows: list[dict[str, Any]] = [{"prompt_en": line, "dimension": OF_ANY_PROMPT} for line in lines]
+        else:
+            rows = json.loads(text)
+        entries = [
+            (
+                str(row["prompt_en"]),
+                tuple(map(str, row["dimension"])),
+                dict(row.get("auxiliary_info", {})),
+                row.get("image_name"),
+            )
+            for row in rows
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SaltError(f"{path}: {error!r}; accepted: a list of VBench, [{{prompt_en, dimension, ...}}]") from error
+    short = [entry[0] for entry in entries]
+    more = short if protocol.extended_list is None else _extended(folder / protocol.extended_list, protocol, short)
+    return [
+        VBenchPrompt(f"v{index:04d}", index, caption, told, dimensions, auxiliary, image)
+        for index, ((caption, dimensions, auxiliary, image), told) in enumerate(zip(entries, more, strict=True))
+    ]
+
+
+def _extended(path: Path, protocol: VBench, short: Sequence[str]) -> list[str]:
+    _check_hash(path, protocol.extended_list_hash, "evaluation.vbench.extended_list_hash")
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise SaltError(f"{path}: {error}; accepted: a text file in UTF-8, one prompt a line") from error
+    if len(lines) != len(short) or not all(lines):
+        raise SaltError(f"{path}: {sum(map(bool, lines))} prompts; accepted: {len(short)}, one a line, as the list has")
+    alike = sum(one == other for one, other in zip(lines, short, strict=True))
+    if alike > MOST_ALIKE * len(short):
+        raise SaltError(f"{path}: {alike} of {len(short)} lines are the short prompts; accepted: extended prompts")
+    return lines
+
+
+def _check_hash(path: Path, expected: str | None, key: str) -> None:
+    if not path.is_file():
+        raise SaltError(f"{path}: there is no such file; accepted: the prompts that {key} names (see docs/vbench.md)")
+    if expected is not None and (found := sha256(path)) != expected:
+        raise SaltError(f"{path}: SHA-256 {found[:12]}...; accepted: {expected[:12]}..., as {key} says")

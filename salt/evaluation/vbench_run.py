@@ -1,0 +1,237 @@
+"""One dimension of the real VBench for the videos of one cell: a view, a job in VBench's environment, checked results.
+
+VBench gets its list of prompts and videos from us, so it neither guesses nor overlooks any, and the results name the
+stored videos again.
+
+The files of a dimension are `{dimension}_eval_results.json` (of a part, `{dimension}.{i}of{n}_...`), the sidecar beside
+it and `{dimension}.log`. A dimension whose weights are not on the machine has no results, and its sidecar says why.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from salt.config.files import repository_root
+from salt.errors import SaltError
+from salt.evaluation.vbench import (
+    KNOWN,
+    TOLERANCE,
+    Entry,
+    Scored,
+    dimension_score,
+    read_results,
+    sidecar,
+    write_results,
+)
+from salt.evaluation.vbench_view import Job, first, images_of, link_images, make_view, stem_of
+from salt.evaluation.vbench_weights import LONG_CONFIGS, absent, hashed, offline
+from salt.files import sha256
+
+SCORER = "vbench"
+RUNNER = Path("workflow", "envs", "run_vbench.py")
+MAY_OMIT = ("color",)
+"""Dimensions that leave out videos in which they find nothing to judge."""
+KEPT = 5
+"""Videos of a prompt that the static filter keeps."""
+_log = logging.getLogger(__name__)
+
+
+def run_dimension(job: Job, folder: Path, python: Path) -> Path:
+    """Score one dimension, unless the results of exactly this job are there.
+
+    Args:
+        job: what to score.
+        folder: VBench's weights, images and checkout, see `vbench_folder`.
+        python: of VBench's environment.
+
+    Returns:
+        The results, in VBench's layout; without an entry where the weights are absent.
+
+    Raises:
+        SaltError: videos missing or extra, a broken weight, a job that failed (with its last line), or results that are
+            not one finite number in range for every video.
+    """
+    expected = _check(job)
+    job.out.mkdir(parents=True, exist_ok=True)
+    shared = {
+        "scorer": SCORER,
+        "scorer_version": job.protocol.version,
+        "protocol": job.protocol_hash,
+        "settings": job.protocol.model_dump(mode="json"),
+        "seeds": list(job.seeds),
+    }
+    reason = absent(folder, job.protocol, job.dimension)
+    if reason is not None:
+        _log.warning("%s is ABSENT: %s", job.dimension, reason)
+        write_results(job.results, Scored({}, shared | {"absent": {job.dimension: reason}}))
+        return job.results
+    origin = {
+        "weights": hashed(folder, job.protocol, job.dimension),
+        "videos": _digest(f"{path} {sha256(job.videos / path)}" for path in expected),
+        "images": images_of(job, folder),
+        "texts": _digest(prompt.text(job.protocol.scored_text) for prompt in job.chosen()),
+    }
+    if _finished(job, shared, origin):
+        _log.info("%s: %s is whole", job.dimension, job.results)
+        return job.results
+    body = _run(job, folder, python)
+    if "absent" in body:
+        write_results(job.results, Scored({}, shared | {"absent": {job.dimension: body["absent"]}}))
+        return job.results
+    entries = checked(job, body, expected)
+    own = {job.dimension: origin | {"versions": body["versions"], "device": body["device"]}}
+    write_results(
+        job.results,
+        Scored({job.dimension: (dimension_score(job.dimension, entries), entries)}, shared | {"dimensions": own}),
+    )
+    return job.results
+
+
+# ------------------------------------------------------------------------------------------------ before
+def _check(job: Job) -> list[str]:
+    """The videos of a job, all of which are there."""
+    if job.dimension not in KNOWN:
+        raise SaltError(f"{job.dimension}: unknown dimension; accepted: {', '.join(KNOWN)}")
+    index, parts = job.part
+    chosen = job.chosen()
+    if not 0 <= index < parts or not chosen:
+        asked = sum(job.dimension in prompt.asked for prompt in job.prompts)
+        raise SaltError(
+            f"{job.dimension}: part {index} of {parts} holds no prompt; accepted: 0 to {asked - 1} of {asked}"
+        )
+    expected = [path for prompt in chosen for path in job.stored(prompt)]
+    missing = [path for path in expected if not (job.videos / path).is_file()]
+    if missing:
+        raise SaltError(
+            f"{job.videos}: {len(missing)} of the {len(expected)} videos of {job.dimension} are missing "
+            f"({first(missing)}); accepted: PROMPT_ID/SEED.mp4 for every prompt and sampling seed"
+        )
+    return expected
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _finished(job: Job, shared: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
+    """Whether these very videos were scored with these very weights by this protocol."""
+    if not (job.results.exists() and sidecar(job.results).exists()):
+        return False
+    try:
+        found = read_results(job.results)
+    except SaltError:  # of a job that was killed while it wrote
+        return False
+    own = found.provenance.get("dimensions", {}).get(job.dimension, {})
+    known = {key: found.provenance.get(key) for key in shared} | {key: own.get(key) for key in origin}
+    return known == {**shared, **origin}
+
+
+# -------------------------------------------------------------------------------------------- the job
+def _run(job: Job, folder: Path, python: Path) -> dict[str, Any]:
+    """What the job in VBench's environment leaves."""
+    if not python.is_file():
+        raise SaltError(
+            f"{python}: there is no such file; accepted: the Python of VBench's environment, made by `salt vbench-env` "
+            "or named by SALT_VBENCH_PYTHON"
+        )
+    log = job.out / f"{job.results.name.removesuffix('_eval_results.json')}.log"
+    with TemporaryDirectory(prefix="salt-vbench-") as temporary:
+        view, work = Path(temporary, "view"), Path(temporary, "work")
+        view.mkdir()
+        work.mkdir()
+        table, stems = make_view(job, view)
+        link_images(job, folder, view)
+        checkout = folder / "checkout"
+        order = {
+            "suite": job.protocol.suite,
+            "version": job.protocol.version,
+            "dimension": job.dimension,
+            "table": table,
+            "device": job.device,
+            "checkout": str(checkout) if checkout.is_dir() else None,
+            "resolution": job.protocol.image_ratio,
+            "seconds": job.protocol.seconds,
+            "static": KEPT if job.filtered else None,
+            "options": _long_options(job, folder, work),
+            "out": str(work / "out.json"),
+        }
+        (work / "job.json").write_text(json.dumps(order), encoding="utf-8")
+        command = [str(python), "-I", str(repository_root() / RUNNER), str(work / "job.json")]
+        with log.open("w", encoding="utf-8") as output:
+            done = subprocess.run(command, cwd=view, env=offline(folder), stdout=output, stderr=subprocess.STDOUT)
+        if done.returncode:
+            lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+            last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+            raise SaltError(
+                f"{job.dimension}: VBench failed (exit code {done.returncode}): {last}; all of it is in {log}"
+            )
+        body: dict[str, Any] = json.loads((work / "out.json").read_text(encoding="utf-8"))
+    for entry in body.get("entries", ()):
+        entry["video_path"] = stems.get(stem_of(entry["video_path"]), entry["video_path"])
+    return body
+
+
+def _long_options(job: Job, folder: Path, work: Path) -> dict[str, Any]:
+    """Arguments of VBench-Long, as its own command line gives them with and without `dev_flag`."""
+    if job.protocol.suite != "long":
+        return {}
+    slow_fast, configs = job.protocol.consistency == "slow_fast", folder / LONG_CONFIGS
+    unused = work / "unused.yaml"  # read always, used with `dev_flag` only
+    unused.write_text("{0: 1.0, 1: 1.0}\n", encoding="utf-8")
+    return {
+        "dev_flag": slow_fast,
+        "sb_clip2clip_feat_extractor": "dinov2" if slow_fast else "dino",
+        "bg_clip2clip_feat_extractor": "dreamsim" if slow_fast else "clip",
+        "w_inclip": 1.0,
+        "w_clip2clip": 0.0,
+        "slow_fast_eval_config": str(configs / "slow_fast_params.yaml" if slow_fast else unused),
+        "sb_mapping_file_path": str(configs / "subject_mapping_table.yaml" if slow_fast else unused),
+        "bg_mapping_file_path": str(configs / "background_mapping_table.yaml" if slow_fast else unused),
+        "static_filter_flag": False,
+    }
+
+
+# ------------------------------------------------------------------------------------------------- after
+def checked(job: Job, body: Mapping[str, Any], expected: Sequence[str]) -> list[Entry]:
+    """One entry for every video, sorted by path, clips averaged.
+
+    Raises:
+        SaltError: a video without a result or an unknown one, a result that is no finite number or out of range, or a
+            score that is not the mean of the videos.
+    """
+    dimension, own = KNOWN[job.dimension], _by_video(body["entries"])
+    unknown, missing = sorted(set(own) - set(expected)), sorted(set(expected) - set(own))
+    if unknown or (missing and not (job.filtered or job.dimension in MAY_OMIT)):
+        told = f"{len(missing)} of {len(expected)} videos have no result" if missing else "results of other videos"
+        raise SaltError(
+            f"{job.videos}: {job.dimension}: {told} ({first(missing or unknown)}); accepted: one for each video"
+        )
+    entries = [own[path] for path in sorted(own)]
+    score = dimension_score(job.dimension, entries)
+    if not dimension.least - TOLERANCE <= score <= dimension.most + TOLERANCE:
+        raise SaltError(f"{job.dimension}: score {score}; accepted: {dimension.least:g} to {dimension.most:g}")
+    if not math.isclose(score, float(body["score"]), abs_tol=TOLERANCE):
+        raise SaltError(
+            f"{job.videos}: {job.dimension}: VBench says {body['score']}, its videos give {score}; accepted: videos of "
+            "equally many frames, which is when both agree"
+        )
+    return entries
+
+
+def _by_video(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Clips of one video to their mean; other entries as they are."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(str(entry["video_path"]), []).append(entry)
+    return {path: group[0] if len(group) == 1 else _mean(path, group) for path, group in groups.items()}
+
+
+def _mean(path: str, clips: Sequence[Entry]) -> Entry:
+    values = [clip["video_results"] for clip in clips]
+    return {"video_path": path, "video_results": math.fsum(values) / len(values), "clip_results": values}

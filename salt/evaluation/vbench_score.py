@@ -1,0 +1,127 @@
+"""From the results of single dimensions, and of parts of them, to the records of a cell."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from salt.config.vbench import FILTERED_SAMPLES, VBench
+from salt.data.vbench_prompts import VBenchPrompt
+from salt.errors import SaltError
+from salt.evaluation.score import RECORD_COLUMNS, Cell
+from salt.evaluation.vbench import (
+    DIMENSIONS,
+    KNOWN,
+    PERCENT,
+    Scored,
+    aggregates_of,
+    merge,
+    raw_scores,
+    read_results,
+)
+from salt.evaluation.vbench_run import MAY_OMIT
+from salt.evaluation.vbench_view import Job, first
+
+OF_DIMENSIONS = ("dimensions", "absent")
+"""Parts of a sidecar that belong to single dimensions."""
+
+
+def gather(jobs: Sequence[Job]) -> Scored:
+    """The results of all dimensions of a cell, rebuilt from single videos; `absent` of the provenance says what lacks.
+
+    Args:
+        jobs: one for each dimension, not in parts; parts of it are found beside it.
+
+    Raises:
+        SaltError: a dimension that was not scored, another protocol, version or weight in one of the files, a video
+            that lacks, or is scored twice.
+    """
+    parts: list[Scored] = []
+    own: dict[str, dict[str, Any]] = {name: {} for name in OF_DIMENSIONS}
+    for job in jobs:
+        found = [_plain(path, job, own) for path in _files(job)]
+        scored = [entry["video_path"] for part in found for entry in part.results.get(job.dimension, (0.0, []))[1]]
+        expected = [path for prompt in job.chosen() for path in job.stored(prompt)]
+        missing = sorted(set(expected) - set(scored))
+        absent = job.dimension in own["absent"] and not scored  # as a whole: no mean over some of its parts
+        may_lack = job.filtered or job.dimension in MAY_OMIT or absent
+        if set(scored) - set(expected) or (missing and not may_lack):
+            raise SaltError(
+                f"{job.out}: {job.dimension} has {len(scored)} videos ({first(missing) or 'others'} not as asked); "
+                f"accepted: {len(expected)}, as the prompts and seeds say. Score all parts again"
+            )
+        parts += found
+    merged = merge(parts)
+    return Scored(merged.results, merged.provenance | own)
+
+
+def _files(job: Job) -> list[Path]:
+    """The whole dimension, or all of its parts."""
+    parts = sorted(job.out.glob(f"{job.dimension}.*of*_eval_results.json"))
+    found = [job.results] if job.results.exists() else parts
+    if not found:
+        raise SaltError(f"{job.results}: there is no such file; accepted: what `salt vbench {job.dimension}` leaves")
+    return found
+
+
+def _plain(path: Path, job: Job, own: dict[str, dict[str, Any]]) -> Scored:
+    """One file without what its sidecar says of a single dimension, which goes into `own`."""
+    found = read_results(path)
+    if found.provenance["protocol"] != job.protocol_hash:
+        raise SaltError(
+            f"{path}: protocol {found.provenance['protocol']}; accepted: {job.protocol_hash}, that of this scale. "
+            "Score it again"
+        )
+    for name in OF_DIMENSIONS:
+        for dimension, about in found.provenance.get(name, {}).items():
+            _same(path, dimension, own[name].setdefault(dimension, about), about)
+    return Scored(found.results, {key: value for key, value in found.provenance.items() if key not in OF_DIMENSIONS})
+
+
+def _same(path: Path, dimension: str, one: Any, other: Any) -> None:
+    """Parts of one dimension by one set of weights and versions."""
+    if isinstance(one, str):
+        return
+    for key in ("weights", "versions", "device"):
+        if one[key] != other[key]:
+            raise SaltError(
+                f"{path}: {dimension}: {key} is {other[key]} here and {one[key]} in another part; accepted: one"
+            )
+
+
+# ------------------------------------------------------------------------------------------- the records
+def vbench_records(cell: Cell, scored: Scored, protocol: VBench) -> pd.DataFrame:
+    """Tidy rows as of `score.records`; what was not scored has an empty value and n = 0, so that no mean counts it."""
+    raw = raw_scores(scored.results)
+    videos = max((len(entries) for _, entries in scored.results.values()), default=0)
+    measured: dict[str, tuple[float, int]] = {
+        name: (value, len(scored.results[name][1])) for name, value in raw.items()
+    }
+    scale = protocol.dimensions() if protocol.suite == "i2v" else tuple(DIMENSIONS)
+    measured |= {name: (math.nan, 0) for name in scale if name not in raw}
+    aggregates = aggregates_of(raw, protocol.suite, protocol.i2v_formula)
+    measured |= {name: (value, videos) for name, value in aggregates.items()}
+    undefined = {"quality", "i2v" if protocol.suite == "i2v" else "semantic", "total"} - set(aggregates)
+    measured |= {name: (math.nan, 0) for name in sorted(undefined)}
+    shared: Mapping[str, Any] = {**asdict(cell), "protocol": scored.provenance["protocol"]}
+    rows = [{**shared, "metric": name, "value": value, "n": n} for name, (value, n) in measured.items()]
+    return pd.DataFrame(rows, columns=list(RECORD_COLUMNS))
+
+
+def vbench_wide(
+    scored: Scored, prompts: Sequence[VBenchPrompt], seeds: Sequence[int], protocol: VBench
+) -> pd.DataFrame:
+    """One row a video, one column a dimension, raw from 0 to 1, NaN where it is not scored."""
+    every = range(FILTERED_SAMPLES) if protocol.flicker == "filtered" else seeds
+    index = pd.MultiIndex.from_product([[prompt.id for prompt in prompts], every], names=["prompt_id", "sampling_seed"])
+    names = KNOWN if protocol.suite == "i2v" else DIMENSIONS
+    wide = pd.DataFrame(math.nan, index=index, columns=list(names), dtype=float)
+    for name, (_, entries) in scored.results.items():
+        for entry in entries:
+            path = Path(entry["video_path"])
+            value = float(entry["video_results"])
+            wide.loc[(path.parent.name, int(path.stem)), name] = value / 100 if name in PERCENT else value
+    return wide.reset_index()
