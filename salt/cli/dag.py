@@ -12,12 +12,12 @@ from pathlib import Path
 from salt.config.files import repository_root
 from salt.errors import SaltError
 
-PER_SEED = ("train", "sample", "sample_long", "score", "score_long", "defect", "caches")
+PER_SEED = ("train", "sample", "sample_long", "score_vbench", "score", "score_long", "defect", "caches")
 """Rules of one student or reference."""
 NAMED = ("ode_pairs", "table", "figure")
 LEASE = 60.0
 """Seconds after which a lease counts no more, as in salt.training.run (which brings torch)."""
-_SEED = re.compile(r"/(?P<folder>[^/]+)/seed(?P<n>\d+)(?:_long)?/|/records/(?P<file>.+)_seed(?P<m>\d+)_")
+_SEED = re.compile(r"/(?P<folder>[^/]+)/seed(?P<n>\d+)(?P<long>_long)?/|/records/(?P<file>.+)_seed(?P<m>\d+)_")
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,15 @@ class Planned:
     name: str
     """The experiment, table or figure; empty for what a scale has once."""
     seed: int
+    part: str
+    """What of it: a dimension of VBench."""
     todo: bool
     """Whether it is still to be run."""
 
     def _file(self) -> str:
         """As its log and its benchmark are called, without folder and ending."""
-        return (
-            f"{self.rule}/{self.name}_seed{self.seed}"
-            if self.rule in PER_SEED
-            else f"{self.rule}/{self.name}".rstrip("/")
-        )
+        name = f"{self.name}_seed{self.seed}{self.part}" if self.rule in PER_SEED else self.name
+        return f"{self.rule}/{name}".rstrip("/")
 
     def seconds(self, scratch: Path) -> float | None:
         """What it took when it last ran, from Snakemake's benchmark file below a scale's scratch folder."""
@@ -74,19 +73,20 @@ def jobs_of(target: str, settings: Sequence[str]) -> list[Planned]:
         lines = [line.strip() for line in done.stderr.splitlines()]
         said = [line for line in lines if line and not line.startswith("File ")]
         raise SaltError(f"snakemake {target}: {said[-1] if said else 'it failed and said nothing'}")
-    found: dict[tuple[str, str, int], Planned] = {}
+    found: dict[tuple[str, str, int, str], Planned] = {}
     for row in csv.DictReader(done.stdout.splitlines(), delimiter="\t"):
         job = Planned(row["rule"], *_whose(row["rule"], row["output_file"]), row["plan"] != "no update")
-        before = found.setdefault((job.rule, job.name, job.seed), job)
-        found[job.rule, job.name, job.seed] = replace(job, todo=job.todo or before.todo)
+        key = (job.rule, job.name, job.seed, job.part)
+        found[key] = replace(job, todo=job.todo or found.get(key, job).todo)
     return list(found.values())
 
 
-def _whose(rule: str, output: str) -> tuple[str, int]:
-    """The name and the seed of the job that makes a file."""
+def _whose(rule: str, output: str) -> tuple[str, int, str]:
+    """The name, the seed and the part of the job that makes a file."""
     if rule in PER_SEED and (match := _SEED.search(f"/{output}")):
-        return match["folder"] or match["file"], int(match["n"] or match["m"])
+        part = f"{match['long'] or ''}_{Path(output).stem}" if rule == "score_vbench" else ""
+        return match["folder"] or match["file"], int(match["n"] or match["m"]), part
     if rule in NAMED:
         path = Path(output)
-        return (path.parent.name if path.name == "index.json" else path.stem), 0
-    return "", 0
+        return (path.parent.name if path.name == "index.json" else path.stem), 0, ""
+    return "", 0, ""

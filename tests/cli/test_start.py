@@ -19,7 +19,7 @@ heavy = {"torch", "diffusers", "transformers", "pandas", "numpy", "matplotlib", 
 print(time.process_time(), code or 0, *heavy, file=sys.stderr)
 """
 VERBS = ("teacher", "latents", "ode-pairs", "train", "sample", "score", "defect", "caches", "controls", "table")
-VERBS += ("figure", "claims", "report", "import", "export", "plan", "status", "doctor")
+VERBS += ("figure", "claims", "report", "import", "export", "plan", "status", "doctor", "vbench", "vbench-env")
 
 
 def run(*words):
