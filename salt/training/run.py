@@ -25,7 +25,7 @@ from salt.errors import SaltError
 from salt.files import write_text
 from salt.training.parallel import ALONE, Workers
 
-LEASE = 60.0  # seconds; the same for all versions that may meet in one run directory
+LEASE = 300.0  # seconds; longer than a process is ever too busy to touch it, and equal in all that may meet
 LOOK = 10.0  # seconds between two looks that all processes take together: well below the patience of torch.distributed
 
 log = logging.getLogger(__name__)
