@@ -15,7 +15,7 @@ from salt.errors import SaltError
 PER_SEED = ("train", "sample", "sample_long", "score_vbench", "score", "score_long", "defect", "caches")
 """Rules of one student or reference."""
 NAMED = ("ode_pairs", "table", "figure")
-LEASE = 60.0
+LEASE = 300.0
 """Seconds after which a lease counts no more, as in salt.training.run (which brings torch)."""
 _SEED = re.compile(r"/(?P<folder>[^/]+)/seed(?P<n>\d+)(?P<long>_long)?/|/records/(?P<file>.+)_seed(?P<m>\d+)_")
 
