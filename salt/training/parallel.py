@@ -73,6 +73,8 @@ def join_workers() -> Iterator[Workers]:
     if size == 1:
         yield ALONE
         return
+    if torch.cuda.is_available():  # "cuda" is this process's own from here on
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield Workers(distributed.get_rank(), size)
