@@ -60,10 +60,8 @@ def main() -> None:
         for threads in took:
             took[threads] += seconds(threads, options)
     one, two = took[1] / options.rounds, took[2] / options.rounds
-    print(
-        f"two trainings of {options.iterations} iterations: side by side, one thread each {one:.1f} s; one after the "
-    )
-    print(f"other, two threads each {two:.1f} s: {one / two:.2f} of it")
+    print(f"two trainings of {options.iterations} iterations: side by side, one thread each {one:.1f} s; one after the")
+    print(f"other with two {two:.1f} s; the first is {one / two:.2f} of the second")
 
 
 if __name__ == "__main__":
