@@ -15,8 +15,6 @@ from salt.errors import SaltError
 PER_SEED = ("train", "sample", "sample_long", "score_vbench", "score", "score_long", "defect", "caches")
 """Rules of one student or reference."""
 NAMED = ("ode_pairs", "table", "figure")
-LEASE = 300.0
-"""Seconds after which a lease counts no more, as in salt.training.run (which brings torch)."""
 _SEED = re.compile(r"/(?P<folder>[^/]+)/seed(?P<n>\d+)(?P<long>_long)?/|/records/(?P<file>.+)_seed(?P<m>\d+)_")
 
 
@@ -48,6 +46,8 @@ class Planned:
 
     def state(self, scratch: Path) -> str:
         """done, running (a training whose lease was touched lately), stopped (begun, not at its end) or not begun."""
+        from salt.training.run import LEASE  # brings torch
+
         if not self.todo:
             return "done"
         log = scratch / "logs" / f"{self._file()}.log"
@@ -57,17 +57,20 @@ class Planned:
         return "stopped" if log.is_file() else "not begun"
 
 
-def jobs_of(target: str, settings: Sequence[str]) -> list[Planned]:
+def jobs_of(target: str, scale: str, scratch: Path, settings: Sequence[str] = ()) -> list[Planned]:
     """Every job of a target, done or not.
 
     Args:
         target: as `snakemake` takes it.
-        settings: `KEY=VALUE` of its `--config`.
+        scale: the scale's name.
+        scratch: the workflow's.
+        settings: further `KEY=VALUE` of its `--config`.
 
     Raises:
         SaltError: Snakemake refuses it; the line that tells why.
     """
-    command = [sys.executable, "-m", "snakemake", "--summary", target, "--nolock", "--config", *settings]
+    command = [sys.executable, "-m", "snakemake", "--summary", target, "--nolock", "--config"]
+    command += [f"scale={scale}", f"scratch={scratch}", *settings]
     done = subprocess.run(command, cwd=repository_root(), capture_output=True, text=True)
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines()]

@@ -7,12 +7,10 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Annotated, Literal
-
-import typer
+from typing import Literal
 
 from salt.cli import app
-from salt.cli.options import ScaleName
+from salt.cli.options import ScaleName, Scratch
 
 State = Literal["ok", "note", "wrong"]
 Found = tuple[State, str, str]
@@ -22,9 +20,7 @@ Found = tuple[State, str, str]
 @app.command()
 def doctor(
     scale: ScaleName,
-    scratch: Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.")] = Path(
-        "scratch"
-    ),
+    scratch: Scratch = Path("scratch"),
 ) -> None:
     """Look at this machine before hours are spent: libraries, devices, disk, weights, SLURM."""
     wrong = 0
@@ -105,7 +101,7 @@ def disk(scale: str, scratch: Path) -> Iterator[Found]:
     from salt.cli.dag import jobs_of
     from salt.cli.pricing import Prices
 
-    jobs = jobs_of("all", [f"scale={scale}", f"scratch={scratch}"])
+    jobs = jobs_of("all", scale, scratch)
     prices = Prices(scale, "h200", scratch / scale, jobs)
     needed = sum(prices.of(job).disk for job in jobs if job.todo)
     place = next(folder for folder in (scratch.absolute(), *scratch.absolute().parents) if folder.exists())

@@ -16,6 +16,7 @@ Latents = Annotated[Path, typer.Option("--latents", help="File made by `salt lat
 Device = Annotated[str, typer.Option("--device", help="As torch names it: cpu, cuda, cuda:1.")]
 RunDir = Annotated[Path, typer.Option("--run-dir", help="Checkpoints and metrics; the same command continues there.")]
 Wait = Annotated[bool, typer.Option("--wait", help="For another process in the run directory to end, as jobs do.")]
+Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.")]
 Records = Annotated[Path, typer.Option("--records", help="Folder of the records.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="A key of the experiment, as in train.iterations=400; repeatable.")

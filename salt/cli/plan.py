@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import ScaleName
+from salt.cli.options import ScaleName, Scratch
 
 if TYPE_CHECKING:
     from salt.cli.dag import Planned
@@ -17,7 +17,6 @@ Targets = Annotated[list[str] | None, typer.Argument(help="As `snakemake` takes 
 Settings = Annotated[
     list[str] | None, typer.Option("--config", help="KEY=VALUE of the workflow, as in seeds=1; repeatable.")
 ]
-Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.")]
 
 
 @app.command()
@@ -33,7 +32,7 @@ def plan(
     from salt.cli.dag import jobs_of
     from salt.cli.pricing import Prices
 
-    found = {target: jobs_of(target, [f"scale={scale}", *(config or [])]) for target in targets or ["all"]}
+    found = {target: jobs_of(target, scale, scratch, config or []) for target in targets or ["all"]}
     prices = Prices(scale, gpu, scratch / scale, [job for jobs in found.values() for job in jobs])
     for target, jobs in found.items():
         todo = [(job, prices.of(job)) for job in jobs if job.todo]
@@ -84,7 +83,7 @@ def status(
     for target in targets or [*suite.tables, *suite.figures]:
         states: dict[str, int] = defaultdict(int)
         hours = 0.0
-        for job in jobs_of(target, [f"scale={scale}", *(config or [])]):
+        for job in jobs_of(target, scale, scratch, config or []):
             hours += (job.seconds(scratch / scale) or 0.0) / 3600
             states[job.state(scratch / scale)] += 1
         counts = "".join(f"{states[key]:>{width}}" for key, width in (("done", 6), ("running", 9), ("stopped", 9)))

@@ -55,13 +55,14 @@ class Prices:
         self._mean = {rule: mean(seconds) for rule, seconds in took.items()}
         self.experiment = cache(lambda name: load_experiment(name, scale))
 
-    def asks(self, rule: str) -> dict[str, int]:
-        """What workflow/resources.yaml asks for."""
-        return self.asked.get(rule, self.asked["default"])
+    def gpus(self, rule: str) -> int:
+        """On all nodes of a job, as workflow/resources.yaml asks."""
+        entry = {"nodes": 1} | self.asked.get(rule, self.asked["default"])
+        return entry["gpu"] * entry["nodes"]
 
     def of(self, job: Planned) -> Price:
         """What a job will cost."""
-        gpus, limit = self.asks(job.rule)["gpu"], self.asks(job.rule)["runtime"] / 60
+        gpus, limit = self.gpus(job.rule), self.asked.get(job.rule, self.asked["default"])["runtime"] / 60
         own = job.seconds(self.scratch)
         seconds = own if own is not None else self._mean.get(job.rule)
         if seconds is not None:
@@ -82,9 +83,8 @@ class Prices:
             return sum(count * operations for count, operations in self._videos(job))
         if job.rule == "defect":
             experiment, evaluation = self.experiment(job.name), self.scale.evaluation
-            steps = (
-                8 * experiment.grid.steps + 2 * evaluation.teacher_nfe
-            )  # four an interval, on two paths; the fine one
+            # four an interval on each of two paths, and the guided teacher's fine one
+            steps = 8 * experiment.grid.steps + 2 * evaluation.teacher_nfe
             return evaluation.defect_samples * steps * cost.video(experiment, 1)
         return None
 
@@ -130,7 +130,7 @@ class Prices:
 
     def memory(self, names: Iterable[str]) -> list[str]:
         """A line for the training that needs most memory on a device, and what would make it fit if it does not."""
-        gpus, limit = self.asks("train")["gpu"], self.device["memory_gb"] * GIGA
+        gpus, limit = self.gpus("train"), self.device["memory_gb"] * GIGA
         if not gpus:
             return []
         found = {name: cost.training_memory(self.experiment(name), gpus) for name in names}

@@ -115,7 +115,9 @@ class CausalWan(nn.Module):
         make = partial(torch.zeros, device=weights.device, dtype=dtype)
         heads, channels = config.num_attention_heads, config.attention_head_dim
         buffer = make(2, config.num_layers, batch, heads, slots, grid[0] * grid[1], channels)
-        latents = make(batch, config.in_channels, slots, height, width) if policy.on_switch == "recache" else None
+        latents = (
+            make(batch, config.in_channels, slots, height, width).to(weights) if policy.on_switch == "recache" else None
+        )
         return KVMemory(policy, buffer, rotary, longest, latents)
 
     def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: Context) -> Tensor:

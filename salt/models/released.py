@@ -60,7 +60,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise SaltError(
             f"{path}: refused: it holds more than tensors, and reading it could run code ({reason[:160]})"
         ) from error
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, EOFError) as error:
         raise SaltError(f"{path}: whole weights are expected: {str(error).strip().splitlines()[0]}") from error
     if not isinstance(loaded, Mapping):
         raise SaltError(f"{path}: holds a {type(loaded).__name__}; a mapping of names to tensors is expected")
@@ -112,7 +112,9 @@ def released_weights(path: Path, which: Which | None = None) -> tuple[dict[str, 
         there, tensors = ["regular"], loaded
     chosen = which or there[0]
     if chosen not in there or (which is None and len(there) > 1):
-        raise SaltError(f"{path}: --which {which}: it holds {' and '.join(there)} weights; name one of them")
+        raise SaltError(
+            f"{path}: {f'--which {which}: ' if which else ''}it holds {' and '.join(there)} weights; name one of them"
+        )
     if held[chosen]:
         tensors = loaded[held[chosen][0]]
     return _bare_names(tensors, path), chosen

@@ -95,9 +95,8 @@ def wan_of(weights: Mapping[str, Tensor], backbone: Backbone, source: Path) -> W
     """
     network = empty_wan(backbone)
     expected = {name: value.shape for name, value in network.transformer.state_dict().items()}
-    renamed = (
-        {to_diffusers(name) or name: name for name in weights} if is_original(weights) else {n: n for n in weights}
-    )
+    translate = to_diffusers if is_original(weights) else lambda name: name
+    renamed = {translate(name) or name: name for name in weights}
     for kind, names in (("missing", expected.keys() - renamed), ("unexpected", renamed.keys() - expected)):
         if names:
             raise SaltError(

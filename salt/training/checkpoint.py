@@ -73,7 +73,8 @@ def load_checkpoint(folder: Path, state: TrainState) -> None:
     """Fill `state` from the newest checkpoint below `folder`; without one, leave it as it is.
 
     Raises:
-        SaltError: the newest checkpoint is damaged; the message says which folder to delete.
+        SaltError: the newest checkpoint is damaged, and the message says which folder to delete; or it was written with
+            another `train.shard`.
     """
     found = list_checkpoints(folder)
     if not found:
@@ -81,12 +82,14 @@ def load_checkpoint(folder: Path, state: TrainState) -> None:
     path = found[-1]
     try:
         known = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if state.split != ("sizes" in known):
-            raise SaltError(f"written with train.shard={not state.split}")
-        state.restore(_read_split(path, state, known) if state.split else _read_whole(path, known), known)
+        other = state.split != ("sizes" in known)
+        if not other:
+            state.restore(_read_split(path, state, known) if state.split else _read_whole(path, known), known)
     except (SaltError, OSError, SafetensorError, CheckpointException, ValueError, KeyError, TypeError) as error:
         rest = f"from {found[-2].name}" if len(found) > 1 else "from the beginning"
         raise SaltError(f"{path}: damaged checkpoint: {error}; delete {path} to continue {rest}") from error
+    if other:
+        raise SaltError(f"{path}: written with train.shard={not state.split}; that is accepted to continue")
 
 
 def _read_whole(folder: Path, known: Mapping[str, Any]) -> dict[str, Tensor]:
