@@ -1,46 +1,30 @@
 """What every verb that touches a network needs: codec, text encoder and teacher of one scale, in one folder.
 
-The folder is laid out as a diffusers pipeline (`transformer/`, `text_encoder/`, `tokenizer/`, with `codec/` for the
-VAE) and holds `provenance.json`, written last, with the hash of every file.
+The folder is laid out as a diffusers pipeline (`transformer/`, `text_encoder/`, `tokenizer/`, and `vae/`, or `codec/`
+where the codec is the tiny one) and holds `provenance.json`, written last, with the hash of every file.
 """
 
+import hashlib
 import json
-import logging
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Never
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from tqdm import tqdm
 
+from salt.config.data import WEIGHTS as WEIGHTS_ROOT
+from salt.config.data import weights_root
 from salt.config.files import repository_root
-from salt.config.hashing import content_hash
 from salt.config.scale import Scale
-from salt.config.schema import Experiment
-from salt.data.clips import ClipSource, as_tensor, pretext, vocabulary
-from salt.data.latents import LatentBank, write_bank
 from salt.errors import SaltError
 from salt.files import whole_folder, write_text
-from salt.methods import Streams, build_method
-from salt.methods.protocol import Method
-from salt.models.codec import WEIGHTS, TinyCodec, fit_codec, load_codec, save_codec
-from salt.models.text import UMT5TextEncoder, build_text_encoder, fit_text_encoder, load_text_encoder, save_text_encoder
-from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan
-from salt.training.job import run_training
+from salt.models.codec import TinyCodec, load_codec
+from salt.models.text import UMT5TextEncoder, load_text_encoder
+from salt.models.vae import WanVAE, load_vae
+from salt.models.wan import WanVelocity, load_wan
 from salt.training.provenance import NAME, hash_files
 
-log = logging.getLogger(__name__)
-
-CODEC, TRANSFORMER = "codec", "transformer"
-SEEDS = {"codec": 1, "text": 2, "bank": 3, "linear": 4}
-"""Seeds of the clips that codec, text encoder and latent bank are made from."""
-LINEAR_CLIPS = 1024
-"""Clips that fix the codec's linear part."""
-CHUNK = 256
+CODEC, VAE, TRANSFORMER, TEXT_ENCODER, TOKENIZER = "codec", "vae", "transformer", "text_encoder", "tokenizer"
 
 
 @dataclass(frozen=True)
@@ -49,40 +33,63 @@ class Assets:
 
     folder: Path
     scale: Scale
-    codec: TinyCodec
+    codec: TinyCodec | WanVAE
     text_encoder: UMT5TextEncoder
+
+    def on(self, device: str) -> "Assets":
+        """The same, moved to a device."""
+        self.codec.to(device)
+        self.text_encoder.to(device)
+        return self
 
     def teacher(self) -> WanVelocity:
         """The teacher, a fresh copy."""
         return load_wan(self.folder / TRANSFORMER, self.scale.backbone)
 
     @property
+    def codec_folder(self) -> Path:
+        """Where the codec lies."""
+        return self.folder / (CODEC if self.scale.vae is None else VAE)
+
+    @property
     def codec_hash(self) -> str:
         """SHA-256 of the codec's weights: latents of one codec mean nothing to another."""
-        return hash_files(self.folder / CODEC)[WEIGHTS]
+        return weights_hash(self.codec_folder)
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
         """`(C, T, h, w)`."""
-        return self.codec.latent_shape(self.scale.world.frames, self.scale.world.size)
+        return self.scale.latent_shape
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of the weights in a folder, or of all their hashes where they are in several files."""
+    found = {name: digest for name, digest in hash_files(folder).items() if name.endswith(".safetensors")}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def load_assets(folder: Path, scale: Scale) -> Assets:
-    """Codec and text encoder of a folder made by `make_teacher` or `use_shipped`.
+    """Codec and text encoder of a folder made by `make_teacher`, `use_shipped` or `link_released`.
 
     Raises:
         SaltError: a file is missing or broken, or the networks are not of this scale.
     """
-    assets = Assets(folder, scale, load_codec(folder / CODEC), load_text_encoder(folder, scale.text.tokens))
-    codec = assets.codec.config
-    for key, found, wanted in (
-        ("codec.stride", codec.stride, scale.codec.stride),
-        ("codec.channels", codec.channels, scale.codec.channels),
-        ("text.d_model", assets.text_encoder.dim, scale.text.d_model),
-    ):
+    text_encoder = load_text_encoder(folder, scale.text.tokens, getattr(torch, scale.text.precision))
+    checks = [("text.d_model", text_encoder.dim, scale.text.d_model)]
+    codec: TinyCodec | WanVAE
+    if scale.vae is None:
+        codec = load_codec(folder / CODEC)
+        checks.append(("codec.stride", codec.config.stride, scale.codec.stride))
+        checks.append(("codec.channels", codec.config.channels, scale.codec.channels))
+    else:
+        codec = load_vae(folder / VAE)
+        checks.append(("vae.channels", codec.vae.config.z_dim, scale.vae.channels))
+    for key, found, wanted in checks:
         if found != wanted:
             raise SaltError(f"{folder}: {key}={found}, but scale {scale.name} has {key}={wanted}")
-    return assets
+    return Assets(folder, scale, codec, text_encoder)
 
 
 # --------------------------------------------------------------------------------------------- shipped
@@ -114,93 +121,32 @@ def use_shipped(scale: Scale, out: Path) -> None:
         shutil.copytree(repository_root() / scale.assets, folder, dirs_exist_ok=True)
 
 
-# --------------------------------------------------------------------------------------------- trained
-def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, device: str, wait: bool) -> None:
-    """Make codec, text encoder and teacher, in this order, each kept in the run directory as soon as it is done."""
-    scale = experiment.scale
-    torch.set_num_threads(experiment.train.threads)
-    base = run_dir / f"base_{content_hash(scale.world)}_{content_hash(scale.codec)}_{content_hash(scale.text)}"
-    if not base.exists():
-        with whole_folder(base) as folder:
-            _make_codec(scale, folder / CODEC, device)
-            _make_text_encoder(scale, folder)
-    assets = load_assets(base, scale)
-    bank = base.with_name(f"{base.name}.safetensors")
-    if not bank.exists():
-        make_bank(assets, bank)
+# --------------------------------------------------------------------------------------------- linked
+def released_folder(scale: Scale) -> Path:
+    """Where a scale's released pipeline lies, its parts seen to be there.
 
-    def build() -> tuple[Method, LatentBank]:
-        generator = build_wan(scale.backbone, seed).to(device)
-        return build_method(experiment, generator, None, Streams(seed)), LatentBank(bank, assets.text_encoder, seed)
+    Raises:
+        SaltError: a part is missing, or `SALT_WEIGHTS` is.
+    """
+    source = weights_root() / scale.assets
+    for part in (TRANSFORMER, TEXT_ENCODER, VAE):
+        if not (source / part / "config.json").is_file():
+            raise SaltError(
+                f"{source / part}: there is no config.json; accepted: {WEIGHTS_ROOT}=FOLDER with {scale.assets}, a "
+                "pipeline in diffusers' format (docs/paper_scale.md says where it is downloaded)"
+            )
+    return source
 
-    def preview(step: int, generator: nn.Module) -> None:
-        from salt.cli.preview import draw_preview
 
-        draw_preview(generator, experiment, assets, run_dir / "previews" / f"step_{step:06d}.png", device)
-
-    export = run_dir / TRANSFORMER
-    # float16 halves what the repository ships; the teacher of every student is what was stored
-    run_training(
-        experiment,
-        seed,
-        build,
-        run_dir,
-        export,
-        lambda model, folder: save_wan(model, folder, torch.float16),
-        {"codec": base / CODEC},
-        device,
-        preview,
-        wait,
-    )
+def link_released(scale: Scale, out: Path) -> None:
+    """A folder of links to the released codec, text encoder and teacher, every file hashed, every network read once."""
+    source = released_folder(scale)
     with whole_folder(out) as folder:
-        shutil.copytree(base, folder, dirs_exist_ok=True)
-        shutil.copytree(export, folder / TRANSFORMER, ignore=shutil.ignore_patterns(NAME))
-        training = json.loads((export / NAME).read_text(encoding="utf-8"))
-        known = {"files": hash_files(folder), "git": training["git"], "teacher": training}
+        for part in (TRANSFORMER, TEXT_ENCODER, TOKENIZER, VAE):
+            for file in sorted(path for path in (source / part).rglob("*") if path.is_file()):
+                link = folder / file.relative_to(source)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file.resolve())
+        load_assets(folder, scale).teacher()
+        known = {"files": hash_files(folder), "linked": str(source)}
         write_text(folder / NAME, json.dumps(known, indent=1) + "\n")
-
-
-def _make_codec(scale: Scale, folder: Path, device: str) -> None:
-    source = ClipSource(scale.world, "train", SEEDS["codec"])
-    first = ClipSource(scale.world, "train", SEEDS["linear"])
-    size = scale.codec.batch_size
-
-    def clips(step: int) -> Tensor:
-        if step == 0:
-            return first.videos(range(min(LINEAR_CLIPS, scale.world.clips))).to(device)
-        return source.videos(range((step - 1) * size, step * size)).to(device)
-
-    with torch.random.fork_rng(devices=[]), tqdm(total=scale.codec.steps, desc="codec", mininterval=5) as bar:
-        torch.manual_seed(SEEDS["codec"])
-        codec = TinyCodec(scale.codec).to(device)
-        fit_codec(codec, clips, SEEDS["codec"], lambda step, loss: _advance(bar, loss))
-    save_codec(codec.cpu(), folder)
-
-
-def _advance(bar: "tqdm[Never]", loss: float) -> None:
-    bar.set_postfix(loss=f"{loss:.5f}", refresh=False)
-    bar.update()
-
-
-def _make_text_encoder(scale: Scale, folder: Path) -> None:
-    captions, labels = pretext()
-    model, tokenizer = build_text_encoder(scale.text, vocabulary(), SEEDS["text"])
-    right = fit_text_encoder(model, tokenizer, captions, labels, scale.text, SEEDS["text"])
-    log.info("text encoder: tells %.1f %% of the attributes of a caption", 100 * right)
-    save_text_encoder(model, tokenizer, folder)
-
-
-def make_bank(assets: Assets, path: Path) -> None:
-    """Render and encode the training clips of a scale into one file."""
-    world = assets.scale.world
-    source = ClipSource(world, "train", SEEDS["bank"])
-
-    def chunks() -> Iterator[tuple[Tensor, list[str]]]:
-        for start in tqdm(range(0, world.clips, CHUNK), desc="latents", mininterval=5):
-            clips = [source.clip(i) for i in range(start, min(start + CHUNK, world.clips))]
-            with torch.no_grad():
-                latents = assets.codec.encode(as_tensor(np.stack([clip.video for clip in clips])))
-            yield latents, [clip.caption for clip in clips]
-
-    about = {"world": content_hash(world), "codec": assets.codec_hash}
-    write_bank(path, world.clips, assets.latent_shape, chunks(), about)

@@ -78,7 +78,7 @@ def devices(scale: str) -> Iterator[Found]:
 
 
 def weights(scale: str) -> Iterator[Found]:
-    """The teacher that the scale ships, file by file."""
+    """The teacher that the scale ships, file by file, or the released one, and the captions that go with it."""
     from salt.config import load_scale
     from salt.errors import SaltError
 
@@ -86,14 +86,26 @@ def weights(scale: str) -> Iterator[Found]:
     if loaded.teacher == "train":
         yield "ok", "teacher", "trained by its own rule"
         return
-    from salt.cli.assets import shipped_files
+    from salt.cli.assets import released_folder, shipped_files
 
     try:
-        files = shipped_files(loaded)
+        if loaded.teacher == "shipped":
+            yield "ok", "teacher", f"{len(shipped_files(loaded))} files of {loaded.assets}, each as it was shipped"
+        else:
+            yield "ok", "teacher", f"{released_folder(loaded)}; `salt teacher` hashes and reads it"
     except SaltError as error:
         yield "wrong", "teacher", str(error)
-    else:
-        yield "ok", "teacher", f"{len(files)} files of {loaded.assets}, each as it was shipped"
+    if loaded.data is None:
+        return
+    from salt.cli.latents import captions_file
+    from salt.data.captions import read_captions
+
+    try:
+        path = captions_file(loaded.data)
+        videos = sum(line.video is not None for line in read_captions(path, loaded.data))
+        yield "ok", "captions", f"{loaded.data.clips} of {path}, {videos} with a video"
+    except SaltError as error:
+        yield "wrong", "captions", str(error)
 
 
 def disk(scale: str, scratch: Path) -> Iterator[Found]:

@@ -12,7 +12,7 @@ ScaleName = Annotated[str, typer.Option("--scale", help="Stem of a file in exper
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Training seed.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 TeacherFolder = Annotated[Path, typer.Option("--teacher", help="Folder made by `salt teacher`.")]
-Latents = Annotated[Path, typer.Option("--latents", help="File made by `salt latents`.")]
+Latents = Annotated[Path, typer.Option("--latents", help="Folder made by `salt latents`.")]
 Device = Annotated[str, typer.Option("--device", help="As torch names it: cpu, cuda, cuda:1.")]
 RunDir = Annotated[Path, typer.Option("--run-dir", help="Checkpoints and metrics; the same command continues there.")]
 Wait = Annotated[bool, typer.Option("--wait", help="For another process in the run directory to end, as jobs do.")]

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from salt.cli.assets import TRANSFORMER, Assets
+from salt.cli.assets import TRANSFORMER, Assets, weights_hash
 from salt.cli.models import student_of
 from salt.config.schema import Experiment, Pairs
 from salt.data.latents import LatentBank
 from salt.data.pairs import About, PairBank, write_pairs
+from salt.data.store import INDEX
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.files import sha256
@@ -21,8 +22,6 @@ from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
 from salt.methods.streams import Streams
-from salt.models.wan import WEIGHTS
-from salt.training.provenance import hash_files
 
 SEED = 0
 """Of the noise, and of no training seed: students that share a store share their start, as the released ones do."""
@@ -35,9 +34,9 @@ def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: 
     folder = assets.folder / TRANSFORMER if weights is None else weights
     return About(
         kind="bidirectional" if weights is None else "causal",
-        teacher=hash_files(folder)[WEIGHTS],
+        teacher=weights_hash(folder),
         codec=assets.codec_hash,
-        source=sha256(latents),
+        source=sha256(latents / INDEX),
         seed=SEED,
         solver_steps=pairs.solver_steps,
         shift=experiment.grid.shift,
@@ -73,9 +72,9 @@ def make_pairs(
         device: where the trajectories are computed.
     """
     pairs, batch_size = _pairs(experiment), experiment.scale.evaluation.batch_size
-    if pairs.count > len(bank.latents):
+    if pairs.count > len(bank):
         raise SaltError(
-            f"{experiment.name}: pairs.count={pairs.count}, but the bank has {len(bank.latents)} clips; at most so many"
+            f"{experiment.name}: pairs.count={pairs.count}, but the bank has {len(bank)} clips; at most so many"
         )
     model = student_of(pairs.teacher, experiment.scale.name, assets, weights).to(device).eval()
     uncond = assets.text_encoder.encode([""]).to(device)
@@ -83,12 +82,13 @@ def make_pairs(
     stride = pairs.solver_steps // experiment.grid.train_steps
 
     def make(start: int, stop: int) -> tuple[Tensor, Sequence[str]]:
-        captions = [bank.captions[place] for place in bank.caption_of[start:stop].tolist()]
+        captions: list[str] = []
         parts = []
         for begin in range(start, stop, batch_size):
             rows = range(begin, min(begin + batch_size, stop))
-            clean = bank.latents[rows.start : rows.stop].float().to(device)
-            text = assets.text_encoder.encode(captions[begin - start : rows.stop - start]).to(device)
+            clean, told = bank.clips(rows.start, rows.stop)
+            clean, text = clean.to(device), assets.text_encoder.encode(told).to(device)
+            captions += told
             context = () if weights is None else (clean,)
             velocity = partial(_guided, model, text, uncond.expand_as(text), pairs.cfg_weight, context)
             noise = Streams(SEED).normal("pairs/noise", 0, rows, clean.shape[1:]).to(device)

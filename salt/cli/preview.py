@@ -1,4 +1,4 @@
-"""Contact sheets of a network's samples on validation captions, drawn while it trains."""
+"""Contact sheets of a network's samples on captions of neither training nor report, drawn while it trains."""
 
 from pathlib import Path
 
@@ -6,10 +6,13 @@ import torch
 from torch import nn
 
 from salt.cli.assets import Assets
+from salt.cli.latents import captions_file
 from salt.cli.records import source_of
+from salt.config.scale import Scale
 from salt.config.schema import Experiment
+from salt.data.captions import read_captions
 from salt.data.clips import as_uint8
-from salt.data.prompts import report_prompts
+from salt.data.prompts import OwnPrompt, Prompt, report_prompts
 from salt.evaluation.sample import Item
 from salt.evaluation.score import Cell
 from salt.evaluation.video import upscale
@@ -24,9 +27,17 @@ def draw_preview(generator: nn.Module, experiment: Experiment, assets: Assets, p
     teacher, scale = experiment.objectives.flow_matching is not None, experiment.scale
     nfe, solver = (TEACHER_NFE, "euler") if teacher else (experiment.grid.steps, "cm")
     cell = Cell(experiment.title, experiment.name, scale.name, 0, "extended", solver, nfe)
-    items = [Item(prompt, 0) for prompt in report_prompts(scale.world, PROMPTS, "validation")]
+    items = [Item(prompt, 0) for prompt in _prompts(scale)]
     latents = source_of(generator, experiment, assets, device).parts(cell, items)
     videos = as_uint8(assets.codec.decode(torch.cat(list(latents), dim=2).cpu()))
     captions = [item.prompt.text("extended") for item in items]
     path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet([upscale(video, scale.world.video_scale) for video in videos], captions, path)
+
+
+def _prompts(scale: Scale) -> list[Prompt] | list[OwnPrompt]:
+    """Of the world's validation split, or the captions that follow those of the latent bank."""
+    if scale.data is None:
+        return report_prompts(scale.world, PROMPTS, "validation")
+    lines = read_captions(captions_file(scale.data), scale.data, PROMPTS)[scale.data.clips :]
+    return [OwnPrompt(f"own{index:04d}", index, line.caption) for index, line in enumerate(lines)]

@@ -77,6 +77,9 @@ class Prices:
         """Floating-point operations of the networks that are Wan; None where others do the work."""
         if job.rule == "train":
             return cost.training(self.experiment(job.name))
+        if job.rule == "latents" and self.scale.data is not None:  # as if no caption had a video
+            evaluation = self.scale.evaluation
+            return self.scale.clips * 2 * cost.video(self.experiment(TEACHER), evaluation.teacher_nfe)
         if job.rule == "ode_pairs":
             return cost.trajectories(self.experiment(job.name))
         if job.rule in ("sample", "sample_long"):
@@ -111,7 +114,7 @@ class Prices:
         channels, frames, height, width = self.scale.latent_shape
         latents = 2.0 * channels * frames * height * width
         if job.rule == "latents":
-            return self.scale.world.clips * latents
+            return self.scale.clips * latents
         if job.rule == "ode_pairs":
             experiment = self.experiment(job.name)
             assert experiment.pairs is not None

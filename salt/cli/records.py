@@ -8,7 +8,7 @@ from typing import Any, cast
 import pandas as pd
 import torch
 
-from salt.cli.assets import CODEC, TRANSFORMER, Assets
+from salt.cli.assets import TRANSFORMER, Assets
 from salt.cli.models import load_student
 from salt.cli.vbench_jobs import gathered
 from salt.config.scale import Long
@@ -45,11 +45,12 @@ def sample_model(
 
     With `long`, those beyond the training length, which only a causal student has.
     """
-    scale, codec = experiment.scale, assets.codec.to(device)
+    scale, codec = experiment.scale, assets.on(device).codec
     if name == REAL and scale.evaluation.vbench is not None:
         raise SaltError(f"{REAL}: there are no clips of VBench's prompts; accepted: a student, or {TEACHER}")
     _check_words(own, assets.text_encoder)
-    hashes = {f"{CODEC}/{file}": digest for file, digest in hash_files(assets.folder / CODEC).items()}
+    at = assets.codec_folder
+    hashes = {f"{at.name}/{file}": digest for file, digest in hash_files(at).items()}
     if name == REAL:
         source: Source = RealClips(codec, scale.world, device)
     else:
@@ -139,6 +140,7 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
     if experiment.causal is not None:
         raise SaltError(f"{experiment.name}: makes its videos chunk by chunk; the defect is measured on whole clips")
     evaluation = experiment.scale.evaluation
+    assets.on(device)
     student = Network(load_student(weights, experiment).to(device).eval(), assets.text_encoder, None, device)
     teacher = Network(assets.teacher().to(device).eval(), assets.text_encoder, evaluation.cfg_weight, device)
     found = measure(student, teacher, experiment, seed, assets.latent_shape)
@@ -149,7 +151,7 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
 def measure_memory(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path, device: str) -> None:
     """What the cache does to a causal student, into `out`."""
     model: Any = load_student(weights, experiment).to(device).eval()
-    codec = assets.codec.to(device)
+    codec = assets.on(device).codec
     write_csv(measure_caches(model, assets.text_encoder, codec, experiment, seed, assets.latent_shape, device), out)
 
 

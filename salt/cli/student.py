@@ -86,10 +86,10 @@ def ode_pairs(
         raise SaltError(f"{experiment}: it regresses no trajectories; an experiment with `pairs` is accepted")
 
     from salt.cli.assets import load_assets
+    from salt.cli.latents import open_bank
     from salt.cli.models import check_weights_of
     from salt.cli.pairs import about_pairs, make_pairs
     from salt.cli.records import single_thread
-    from salt.cli.train import open_bank
     from salt.evaluation.cells import TEACHER
 
     check_weights_of(config.pairs.teacher, scale, "--weights", weights, (TEACHER,))

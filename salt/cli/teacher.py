@@ -31,28 +31,33 @@ def teacher(
     device: Device = "cpu",
     wait: Wait = False,
 ) -> None:
-    """Codec, text encoder and teacher of a scale: the shipped ones, or trained here where the scale says so."""
+    """Codec, text encoder and teacher of a scale: shipped, linked to released ones, or trained, as the scale says."""
     from salt.config import load_experiment
 
     experiment = load_experiment("teacher", scale, as_mapping(overrides))
-    check_out(out, ("codec", "text_encoder", "tokenizer", "transformer"))  # what is left where Snakemake cleaned up
+    check_out(out, ("codec", "vae", "text_encoder", "tokenizer", "transformer"))  # left where Snakemake cleaned up
 
-    from salt.cli.assets import make_teacher, use_shipped  # after what is quick to refuse: torch takes seconds
+    from salt.cli.assets import link_released, use_shipped  # after what is quick to refuse: torch takes seconds
+    from salt.cli.own_teacher import make_teacher
 
     check_device(device)
-    if experiment.scale.teacher == "shipped" and not train:
+    if experiment.scale.teacher == "linked":
+        link_released(experiment.scale, out)
+    elif experiment.scale.teacher == "shipped" and not train:
         use_shipped(experiment.scale, out)
     else:
         make_teacher(experiment, seed, run_dir, out, device, wait)
 
 
 @app.command()
-def latents(scale: ScaleName, teacher: TeacherFolder, out: Out) -> None:
-    """The bank of latents that students are trained on."""
+def latents(scale: ScaleName, teacher: TeacherFolder, out: Out, device: Device = "cpu") -> None:
+    """The bank of latents that students are trained on. To resume, run the same command again."""
     import torch
 
-    from salt.cli.assets import load_assets, make_bank
+    from salt.cli.assets import load_assets
+    from salt.cli.latents import make_bank
     from salt.config import load_scale
 
+    check_device(device)
     torch.set_num_threads(1)
-    make_bank(load_assets(teacher, load_scale(scale)), out)
+    make_bank(load_assets(teacher, load_scale(scale)), out, device)

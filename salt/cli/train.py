@@ -5,10 +5,11 @@ from pathlib import Path
 from torch import nn
 
 from salt.cli.assets import Assets
+from salt.cli.latents import open_bank
 from salt.cli.models import RANDOM, check_weights_of, start_of
 from salt.cli.pairs import open_pairs
 from salt.config.schema import Experiment
-from salt.data.latents import LatentBank
+from salt.data.store import INDEX
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.methods import Streams, build_method
@@ -40,6 +41,7 @@ def train_student(
         raise SaltError(f"{experiment.name}: --pairs {pairs}: it regresses no trajectories; leave it out")
 
     def build() -> tuple[Method, Data]:
+        assets.on(device)
         teacher = None if experiment.objectives.dmd is None else assets.teacher().to(device).eval()
         generator = start_of(experiment, seed, assets, init).to(device)
         data: Data = (
@@ -58,18 +60,7 @@ def train_student(
 
         draw_preview(generator, experiment, assets, run_dir / "previews" / f"step_{step:06d}.png", device)
 
-    named = {"teacher": assets.folder, "latents": latents, "init": init, "pairs": pairs}
+    stores = {"latents": latents / INDEX, "pairs": None if pairs is None else pairs / INDEX}  # they hold the hashes
+    named = {"teacher": assets.folder, "init": init, **stores}
     inputs = {name: path for name, path in named.items() if path is not None}
     run_training(experiment, seed, build, run_dir, out, save_wan, inputs, device, preview, wait)
-
-
-def open_bank(path: Path, assets: Assets, seed: int) -> LatentBank:
-    """The bank of latents, which must be of this codec and world."""
-    bank = LatentBank(path, assets.text_encoder, seed)
-    shape = tuple(bank.latents.shape[1:])
-    if bank.about.get("codec") != assets.codec_hash or shape != assets.latent_shape:
-        raise SaltError(
-            f"{path}: latents {shape} of another codec or world; {assets.latent_shape} by the codec of {assets.folder} "
-            "are expected: make the file anew with `salt latents`"
-        )
-    return bank

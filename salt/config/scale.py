@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.base import Name, Probability, Section
+from salt.config.data import Data
 from salt.config.memory import Memory
 from salt.config.vbench import VBench
 
@@ -96,6 +97,8 @@ class Text(Section):
     """Captions are padded or cut to this many tokens."""
     steps: PositiveInt = 600
     """Updates of its pretext task (reading the scene off the caption)."""
+    precision: Literal["float32", "bfloat16"] = Field(default="float32", exclude_if=lambda value: value == "float32")
+    """What it computes in; embeddings are float32."""
 
 
 class Backbone(Section):
@@ -173,11 +176,15 @@ class Scale(Section):
     meaningful: bool = True
     """False: the numbers mean nothing, and every table says so."""
     assets: str
-    """Folder of the shipped codec, text encoder and teacher."""
-    teacher: Literal["shipped", "train"] = "shipped"
+    """Folder of codec, text encoder and teacher: of the repository, where they are shipped; below `SALT_WEIGHTS`, where
+    they are linked."""
+    teacher: Literal["shipped", "train", "linked"] = "shipped"
+    """`linked`: the released ones, a pipeline in diffusers' format."""
     training_seeds: PositiveInt = 3
     """At most so many training seeds of each student, whatever a table asks for."""
     world: World = World()
+    data: Data | None = Field(default=None, exclude_if=_is_none)
+    """What students are trained on; None: clips of the world."""
     codec: Codec = Codec()
     vae: VAE | None = Field(default=None, exclude_if=_is_none)
     """In place of `codec`; None: the tiny codec."""
@@ -185,6 +192,19 @@ class Scale(Section):
     backbone: Backbone
     """The Wan of this scale: num_layers, num_attention_heads, attention_head_dim, ffn_dim, ..."""
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _data_has_a_vae(self) -> "Scale":
+        if (self.data is None) != (self.vae is None):
+            raise ValueError("data and vae belong together, as the world and the tiny codec do: give both or neither")
+        if (self.vae is None) == (self.teacher == "linked"):
+            raise ValueError(f"teacher={self.teacher}: with vae, and only then, the networks are released: linked")
+        return self
+
+    @property
+    def clips(self) -> int:
+        """Of the latent bank."""
+        return self.world.clips if self.data is None else self.data.clips
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:

@@ -1,100 +1,78 @@
-"""The bank of latents that training reads: one safetensors file of clips, with their captions in its header.
+"""The bank of clean latents that training reads: `(C, T, h, w)` each, with their captions, in a store.
 
-Latents are `(N, C, T, h, w)`, float16 on disk and float32 in a batch. The clip of a training sample is a function of
-the sample's number and the seed alone: epoch after epoch, each a permutation of the bank.
+The clip of a training sample is a function of the sample's number and the seed alone: epoch after epoch, each a
+permutation of the bank.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from salt.config.base import Section
 from salt.data.order import Order
+from salt.data.store import Embedded, Make, Store, write_store
 from salt.errors import SaltError
-from salt.files import whole_file
 from salt.models.protocol import Batch, TextEncoder
 
-HEADER = "bank"
+COMMAND = "salt latents"
 
 
-def write_bank(
-    path: Path,
-    clips: int,
-    shape: Sequence[int],
-    chunks: Iterable[tuple[Tensor, Sequence[str]]],
-    about: dict[str, str],
-) -> None:
-    """Write latents and their captions, chunk after chunk, into one file.
+class About(Section):
+    """All that decides the latents of a bank, besides how many there are."""
 
-    Args:
-        path: appears only when it is complete.
-        clips: how many there are in all chunks.
-        shape: `(C, T, h, w)` of each.
-        chunks: latents `(B, C, T, h, w)` and B captions.
-        about: what the file was made from, kept in its header.
+    codec: str
+    """Hash of the codec's weights."""
+    source: str
+    """Hash of what the clips come from."""
 
-    Raises:
-        ValueError: there are more or fewer clips.
-    """
-    # one allocation: small blocks kept between large temporary ones would keep the memory of both
-    latents = torch.empty((clips, *shape), dtype=torch.float16)
-    captions: list[str] = []
-    for chunk, texts in chunks:
-        latents[len(captions) : len(captions) + len(texts)] = chunk
-        captions.extend(texts)
-    if len(captions) != clips:
-        raise ValueError(f"{path}: {len(captions)} clips came, {clips} were announced")
-    distinct = sorted(set(captions))
-    place = {text: i for i, text in enumerate(distinct)}
-    tensors = {
-        "latents": latents,
-        "caption": torch.tensor([place[text] for text in captions], dtype=torch.int32),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary:
-        # one key: safetensors writes several in random order, and the same clips should be the same bytes
-        save_file(tensors, temporary, metadata={HEADER: json.dumps({"about": about, "captions": distinct})})
+
+def write_bank(folder: Path, about: About, total: int, shard_size: int, make: Make) -> None:
+    """Write latents and their captions, or what is missing of them: see `write_store`."""
+    write_store(folder, about, total, shard_size, make, COMMAND)
 
 
 class LatentBank:
     """Batches of latents and text embeddings.
 
     Attributes:
-        latents: `(N, C, T, h, w)`, float16.
-        captions: of all clips, each once.
-        caption_of: `(N,)`, each clip's place among them.
-        about: what the file was made from.
+        about: what the latents were made from.
     """
 
-    def __init__(self, path: Path, text_encoder: TextEncoder, seed: int) -> None:
-        """Read a file that `write_bank` wrote.
+    def __init__(
+        self, folder: Path, text_encoder: TextEncoder, seed: int, expect: Mapping[str, Any], shape: Sequence[int]
+    ) -> None:
+        """Read what `write_bank` finished.
+
+        Args:
+            folder: where it lies.
+            text_encoder: embeds the captions.
+            seed: of the order in which samples show the clips.
+            expect: what `about` must say, for some of its fields.
+            shape: `(C, T, h, w)` that a clip must have.
 
         Raises:
-            SaltError: it is missing, truncated, empty, no such file, or holds numbers that are not finite.
+            SaltError: clips of another shape, or as of `Store`.
         """
-        try:
-            with safe_open(path, "pt") as file:
-                header = json.loads(file.metadata()[HEADER])
-                self.about: dict[str, str] = header["about"]
-                self.latents: Tensor = file.get_tensor("latents")
-                self.caption_of: Tensor = file.get_tensor("caption").long()
-                self.captions: list[str] = header["captions"]
-        except Exception as error:
-            raise SaltError(f"{path}: not a bank of latents (made by `salt latents`): {error}") from error
-        if not len(self.latents):
-            raise SaltError(f"{path}: holds no clips; make the file anew with `salt latents`")
-        if not bool(self.latents.isfinite().all()):
-            raise SaltError(f"{path}: latents hold NaN or infinity; make the file anew with `salt latents`")
-        self._embeddings = text_encoder.encode(self.captions)
-        self._empty = text_encoder.encode([""])
-        self._order = Order(len(self.latents), seed)
+        self._store = Store(folder, About, expect, COMMAND)
+        if self._store.shape != tuple(shape):
+            raise SaltError(
+                f"{folder}: latents {self._store.shape}; accepted: {tuple(shape)}; make such a folder with `{COMMAND}`"
+            )
+        self.about = self._store.about
+        self._text = Embedded(self._store.captions, text_encoder)
+        self._order = Order(len(self._store), seed)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def clips(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
+        """Latents `(stop - start, C, T, h, w)` and captions, in the order of the store."""
+        return self._store.latents(range(start, stop)), self._store.captions[start:stop]
 
     def batch(self, samples: Sequence[int]) -> Batch:
         """The clips of these samples."""
         rows = self._order.rows(samples)
-        text, before = (self._embeddings[self.caption_of[(rows + n) % len(self.latents)]] for n in (0, 1))
-        return Batch(self.latents[rows].float(), text, self._empty, tuple(samples), text_before=before)
+        text, before = (self._text.rows((rows + n) % len(self)) for n in (0, 1))
+        return Batch(self._store.latents(rows), text, self._text.empty, tuple(samples), text_before=before)

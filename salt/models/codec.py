@@ -105,11 +105,6 @@ class TinyCodec(nn.Module):
         return functional.pixel_unshuffle(video[:, :, ::STRIDE_T].transpose(1, 2).flatten(0, 1), self.config.stride)
 
     # ------------------------------------------------------------------------------------------ protocol
-    def latent_shape(self, frames: int, size: int) -> tuple[int, int, int, int]:
-        """`(C, T, h, w)` of the latents of a clip."""
-        side = size // self.config.stride
-        return self.config.channels, 1 + (frames - 1) // STRIDE_T, side, side
-
     def encode(self, video: Tensor) -> Tensor:
         """Latents `(B, C, T, h, w)` of a video `(B, 3, F, H, W)`."""
         centred = self._key_patches(video) - self.mean[:, None, None]

@@ -106,10 +106,6 @@ class Codec(Protocol):
         """A function that decodes one batch of videos part by part: together, what `decode` gives of the whole."""
         ...
 
-    def latent_shape(self, frames: int, size: int) -> tuple[int, int, int, int]:
-        """`(C, T, H', W')` of a square video with `frames` frames and sides of `size` pixels."""
-        ...
-
 
 @dataclass(frozen=True)
 class Batch:

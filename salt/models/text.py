@@ -19,13 +19,21 @@ from torch.nn import functional
 from salt.config.scale import Text
 from salt.errors import SaltError
 
+MOST_KEPT = 1 << 30
+"""Bytes of embeddings that are kept for captions that come again."""
+
 
 class UMT5TextEncoder:
-    """Captions to embeddings, each distinct caption encoded once."""
+    """Captions to embeddings, each distinct caption encoded once, unless they are very many."""
 
     def __init__(self, model: Any, tokenizer: Any, tokens: int) -> None:
         self.model, self.tokenizer, self.tokens = model.eval().requires_grad_(False), tokenizer, tokens
         self._cache: dict[str, Tensor] = {}
+
+    def to(self, device: str) -> "UMT5TextEncoder":
+        """Move the network; embeddings still come to the CPU."""
+        self.model.to(device)
+        return self
 
     @property
     def dim(self) -> int:
@@ -33,19 +41,23 @@ class UMT5TextEncoder:
         return int(self.model.config.d_model)
 
     def encode(self, captions: Sequence[str]) -> Tensor:
-        """`(N, L, D)` embeddings; a caption longer than L tokens is cut."""
+        """`(N, L, D)` embeddings, float32; a caption longer than L tokens is cut."""
+        if len(self._cache) * 4 * self.tokens * self.dim > MOST_KEPT:
+            self._cache.clear()
         new = sorted({c for c in captions if c not in self._cache})
         for start in range(0, len(new), 256):
             batch = new[start : start + 256]
             with torch.no_grad():
                 embeddings, mask = embed(self.model, self.tokenizer, batch, self.tokens)
-            self._cache.update(zip(batch, embeddings * mask[..., None], strict=True))
+            masked = (embeddings * mask[..., None]).float().cpu()
+            self._cache.update(zip(batch, masked, strict=True))
         return torch.stack([self._cache[c] for c in captions])
 
 
 def embed(model: Any, tokenizer: Any, captions: Sequence[str], tokens: int) -> tuple[Tensor, Tensor]:
     """Embeddings `(N, L, D)` and mask `(N, L)` (1 on tokens, 0 on padding)."""
     ids = tokenizer(list(captions), padding="max_length", truncation=True, max_length=tokens, return_tensors="pt")
+    ids = ids.to(model.device)
     return model(ids.input_ids, attention_mask=ids.attention_mask).last_hidden_state, ids.attention_mask
 
 
@@ -130,8 +142,13 @@ def save_text_encoder(model: Any, tokenizer: Any, folder: Path) -> None:
         tokenizer.save_pretrained(folder / "tokenizer")
 
 
-def load_text_encoder(folder: Path, tokens: int) -> UMT5TextEncoder:
+def load_text_encoder(folder: Path, tokens: int, dtype: torch.dtype = torch.float32) -> UMT5TextEncoder:
     """Read `text_encoder/` and `tokenizer/` below a folder.
+
+    Args:
+        folder: in one file or in shards with an index.
+        tokens: captions are padded or cut to so many.
+        dtype: what it computes in.
 
     Raises:
         SaltError: a file is missing or broken, or weights are missing, left over or not finite.
@@ -145,6 +162,7 @@ def load_text_encoder(folder: Path, tokens: int) -> UMT5TextEncoder:
         with _silent_transformers():
             model, report = UMT5EncoderModel.from_pretrained(
                 folder / "text_encoder",
+                dtype=dtype,
                 local_files_only=True,
                 ignore_mismatched_sizes=True,  # the report tells them
                 output_loading_info=True,

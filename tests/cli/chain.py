@@ -30,7 +30,7 @@ class Made:
 
     @property
     def latents(self) -> Path:
-        return self.folder / "latents.safetensors"
+        return self.folder / "latents"
 
     @property
     def weights(self) -> Path:

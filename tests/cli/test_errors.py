@@ -13,6 +13,8 @@ from chain import Made, refused, spoilt
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from salt.files import sha256
+
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 
 
@@ -211,30 +213,40 @@ def test_no_teacher_at_all(salt, train, tmp_path):
 
 
 # -------------------------------------------------------------------------------------------- latents
-def of_another_codec(path: Path) -> None:
-    edit(path, lambda header, tensors: header["about"].update(codec="0" * 64))
+def of_another_codec(folder: Path) -> None:
+    index = folder / "index.json"
+    known = json.loads(index.read_text())
+    known["about"]["codec"] = "0" * 64
+    index.write_text(json.dumps(known))
 
 
-def of_another_world(path: Path) -> None:
-    edit(path, lambda header, tensors: tensors.update(latents=tensors["latents"][:, :, :2].contiguous()))
+def shorter(folder: Path) -> None:
+    """Every shard, and what the index knows of it: clips of another world."""
+    index = folder / "index.json"
+    known = json.loads(index.read_text())
+    for name, shard in known["shards"].items():
+        with safe_open(folder / name, "pt") as file:
+            about, latents = file.metadata(), file.get_tensor("latents")
+        save_file({"latents": latents[:, :, :2].contiguous()}, folder / name, metadata=about)
+        shard |= {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+    index.write_text(json.dumps(known))
 
 
-def not_finite(path: Path) -> None:
-    edit(path, lambda header, tensors: tensors["latents"].view(-1)[9:10].fill_(torch.inf))
-
-
-def edit(path: Path, change: Callable[[dict, dict], object]) -> None:
-    with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()["bank"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    change(header, tensors)
-    save_file(tensors, path, metadata={"bank": json.dumps(header)})
-
-
-@pytest.mark.parametrize("spoil", [cut, not_finite, of_another_codec, of_another_world, Path.unlink])
-def test_broken_latents(salt, made, train, spoil):
-    with spoilt(made.latents, spoil):
-        refused(salt, train(), made.latents, "`salt latents`")
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: cut(folder / "shard_00000.safetensors"), "shard_00000.safetensors: bytes is "),
+        (lambda folder: (folder / "shard_00000.safetensors").unlink(), "the shard is missing"),
+        (lambda folder: (folder / "index.json").unlink(), "index.json: cannot be read"),
+        (of_another_codec, "index.json: codec is '0000"),
+        (shorter, "latents (12, 2, 8, 8); accepted: (12, 3, 8, 8)"),
+    ],
+)
+def test_broken_latents(salt, made, train, tmp_path, spoil, told):
+    folder = tmp_path / "latents"
+    shutil.copytree(made.latents, folder)
+    spoil(folder)
+    refused(salt, train(latents=folder), folder, told, "`salt latents`")
 
 
 # ------------------------------------------------------------------------------------------- training

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from salt.data import pairs
+from salt.data import store as store_module
 from salt.data.pairs import About, PairBank, write_pairs
 from salt.errors import SaltError
 
@@ -54,7 +54,9 @@ def make(start: int, stop: int) -> tuple[Tensor, list[str]]:
     return (numbers + 0.1).expand(-1, *SHAPE), [caption_of(i) for i in range(start, stop)]
 
 
-def write(folder: Path, make: pairs.Make = make, about: About = ABOUT, total: int = TOTAL, size: int = SHARD_SIZE):
+def write(
+    folder: Path, make: store_module.Make = make, about: About = ABOUT, total: int = TOTAL, size: int = SHARD_SIZE
+):
     write_pairs(folder, about, total, size, make)
     return folder
 
@@ -92,14 +94,14 @@ def test_captions_are_embedded_once(store: Path) -> None:
     words = Words()
     bank = PairBank(store, words, 0, {})
     bank.batch(range(30))
-    assert words.asked == [["x", "xx", "xxx"], [""]]
+    assert words.asked == [[""], ["x", "xx", "xxx"]]
 
 
 def test_the_files_hold_half_precision_and_what_they_are(store: Path) -> None:
     assert sorted(content(store)) == ["index.json", "progress.json", *SHARDS]
     with safe_open(store / SHARDS[2], "pt") as file:
-        assert file.get_tensor("states").dtype == torch.float16
-        assert file.get_tensor("states").shape == (3, *SHAPE)
+        assert file.get_tensor("latents").dtype == torch.float16
+        assert file.get_tensor("latents").shape == (3, *SHAPE)
         assert json.loads(file.metadata()["captions"]) == ["xxx", "x", "xx"]
     assert read(store).about == ABOUT
     index = json.loads((store / "index.json").read_text())
@@ -158,7 +160,7 @@ def test_a_killed_writer_goes_on_to_the_same_bytes(
     if not child:
         if name == "make":
             write(folder, Killer(make, calls, after))
-        monkeypatch.setattr(pairs, name, Killer(getattr(pairs, name), calls, after))
+        monkeypatch.setattr(store_module, name, Killer(getattr(store_module, name), calls, after))
         write(folder)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     with pytest.raises(SaltError):
@@ -212,7 +214,7 @@ def test_pairs_of_another_kind_are_neither_continued_nor_read(store: Path, key: 
     told = re.escape(f".json: {key} is {own!r}; accepted: {other!r}; ")
     with pytest.raises(SaltError, match=told + "give another folder"):
         write(store, about=ABOUT.model_copy(update={key: other}))
-    with pytest.raises(SaltError, match=told + "make such pairs"):
+    with pytest.raises(SaltError, match=told + "make such a folder"):
         read(store, codec="def", **{key: other})
     assert read(store, codec="def", **{key: own}).about == ABOUT
     assert content(store) == before
@@ -247,7 +249,7 @@ def test_states_that_are_not_finite_are_never_written(tmp_path: Path, bad: float
         states, captions = make(start, stop)
         return torch.where(states.floor() == 206, bad, states), captions
 
-    with pytest.raises(SaltError, match=r"shard_00001\.safetensors: states hold NaN, or numbers too large"):
+    with pytest.raises(SaltError, match=r"shard_00001\.safetensors: latents hold NaN, or numbers too large"):
         write(tmp_path, makes)
     assert sorted(content(tmp_path)) == ["progress.json", SHARDS[0]]
 

@@ -34,7 +34,7 @@ class Workflow:
 
     def begin_with(self, other: "Workflow") -> None:
         """Take over teacher and latents, so that trainings can begin."""
-        for name in (".snakemake", "scratch/smoke/teacher", "scratch/smoke/latents.safetensors"):
+        for name in (".snakemake", "scratch/smoke/teacher", "scratch/smoke/latents"):
             source, target = other.folder / name, self.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)

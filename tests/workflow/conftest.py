@@ -29,7 +29,7 @@ case $verb in
         mkdir -p "$run_dir" && touch "$run_dir/checkpoint"
         if [ "$name" = "${INTERRUPTED:-}" ]; then exit 75; fi
         mkdir -p "$out" && date +%N > "$out/provenance.json" ;;
-    ode-pairs) mkdir -p "$out" && date +%N > "$out/index.json" ;;
+    ode-pairs | latents) mkdir -p "$out" && date +%N > "$out/index.json" ;;
     teacher) mkdir -p "$out" && date +%N > "$out/provenance.json" ;;
     sample) mkdir -p "$out" && date +%N > "$out/manifest.json" ;;
     score)

@@ -27,7 +27,7 @@ rule latents:
     input:
         teacher=rules.teacher.output.provenance,
     output:
-        bank=f"{SCRATCH}/latents.safetensors",
+        index=f"{SCRATCH}/latents/index.json",
     log:
         f"{SCRATCH}/logs/latents.log",
     benchmark:
@@ -40,6 +40,8 @@ rule latents:
     params:
         scale=SCALE.name,
         teacher=subpath(input.teacher, parent=True),
+        folder=subpath(output.index, parent=True),
         state=latents_state(),
     shell:
-        "salt latents --scale {params.scale} --teacher {params.teacher} --out {output} > {log} 2>&1"
+        f"salt latents --scale {{params.scale}} --teacher {{params.teacher}} --device {device('latents')}"
+        " --out {params.folder} > {log} 2>&1"

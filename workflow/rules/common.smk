@@ -47,15 +47,18 @@ def experiments_of(entry):
 
 
 def teacher_state():
-    """What decides the teacher: the shipped files, or what it is trained with."""
+    """What decides the teacher: the shipped files, the folder that is linked, or what it is trained with."""
     shared = [STAGE["teacher"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text, SCALE.backbone))]
+    if SCALE.teacher == "linked":
+        return shared + [SCALE.assets]
     if SCALE.teacher == "shipped":
         return shared + [sha256(path) for path in sorted((repository_root() / SCALE.assets).rglob("provenance.json"))]
     return shared + [training_hash(entry) for name, entry in EXPERIMENTS.items() if name not in STUDENTS]
 
 
 def latents_state():
-    return [STAGE["latents"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text))]
+    given = [part for part in (SCALE.vae, SCALE.data) if part]
+    return [STAGE["latents"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text, *given))]
 
 
 def pairs_state(name):

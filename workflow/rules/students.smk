@@ -5,7 +5,7 @@
 rule ode_pairs:
     input:
         teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output.bank,
+        latents=rules.latents.output.index,
         weights=lambda wildcards: pairs_teacher(wildcards.experiment),
     output:
         index=f"{SCRATCH}/pairs/{{experiment}}/index.json",
@@ -21,19 +21,20 @@ rule ode_pairs:
     params:
         scale=SCALE.name,
         teacher=subpath(input.teacher, parent=True),
+        latents=subpath(input.latents, parent=True),
         weights=lambda wildcards, input: option("--weights", input.weights),
         folder=subpath(output.index, parent=True),
         state=lambda wildcards: pairs_state(wildcards.experiment),
     shell:
         "salt ode-pairs {wildcards.experiment} --scale {params.scale} --teacher {params.teacher}"
-        f" --latents {{input.latents}} {{params.weights}} --device {device('ode_pairs')}"
+        f" --latents {{params.latents}} {{params.weights}} --device {device('ode_pairs')}"
         " --out {params.folder} > {log} 2>&1"
 
 
 rule train:
     input:
         teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output.bank,
+        latents=rules.latents.output.index,
         init=lambda wildcards: start_of(wildcards.experiment),
         pairs=lambda wildcards: pairs_of(wildcards.experiment),
     output:
@@ -55,11 +56,12 @@ rule train:
         ),
         folder=subpath(output.provenance, parent=True),
         teacher=subpath(input.teacher, parent=True),
+        latents=subpath(input.latents, parent=True),
         start=lambda wildcards, input: option("--init", input.init) + option("--pairs", input.pairs),
         state=lambda wildcards: weights_state(wildcards.experiment),
     shell:
         f"{launcher('train')}salt train {{wildcards.experiment}} --scale {{params.scale}} --seed {{wildcards.seed}}"
-        " --teacher {params.teacher} --latents {input.latents} {params.start}"
+        " --teacher {params.teacher} --latents {params.latents} {params.start}"
         f" --device {device('train')}"
         " --wait --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 

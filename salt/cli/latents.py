@@ -1,0 +1,138 @@
+"""What lies behind `salt latents`: clips of the world, captioned videos, or the teacher's own, as latents."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from salt.cli.assets import TRANSFORMER, Assets, weights_hash
+from salt.config import load_experiment
+from salt.config.data import Data, weights_root
+from salt.config.hashing import content_hash
+from salt.data.captions import Captioned, read_captions, read_clip
+from salt.data.clips import ClipSource, as_tensor
+from salt.data.latents import About, LatentBank, write_bank
+from salt.evaluation.cells import TEACHER
+from salt.evaluation.solvers import Network, generate
+from salt.files import sha256
+from salt.flow.grid import time_grid
+from salt.methods.streams import Streams
+
+SEED = 3
+"""Of the world's clips, and of the noise that the teacher starts from."""
+CHUNK = 256
+"""Clips of the world that are coded at once."""
+SHARD_BYTES = 64 << 20
+Part = Callable[[int, int], tuple[Tensor, Sequence[str]]]
+"""Like `salt.data.store.Make`."""
+
+
+def make_bank(assets: Assets, out: Path, device: str) -> None:
+    """Write the training latents of a scale, or what is missing of them."""
+    scale = assets.scale
+    assets.on(device)
+    if scale.data is None:
+        source, at_once = content_hash(scale.world), CHUNK
+        part: Part = WorldClips(assets, ClipSource(scale.world, "train", SEED), device)
+    else:
+        path, at_once = captions_file(scale.data), scale.evaluation.batch_size
+        captioned = Captions(assets, read_captions(path, scale.data), device)
+        source, part = captioned.hash(sha256(path)), captioned
+    size = max(1, SHARD_BYTES // (2 * prod(assets.latent_shape)))
+    size = size // at_once * at_once or size
+
+    def make(start: int, stop: int) -> tuple[Tensor, Sequence[str]]:
+        latents: list[Tensor] = []
+        captions: list[str] = []
+        for begin in range(start, stop, at_once):
+            some, told = part(begin, min(begin + at_once, stop))
+            latents.append(some.cpu())
+            captions += told
+            bar.update(len(told))
+        return torch.cat(latents), captions
+
+    with tqdm(total=scale.clips, desc="latents", mininterval=5) as bar, torch.no_grad():
+        write_bank(out, About(codec=assets.codec_hash, source=source), scale.clips, size, make)
+
+
+def open_bank(folder: Path, assets: Assets, seed: int) -> LatentBank:
+    """The bank of latents, which must be of this codec and this size."""
+    return LatentBank(folder, assets.text_encoder, seed, {"codec": assets.codec_hash}, assets.latent_shape)
+
+
+def captions_file(data: Data) -> Path:
+    """Where the captions of a scale lie."""
+    return weights_root() / "data" / data.captions
+
+
+@dataclass(frozen=True)
+class WorldClips:
+    """Clips of the procedural world."""
+
+    assets: Assets
+    source: ClipSource
+    device: str
+
+    def __call__(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
+        """Latents and captions of the clips with these numbers."""
+        clips = [self.source.clip(i) for i in range(start, stop)]
+        videos = as_tensor(np.stack([clip.video for clip in clips]))
+        return self.assets.codec.encode(videos.to(self.device)), [clip.caption for clip in clips]
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Captioned videos; captions without a video are shown by the guided teacher, in its own Euler steps."""
+
+    assets: Assets
+    lines: Sequence[Captioned]
+    device: str
+
+    def hash(self, captions: str) -> str:
+        """What decides the latents besides the codec: the captions, and who shows those without video, and how."""
+        evaluation = self.assets.scale.evaluation
+        shown = any(line.video is None for line in self.lines)
+        teacher = weights_hash(self.assets.folder / TRANSFORMER) if shown else "none"
+        return f"{captions}/{teacher}/{evaluation.teacher_nfe}/{evaluation.cfg_weight}/{self._shift}"
+
+    def __call__(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
+        """Latents and captions of the lines with these numbers."""
+        found: dict[int, Tensor] = {}
+        for number in range(start, stop):
+            if self.lines[number].video is not None:
+                found[number] = self._coded(number)
+        rest = [number for number in range(start, stop) if number not in found]
+        if rest:
+            found |= dict(zip(rest, self._generated(rest), strict=True))
+        numbers = range(start, stop)
+        return torch.stack([found[number] for number in numbers]), [self.lines[number].caption for number in numbers]
+
+    def _coded(self, number: int) -> Tensor:
+        scale, video = self.assets.scale, self.lines[number].video
+        assert scale.vae is not None  # `Scale` refuses `data` without it
+        assert video is not None
+        clip = read_clip(video, scale.world.frames, scale.world.fps, scale.vae.height, scale.vae.width)
+        latents: Tensor = self.assets.codec.encode(as_tensor(clip[None]).to(self.device))[0]
+        return latents
+
+    def _generated(self, numbers: Sequence[int]) -> Tensor:
+        evaluation, streams = self.assets.scale.evaluation, Streams(SEED)
+        noise = streams.normal("latents/noise", 0, numbers, self.assets.latent_shape).to(self.device)
+        velocity = self._teacher.velocity([self.lines[number].caption for number in numbers])
+        grid = time_grid(evaluation.teacher_nfe, self._shift)
+        return generate(velocity, noise, grid, "euler", lambda i, like: torch.zeros_like(like))
+
+    @cached_property
+    def _teacher(self) -> Network:
+        model = self.assets.teacher().to(self.device).eval()
+        return Network(model, self.assets.text_encoder, self.assets.scale.evaluation.cfg_weight, self.device)
+
+    @property
+    def _shift(self) -> float:
+        return load_experiment(TEACHER, self.assets.scale.name).grid.shift

@@ -1,0 +1,108 @@
+"""Codec, text encoder and teacher made here, in this order, each kept in the run directory as soon as it is done."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Never
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from salt.cli.assets import CODEC, TRANSFORMER, load_assets
+from salt.cli.latents import make_bank, open_bank
+from salt.config.hashing import content_hash
+from salt.config.scale import Scale
+from salt.config.schema import Experiment
+from salt.data.clips import ClipSource, pretext, vocabulary
+from salt.data.latents import LatentBank
+from salt.files import whole_folder, write_text
+from salt.methods import Streams, build_method
+from salt.methods.protocol import Method
+from salt.models.codec import TinyCodec, fit_codec, save_codec
+from salt.models.text import build_text_encoder, fit_text_encoder, save_text_encoder
+from salt.models.wan import build_wan, save_wan
+from salt.training.job import run_training
+from salt.training.provenance import NAME, hash_files
+
+log = logging.getLogger(__name__)
+
+SEEDS = {"codec": 1, "text": 2, "linear": 4}
+"""Seeds of the clips and numbers that codec and text encoder are made from."""
+LINEAR_CLIPS = 1024
+"""Clips that fix the codec's linear part."""
+
+
+def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, device: str, wait: bool) -> None:
+    """Make codec, text encoder and teacher, in this order, each kept in the run directory as soon as it is done."""
+    scale = experiment.scale
+    torch.set_num_threads(experiment.train.threads)
+    base = run_dir / f"base_{content_hash(scale.world)}_{content_hash(scale.codec)}_{content_hash(scale.text)}"
+    if not base.exists():
+        with whole_folder(base) as folder:
+            _make_codec(scale, folder / CODEC, device)
+            _make_text_encoder(scale, folder)
+    assets = load_assets(base, scale)
+    bank = base.with_name(f"{base.name}_latents")
+    make_bank(assets, bank, device)
+
+    def build() -> tuple[Method, LatentBank]:
+        generator = build_wan(scale.backbone, seed).to(device)
+        return build_method(experiment, generator, None, Streams(seed)), open_bank(bank, assets, seed)
+
+    def preview(step: int, generator: nn.Module) -> None:
+        from salt.cli.preview import draw_preview
+
+        draw_preview(generator, experiment, assets, run_dir / "previews" / f"step_{step:06d}.png", device)
+
+    export = run_dir / TRANSFORMER
+    # float16 halves what the repository ships; the teacher of every student is what was stored
+    run_training(
+        experiment,
+        seed,
+        build,
+        run_dir,
+        export,
+        lambda model, folder: save_wan(model, folder, torch.float16),
+        {"codec": base / CODEC},
+        device,
+        preview,
+        wait,
+    )
+    with whole_folder(out) as folder:
+        shutil.copytree(base, folder, dirs_exist_ok=True)
+        shutil.copytree(export, folder / TRANSFORMER, ignore=shutil.ignore_patterns(NAME))
+        training = json.loads((export / NAME).read_text(encoding="utf-8"))
+        known = {"files": hash_files(folder), "git": training["git"], "teacher": training}
+        write_text(folder / NAME, json.dumps(known, indent=1) + "\n")
+
+
+def _make_codec(scale: Scale, folder: Path, device: str) -> None:
+    source = ClipSource(scale.world, "train", SEEDS["codec"])
+    first = ClipSource(scale.world, "train", SEEDS["linear"])
+    size = scale.codec.batch_size
+
+    def clips(step: int) -> Tensor:
+        if step == 0:
+            return first.videos(range(min(LINEAR_CLIPS, scale.world.clips))).to(device)
+        return source.videos(range((step - 1) * size, step * size)).to(device)
+
+    with torch.random.fork_rng(devices=[]), tqdm(total=scale.codec.steps, desc="codec", mininterval=5) as bar:
+        torch.manual_seed(SEEDS["codec"])
+        codec = TinyCodec(scale.codec).to(device)
+        fit_codec(codec, clips, SEEDS["codec"], lambda step, loss: _advance(bar, loss))
+    save_codec(codec.cpu(), folder)
+
+
+def _advance(bar: "tqdm[Never]", loss: float) -> None:
+    bar.set_postfix(loss=f"{loss:.5f}", refresh=False)
+    bar.update()
+
+
+def _make_text_encoder(scale: Scale, folder: Path) -> None:
+    captions, labels = pretext()
+    model, tokenizer = build_text_encoder(scale.text, vocabulary(), SEEDS["text"])
+    right = fit_text_encoder(model, tokenizer, captions, labels, scale.text, SEEDS["text"])
+    log.info("text encoder: tells %.1f %% of the attributes of a caption", 100 * right)
+    save_text_encoder(model, tokenizer, folder)

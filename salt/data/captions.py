@@ -1,0 +1,99 @@
+"""Captioned videos, and captions alone, that a large scale is trained on: see `salt.config.data.Data`.
+
+Videos are cut to the scale's frames at its rate, from the first on, and to its sides around their middle.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from salt.config.data import Data
+from salt.errors import SaltError
+from salt.files import sha256
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """One line of the file."""
+
+    caption: str
+    video: Path | None
+
+
+def read_captions(path: Path, data: Data, more: int = 0) -> list[Captioned]:
+    """The first `data.clips` captions of a file, and `more` after them where there are so many.
+
+    Raises:
+        SaltError: no such file, another hash, fewer captions, or a line without one or with a video that is not there.
+    """
+    accepted = "accepted: UTF-8, a caption a line, or in .jsonl {" + '"caption": ..., "video": FILE} a line'
+    if not path.is_file():
+        raise SaltError(f"{path}: there is no such file; {accepted} (docs/paper_scale.md)")
+    if data.sha256 is not None and (found := sha256(path)) != data.sha256:
+        raise SaltError(f"{path}: SHA-256 {found[:12]}...; accepted: {data.sha256[:12]}..., as data.sha256 says")
+    lines: list[Captioned] = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(islice(file, data.clips + more), start=1):
+                lines.append(_line(line.strip(), path))
+                if not lines[-1].caption:
+                    raise SaltError(f"{path}, line {number}: no caption; {accepted}")
+                if (video := lines[-1].video) is not None and not video.is_file():
+                    raise SaltError(f"{path}, line {number}: there is no file {video}; {accepted}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise SaltError(f"{path}, line {len(lines) + 1}: {error!r}; {accepted}") from error
+    if len(lines) < data.clips:
+        raise SaltError(f"{path}: {len(lines)} captions; accepted: data.clips={data.clips} or more")
+    return lines
+
+
+def _line(text: str, path: Path) -> Captioned:
+    if path.suffix == ".txt":
+        return Captioned(text, None)
+    row = json.loads(text)
+    return Captioned(str(row["caption"]).strip(), path.parent / row["video"] if row.get("video") else None)
+
+
+# ------------------------------------------------------------------------------------------------ videos
+def read_clip(path: Path, frames: int, fps: int, height: int, width: int) -> NDArray[np.uint8]:
+    """The beginning of a video, uint8 `(frames, height, width, 3)`: nearest frames in time, scaled, and cut at the rim.
+
+    Raises:
+        SaltError: it cannot be decoded, or is shorter.
+    """
+    taken = list(islice(_at_rate(path, fps, height, width), frames))
+    if len(taken) < frames:
+        raise SaltError(f"{path}: {len(taken)} frames at {fps} a second; accepted: {frames} or more")
+    return np.stack(taken)
+
+
+def _at_rate(path: Path, fps: int, height: int, width: int) -> Iterator[NDArray[np.uint8]]:
+    wanted, reformatter = 0, VideoReformatter()
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            rate = stream.average_rate or Fraction(fps)
+            for number, frame in enumerate(container.decode(video=0)):
+                shown_until = (number + Fraction(1, 2)) / rate  # no other frame is nearer before
+                if Fraction(wanted, fps) >= shown_until:
+                    continue
+                scale = max(height / frame.height, width / frame.width)
+                rows, columns = max(height, round(frame.height * scale)), max(width, round(frame.width * scale))
+                picture = reformatter.reformat(
+                    frame, columns, rows, "rgb24", interpolation="AREA", threads=1
+                ).to_ndarray()
+                top, left = (rows - height) // 2, (columns - width) // 2
+                cut = picture[top : top + height, left : left + width].astype(np.uint8, copy=False)
+                while Fraction(wanted, fps) < shown_until:
+                    yield cut
+                    wanted += 1
+    except (OSError, IndexError, av.FFmpegError) as error:
+        raise SaltError(f"{path}: cannot be decoded ({error}); accepted: a video") from error

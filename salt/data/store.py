@@ -1,0 +1,205 @@
+"""A store of latents and their captions, in shards that are written one after another.
+
+A folder holds `shard_00000.safetensors`, ..., each with its captions in its header, and `index.json`: what the latents
+are (`about`), how many, and size and SHA-256 of every shard. It is written last, so its presence means complete; until
+then `progress.json` says the same of the shards that are whole, so a killed writer loses the shard it was at, and the
+same command goes on from there. Latents `(N, ...)` are float16 on disk, float32 as they are read.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from pydantic import NonNegativeInt, PositiveInt, ValidationError
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from salt.config.base import Section
+from salt.errors import SaltError
+from salt.files import sha256, whole_file, write_text
+from salt.models.protocol import TextEncoder
+
+INDEX, PROGRESS = "index.json", "progress.json"
+KEY, HEADER = "latents", "captions"
+Make = Callable[[int, int], tuple[Tensor, Sequence[str]]]
+"""(start, stop) -> the latents `(stop - start, ...)` with these numbers, and their captions."""
+MOST_EMBEDDED = 4 << 30
+"""Bytes of embeddings that are held in memory; captions with more are embedded as they are needed."""
+About = TypeVar("About", bound=Section)
+
+
+class Shard(Section):
+    """What a whole shard is known by."""
+
+    bytes: NonNegativeInt
+    sha256: str
+
+
+class Index(Section, Generic[About]):
+    """The content of `index.json`."""
+
+    about: About
+    total: PositiveInt
+    """Latents there are to be."""
+    shard_size: PositiveInt
+    """Latents of a shard; the last may have fewer."""
+    shards: dict[str, Shard]
+    """The shards that are whole, by name."""
+
+    def identity(self) -> dict[str, Any]:
+        """All but the progress."""
+        return self.about.model_dump() | {"total": self.total, "shard_size": self.shard_size}
+
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """The numbers (start, stop) of every shard there is to be, by the shard's name."""
+        starts = range(0, self.total, self.shard_size)
+        return {f"shard_{i:05d}.safetensors": (n, min(n + self.shard_size, self.total)) for i, n in enumerate(starts)}
+
+
+# ------------------------------------------------------------------------------------------------ writing
+def write_store(folder: Path, about: Section, total: int, shard_size: int, make: Make, command: str) -> None:
+    """Write a store, or what is missing of it: shards that are whole stay as they are.
+
+    Args:
+        folder: made where it is missing.
+        about: what the latents are.
+        total: how many.
+        shard_size: how many in a shard; the last may have fewer.
+        make: a pure function of the numbers, whatever the range it is asked for.
+        command: of the user, which writes such stores.
+
+    Raises:
+        SaltError: the folder holds latents of another kind or number, or a broken index; latents are not finite.
+        ValueError: `make` gave another number of latents or captions.
+    """
+    path = folder / PROGRESS
+    index = Index[type(about)](about=about, total=total, shard_size=shard_size, shards={})  # type: ignore[misc, operator]
+    if path.exists():
+        found = _read(path, type(about), command)
+        _same(path, found.identity(), index.identity(), "give another folder, or remove this one")
+        index = found
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (start, stop) in index.ranges().items():
+        if name in index.shards and _state(folder / name) == index.shards[name]:
+            continue
+        latents, captions = make(start, stop)
+        if (len(latents), len(captions)) != (stop - start, stop - start):
+            raise ValueError(f"{folder / name}: latents {tuple(latents.shape)} and {len(captions)} captions came")
+        _write_shard(folder / name, latents.to(torch.float16), captions)
+        shards = index.shards | {name: _state(folder / name)}
+        index = index.model_copy(update={"shards": dict(sorted(shards.items()))})
+        write_text(path, index.model_dump_json(indent=1) + "\n")
+    write_text(folder / INDEX, index.model_dump_json(indent=1) + "\n")
+
+
+def _write_shard(path: Path, latents: Tensor, captions: Sequence[str]) -> None:
+    if not bool(latents.isfinite().all()):
+        raise SaltError(f"{path}: latents hold NaN, or numbers too large for float16; accepted: finite numbers")
+    with whole_file(path) as temporary:
+        # one key: safetensors writes several in random order, and the same latents should be the same bytes
+        save_file({KEY: latents.contiguous()}, temporary, metadata={HEADER: json.dumps(list(captions))})
+
+
+def _state(path: Path) -> Shard | None:
+    """A shard as it lies on the disk; None where it is missing."""
+    return Shard(bytes=path.stat().st_size, sha256=sha256(path)) if path.is_file() else None
+
+
+# ------------------------------------------------------------------------------------------------ reading
+class Store(Generic[About]):
+    """A store that `write_store` finished. Latents are mapped from the disk, not held in memory.
+
+    Attributes:
+        about: what the latents are.
+        captions: of all of them.
+    """
+
+    def __init__(self, folder: Path, kind: type[About], expect: Mapping[str, Any], command: str) -> None:
+        """Open a store.
+
+        Args:
+            folder: where it lies.
+            kind: the class of its `about`.
+            expect: what `about` must say, for some of its fields.
+            command: as `write_store` takes it.
+
+        Raises:
+            SaltError: the index is missing, broken, unfinished or says something else; a shard is missing or changed.
+        """
+        index = _read(folder / INDEX, kind, command)
+        found = {key: value for key, value in index.identity().items() if key in expect}
+        _same(folder / INDEX, found, expect, f"make such a folder with `{command}`, apart from this one")
+        self.about, self._shard_size = index.about, index.shard_size
+        self.captions: list[str] = []
+        self._shards: list[Tensor] = []
+        repair = f"go on with the `{command}` command that began it, which makes what is missing or broken"
+        for name in index.ranges():
+            _check_shard(folder, name, index, repair)
+            with safe_open(folder / name, "pt") as file:
+                self._shards.append(file.get_tensor(KEY))
+                self.captions.extend(json.loads(file.metadata()[HEADER]))
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one."""
+        return tuple(self._shards[0].shape[1:])
+
+    def latents(self, rows: Sequence[int] | Tensor) -> Tensor:
+        """Those with these numbers, float32 `(len(rows), ...)`."""
+        places = [divmod(int(row), self._shard_size) for row in rows]
+        return torch.stack([self._shards[shard][row] for shard, row in places]).float()
+
+
+class Embedded:
+    """The embeddings of a store's captions, by number: all held in memory, if they are not too many."""
+
+    def __init__(self, captions: Sequence[str], text_encoder: TextEncoder) -> None:
+        self.empty = text_encoder.encode([""])
+        """The empty caption's, `(1, L, D)`."""
+        self._captions, self._encoder = captions, text_encoder
+        distinct = sorted(set(captions))
+        place = {text: i for i, text in enumerate(distinct)}
+        self._place = torch.tensor([place[text] for text in captions])
+        few = len(distinct) * self.empty.nbytes <= MOST_EMBEDDED
+        self._all = text_encoder.encode(distinct) if few else None
+
+    def rows(self, rows: Tensor) -> Tensor:
+        """`(len(rows), L, D)`."""
+        if self._all is None:
+            return self._encoder.encode([self._captions[int(row)] for row in rows])
+        return self._all[self._place[rows]]
+
+
+def _check_shard(folder: Path, name: str, index: Index[Any], repair: str) -> None:
+    """Refuse a shard that is not what the index says."""
+    if name not in index.shards:
+        raise SaltError(f"{folder / INDEX}: shards: {name} is not named; accepted: all of them; {repair}")
+    found = _state(folder / name)
+    if found is None:
+        raise SaltError(f"{folder / name}: the shard is missing; {repair}")
+    _same(folder / name, found.model_dump(), index.shards[name].model_dump(), repair)
+
+
+def _read(path: Path, kind: type[About], command: str) -> Index[About]:
+    accepted = f"accepted: an index written by `{command}`"
+    try:
+        return Index[kind].model_validate_json(path.read_bytes())  # type: ignore[valid-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise SaltError(f"{path}: {key}: {first['msg']}; {accepted}") from error
+    except OSError as error:
+        raise SaltError(f"{path}: cannot be read ({error.strerror}); {accepted}") from error
+
+
+def _same(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], remedy: str) -> None:
+    """Refuse the first key whose values differ; a missing key is None."""
+    for key in sorted(expected):
+        if found.get(key) != expected[key]:
+            raise SaltError(f"{path}: {key} is {found.get(key)!r}; accepted: {expected[key]!r}; {remedy}")

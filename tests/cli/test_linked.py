@@ -1,0 +1,241 @@
+"""A scale of released networks in diffusers' format, from the links to trained students: what the paper's scale does.
+
+Everything is made here and small: Wan's transformer and autoencoder, UMT5, captions, one video.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from chain import Salt, refused
+from diffusers import AutoencoderKLWan
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+from safetensors import safe_open
+from transformers import UMT5EncoderModel
+
+from salt.cli.assets import load_assets
+from salt.config.load import load_scale
+from salt.config.scale import Text
+from salt.data.captions import read_clip
+from salt.evaluation.video import write_mp4
+from salt.models.text import build_text_encoder, load_text_encoder, save_text_encoder
+
+CAPTIONS = ["a red ball", "a cat on a roof", "rain", "two dogs", "a red kite", "snow"]
+BACKBONE = {
+    "num_layers": 2,
+    "num_attention_heads": 2,
+    "attention_head_dim": 16,
+    "ffn_dim": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "text_dim": 32,
+    "freq_dim": 16,
+    "rope_max_seq_len": 64,
+}
+SCALE = {
+    "meaningful": False,
+    "assets": "Wan-mini",
+    "teacher": "linked",
+    "training_seeds": 1,
+    "world": {"frames": 9},
+    "data": {"captions": "captions.jsonl", "clips": 4},
+    "vae": {"height": 32, "width": 48, "channels": 4},
+    "text": {"tokens": 8, "d_model": 32, "precision": "bfloat16"},
+    "backbone": BACKBONE,
+    "evaluation": {
+        "prompts": 2,
+        "batch_size": 2,
+        "nfe": [2],
+        "short_nfe": [2],
+        "teacher_nfe": 4,
+        "defect_samples": 2,
+        "vbench": {"prompt_list_hash": None, "extended_list": None},
+    },
+    "defaults": {
+        "grid": {"shift": 5.0},
+        "objectives": {"dmd": {"cfg_weight": 3.0}},
+        "train": {
+            "iterations": 1,
+            "batch_size": 2,
+            "optimiser": {"lr": 1e-4},
+            "critic": {"ratio": 1, "optimiser": {"lr": 1e-4}},
+            "checkpoint_every": 1,
+        },
+    },
+}
+NAMES = ("teacher", "latents", "pairs", "ode_init", "self_forcing")
+
+
+@pytest.fixture(scope="module")
+def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights and data as they are downloaded, and a scale `mini` that names them."""
+    (root / "experiments" / "scales" / "mini.yaml").write_text(yaml.safe_dump(SCALE))
+    changed = {
+        "self_forcing": {"causal": {"chunk": 1}},
+        "ode_init": {
+            "causal": {"chunk": 1},
+            "pairs": {"count": 4, "shard_size": 2, "solver_steps": 8, "cfg_weight": 3.0},
+        },
+    }
+    for name, part in changed.items():
+        path = root / "experiments" / f"{name}.yaml"
+        whole = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump(whole | {"scales": whole["scales"] | {"mini": part}}))
+    weights = tmp_path_factory.mktemp("weights")
+    pipeline = weights / "Wan-mini"
+    torch.manual_seed(0)
+    WanTransformer3DModel(**BACKBONE).save_pretrained(pipeline / "transformer", max_shard_size="40KB")
+    AutoencoderKLWan(
+        base_dim=8, z_dim=4, num_res_blocks=1, latents_mean=[0.1] * 4, latents_std=[2.0] * 4
+    ).save_pretrained(pipeline / "vae")
+    words = sorted({word for caption in CAPTIONS for word in caption.split()})
+    model, tokenizer = build_text_encoder(Text(d_model=32, num_heads=2, d_ff=32, tokens=8), words, 0)
+    save_text_encoder(model, tokenizer, pipeline)
+    (weights / "data").mkdir()
+    grey = np.arange(12, dtype=np.uint8)[:, None, None, None] * 20
+    write_mp4(weights / "data" / "ball.mp4", np.broadcast_to(grey, (12, 64, 64, 3)).copy(), 16)
+    lines = [{"caption": caption} for caption in CAPTIONS]
+    lines[1]["video"] = "ball.mp4"
+    (weights / "data" / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    vbench = tmp_path_factory.mktemp("vbench")
+    (vbench / "prompts").mkdir()
+    rows = [{"prompt_en": caption, "dimension": ["scene"]} for caption in CAPTIONS[:2]]
+    (vbench / "prompts" / "VBench_full_info.json").write_text(json.dumps(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SALT_WEIGHTS", str(weights))
+        patch.setenv("SALT_VBENCH", str(vbench))
+        yield weights
+
+
+@pytest.fixture(scope="module")
+def chain(salt: Salt, site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with everything, made verb by verb."""
+    out = tmp_path_factory.mktemp("mini")
+    for words in (
+        ["teacher", "--run-dir", out / "run", "--out", out / "teacher"],
+        ["latents", "--teacher", out / "teacher", "--out", out / "latents"],
+        ["ode-pairs", "ode_init", *given(out), "--out", out / "pairs"],
+        ["train", "ode_init", *given(out), "--pairs", out / "pairs", *places(out, "ode_init")],
+        ["train", "self_forcing", *given(out), "--init", out / "ode_init", *places(out, "self_forcing")],
+    ):
+        answer = salt(*words, "--scale", "mini")
+        assert answer.code == 0, answer.err
+    return out
+
+
+def given(out: Path) -> list[object]:
+    return ["--teacher", out / "teacher", "--latents", out / "latents"]
+
+
+def places(out: Path, name: str) -> list[object]:
+    return ["--run-dir", out / "runs" / name, "--out", out / name]
+
+
+# ----------------------------------------------------------------------------------------------- the chain
+def test_links_are_hashed_and_copy_nothing(chain: Path, site: Path) -> None:
+    known = json.loads((chain / "teacher" / "provenance.json").read_text())
+    assert known["linked"] == str(site / "Wan-mini")
+    names = {path.relative_to(chain / "teacher").as_posix() for path in (chain / "teacher").rglob("*.*")}
+    assert set(known["files"]) == names - {"provenance.json"}
+    assert all((chain / "teacher" / name).is_symlink() for name in known["files"])
+    assert len([name for name in names if name.startswith("transformer/") and name.endswith(".safetensors")]) > 1
+
+
+def test_a_clip_with_a_video_is_that_video_and_the_others_the_teachers_own(
+    chain: Path, site: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with safe_open(chain / "latents" / "shard_00000.safetensors", "pt") as file:
+        latents = file.get_tensor("latents").float()
+        assert json.loads(file.metadata()["captions"]) == CAPTIONS[:4]
+    monkeypatch.setenv("SALT_ROOT", str(root))
+    assets = load_assets(chain / "teacher", load_scale("mini"))
+    clip = read_clip(site / "data" / "ball.mp4", 9, 16, 32, 48)
+    video = torch.from_numpy(clip).permute(3, 0, 1, 2)[None].float() / 255
+    with torch.no_grad():
+        expected = assets.codec.encode(video)[0]
+    torch.testing.assert_close(latents[1], expected, rtol=2e-3, atol=2e-3)
+    assert latents.shape == (4, 4, 3, 4, 6)
+    assert latents[0].std() > 0.3, "from noise of variance 1"
+
+
+def test_the_text_encoder_computes_in_its_own_precision(chain: Path, site: Path) -> None:
+    half, full = (load_text_encoder(chain / "teacher", 8, dtype) for dtype in (torch.bfloat16, torch.float32))
+    assert half.model.dtype == torch.bfloat16
+    one, other = half.encode(CAPTIONS), full.encode(CAPTIONS)
+    assert one.dtype == torch.float32
+    assert not torch.equal(one, other)
+    torch.testing.assert_close(one, other, rtol=0.1, atol=0.1)
+    reference = UMT5EncoderModel.from_pretrained(site / "Wan-mini" / "text_encoder")
+    ids = full.tokenizer(CAPTIONS[0], return_tensors="pt")
+    torch.testing.assert_close(other[0, : ids.input_ids.shape[1]], reference(**ids).last_hidden_state[0])
+
+
+def test_students_are_trained_and_sampled(salt: Salt, chain: Path, tmp_path: Path) -> None:
+    words = ["sample", "self_forcing", "--scale", "mini", "--teacher", chain / "teacher"]
+    answer = salt(*words, "--weights", chain / "self_forcing", "--out", tmp_path / "videos")
+    assert answer.code == 0, answer.err
+    files = sorted((tmp_path / "videos").rglob("*.mp4"))
+    assert [file.relative_to(tmp_path / "videos").as_posix() for file in files][:2] == [
+        "extended_cm_2/v0000/0.mp4",
+        "extended_cm_2/v0001/0.mp4",
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ mistakes
+def test_a_missing_root_or_part_is_told(
+    salt: Salt, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["teacher", "--scale", "mini", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
+    monkeypatch.delenv("SALT_WEIGHTS")
+    refused(salt, words, "SALT_WEIGHTS=", "docs/paper_scale.md")
+    monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path))
+    refused(salt, words, tmp_path / "Wan-mini" / "transformer", "there is no config.json")
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_of_another_shape_are_refused(
+    salt: Salt, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(site, tmp_path / "weights")
+    config = tmp_path / "weights" / "Wan-mini" / "transformer" / "config.json"
+    config.write_text(config.read_text().replace('"num_layers": 2', '"num_layers": 3'))
+    monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path / "weights"))
+    words = ["teacher", "--scale", "mini", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
+    refused(salt, words, "num_layers=3, but the scale's backbone has num_layers=2")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "0 captions; accepted: data.clips=4 or more"),
+        ('{"caption": "a"}\n' * 3, "3 captions"),
+        ('{"caption": "a"}\n{"caption": " "}\n' * 2, "line 2: no caption"),
+        ('{"caption": "a"}\n' * 2 + "a caption\n" * 2, "line 3: JSONDecodeError"),
+        ('{"text": "a"}\n' * 4, "line 1: KeyError('caption')"),
+        ('{"caption": "a", "video": "none.mp4"}\n' * 4, "line 1: there is no file"),
+    ],
+)
+def test_wrong_captions_are_told(
+    salt: Salt, chain: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "captions.jsonl").write_text(text)
+    monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path))
+    words = ["latents", "--scale", "mini", "--teacher", chain / "teacher", "--out", tmp_path / "out"]
+    refused(salt, words, told)
+
+
+def test_a_video_that_is_too_short_is_told(site: Path) -> None:
+    with pytest.raises(Exception, match=r"ball\.mp4: 12 frames at 16 a second; accepted: 13 or more"):
+        read_clip(site / "data" / "ball.mp4", 13, 16, 32, 48)
+
+
+def test_frames_are_taken_at_the_rate_of_the_scale(site: Path) -> None:
+    levels = [int(frame.mean()) for frame in read_clip(site / "data" / "ball.mp4", 6, 8, 32, 48)]
+    np.testing.assert_allclose(levels, [0, 40, 80, 120, 160, 200], atol=4)
+    levels = [int(frame.mean()) for frame in read_clip(site / "data" / "ball.mp4", 6, 32, 32, 48)]
+    np.testing.assert_allclose(levels, [0, 20, 20, 40, 40, 60], atol=4)
