@@ -27,13 +27,13 @@ class Planned:
     """The experiment, table or figure; empty for what a scale has once."""
     seed: int
     part: str
-    """What of it: a dimension of VBench."""
+    """What of it: a dimension of VBench, or which of the jobs that share the work."""
     todo: bool
     """Whether it is still to be run."""
 
     def _file(self) -> str:
         """As its log and its benchmark are called, without folder and ending."""
-        name = f"{self.name}_seed{self.seed}{self.part}" if self.rule in PER_SEED else self.name
+        name = f"{self.name}_seed{self.seed}{self.part}" if self.rule in PER_SEED else f"{self.name}{self.part}"
         return f"{self.rule}/{name}".rstrip("/")
 
     def seconds(self, scratch: Path) -> float | None:
@@ -89,7 +89,11 @@ def _whose(rule: str, output: str) -> tuple[str, int, str]:
     if rule in PER_SEED and (match := _SEED.search(f"/{output}")):
         part = f"{match['long'] or ''}_{Path(output).stem}" if rule == "score_vbench" else ""
         return match["folder"] or match["file"], int(match["n"] or match["m"]), part
+    path = Path(output)
+    if rule == "latents_part":
+        return "", 0, path.name
+    if rule == "ode_pairs_part":
+        return path.parent.name, 0, f"_{path.name}"
     if rule in NAMED:
-        path = Path(output)
         return (path.parent.name if path.name == "index.json" else path.stem), 0, ""
     return "", 0, ""

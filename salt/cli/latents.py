@@ -1,6 +1,6 @@
 """What lies behind `salt latents`: clips of the world, captioned videos, or the teacher's own, as latents."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -18,6 +18,8 @@ from salt.config.hashing import content_hash
 from salt.data.captions import Captioned, read_captions, read_clip
 from salt.data.clips import ClipSource, as_tensor
 from salt.data.latents import About, LatentBank, write_bank
+from salt.data.store import WHOLE
+from salt.data.store import Make as Clips
 from salt.evaluation.cells import TEACHER
 from salt.evaluation.solvers import Network, generate
 from salt.files import sha256
@@ -29,21 +31,19 @@ SEED = 3
 CHUNK = 256
 """Clips of the world that are coded at once."""
 SHARD_BYTES = 64 << 20
-Part = Callable[[int, int], tuple[Tensor, Sequence[str]]]
-"""Like `salt.data.store.Make`."""
 
 
-def make_bank(assets: Assets, out: Path, device: str) -> None:
-    """Write the training latents of a scale, or what is missing of them."""
+def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WHOLE) -> None:
+    """Write the training latents of a scale, or what is missing of them, or of one part of them (`write_store`)."""
     scale = assets.scale
     assets.on(device)
     if scale.data is None:
         source, at_once = content_hash(scale.world), CHUNK
-        part: Part = WorldClips(assets, ClipSource(scale.world, "train", SEED), device)
+        clips: Clips = WorldClips(assets, ClipSource(scale.world, "train", SEED), device)
     else:
         path, at_once = captions_file(scale.data), scale.evaluation.batch_size
         captioned = Captions(assets, read_captions(path, scale.data), device)
-        source, part = captioned.hash(sha256(path)), captioned
+        source, clips = captioned.hash(sha256(path)), captioned
     size = max(1, SHARD_BYTES // (2 * prod(assets.latent_shape)))
     size = size // at_once * at_once or size
 
@@ -51,14 +51,14 @@ def make_bank(assets: Assets, out: Path, device: str) -> None:
         latents: list[Tensor] = []
         captions: list[str] = []
         for begin in range(start, stop, at_once):
-            some, told = part(begin, min(begin + at_once, stop))
+            some, told = clips(begin, min(begin + at_once, stop))
             latents.append(some.cpu())
             captions += told
             bar.update(len(told))
         return torch.cat(latents), captions
 
     with tqdm(total=scale.clips, desc="latents", mininterval=5) as bar, torch.no_grad():
-        write_bank(out, About(codec=assets.codec_hash, source=source), scale.clips, size, make)
+        write_bank(out, About(codec=assets.codec_hash, source=source), scale.clips, size, make, part)
 
 
 def open_bank(folder: Path, assets: Assets, seed: int) -> LatentBank:

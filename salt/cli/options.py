@@ -18,6 +18,7 @@ RunDir = Annotated[Path, typer.Option("--run-dir", help="Checkpoints and metrics
 Wait = Annotated[bool, typer.Option("--wait", help="For another process in the run directory to end, as jobs do.")]
 Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.")]
 Records = Annotated[Path, typer.Option("--records", help="Folder of the records.")]
+Part = Annotated[str, typer.Option("--part", help="i/n: the i-th of n parts of the work, from 0.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="A key of the experiment, as in train.iterations=400; repeatable.")
 ]
@@ -34,6 +35,18 @@ def as_mapping(overrides: list[str] | None) -> dict[str, str]:
         if not (key and sign):
             raise SaltError(f"--set {key}{sign}{value}: KEY=VALUE is accepted, as in train.iterations=400")
     return {key: value for key, _, value in pairs}
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """`"2/4"` -> `(2, 4)`.
+
+    Raises:
+        SaltError: no such part.
+    """
+    index, sign, parts = text.partition("/")
+    if not (index.isdigit() and sign and parts.isdigit() and int(index) < int(parts)):
+        raise SaltError(f"--part {text}: accepted: i/n with 0 <= i < n, as in 0/4")
+    return int(index), int(parts)
 
 
 def check_device(device: str) -> None:

@@ -58,7 +58,14 @@ def open_pairs(
 
 
 def make_pairs(
-    experiment: Experiment, assets: Assets, bank: LatentBank, about: About, weights: Path | None, out: Path, device: str
+    experiment: Experiment,
+    assets: Assets,
+    bank: LatentBank,
+    about: About,
+    weights: Path | None,
+    out: Path,
+    device: str,
+    part: tuple[int, int],
 ) -> None:
     """Write the store, or what is missing of it.
 
@@ -70,6 +77,7 @@ def make_pairs(
         weights: of the causal teacher; None: the teacher of the scale.
         out: the store's folder.
         device: where the trajectories are computed.
+        part: see `write_store`.
     """
     pairs, batch_size = _pairs(experiment), experiment.scale.evaluation.batch_size
     if pairs.count > len(bank):
@@ -98,7 +106,7 @@ def make_pairs(
         return torch.cat(parts), captions
 
     with tqdm(total=pairs.count, desc="trajectories", mininterval=5) as bar:
-        write_pairs(out, about, pairs.count, pairs.shard_size, make)
+        write_pairs(out, about, pairs.count, pairs.shard_size, make, part)
 
 
 def _guided(

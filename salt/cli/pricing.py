@@ -57,12 +57,15 @@ class Prices:
 
     def gpus(self, rule: str) -> int:
         """On all nodes of a job, as workflow/resources.yaml asks."""
-        entry = {"nodes": 1} | self.asked.get(rule, self.asked["default"])
+        entry = {"nodes": 1} | self._asked(rule)
         return entry["gpu"] * entry["nodes"]
+
+    def _asked(self, rule: str) -> dict[str, int]:
+        return self.asked.get(rule.removesuffix("_part"), self.asked["default"])
 
     def of(self, job: Planned) -> Price:
         """What a job will cost."""
-        gpus, limit = self.gpus(job.rule), self.asked.get(job.rule, self.asked["default"])["runtime"] / 60
+        gpus, limit = self.gpus(job.rule), self._asked(job.rule)["runtime"] / 60
         own = job.seconds(self.scratch)
         seconds = own if own is not None else self._mean.get(job.rule)
         if seconds is not None:
@@ -77,11 +80,11 @@ class Prices:
         """Floating-point operations of the networks that are Wan; None where others do the work."""
         if job.rule == "train":
             return cost.training(self.experiment(job.name))
-        if job.rule == "latents" and self.scale.data is not None:  # as if no caption had a video
-            evaluation = self.scale.evaluation
-            return self.scale.clips * 2 * cost.video(self.experiment(TEACHER), evaluation.teacher_nfe)
-        if job.rule == "ode_pairs":
-            return cost.trajectories(self.experiment(job.name))
+        shared = job.rule.removesuffix("_part")
+        if shared in ("latents", "ode_pairs"):
+            parts, all_of_it = self._asked(shared).get("parts", 1), self._made_once(shared, job.name)
+            done_by_parts = parts > 1 and job.rule == shared
+            return 0.0 if done_by_parts else all_of_it and all_of_it / parts
         if job.rule in ("sample", "sample_long"):
             return sum(count * operations for count, operations in self._videos(job))
         if job.rule == "defect":
@@ -90,6 +93,14 @@ class Prices:
             steps = 8 * experiment.grid.steps + 2 * evaluation.teacher_nfe
             return evaluation.defect_samples * steps * cost.video(experiment, 1)
         return None
+
+    def _made_once(self, rule: str, name: str) -> float | None:
+        if rule == "ode_pairs":
+            return cost.trajectories(self.experiment(name))
+        if self.scale.data is None:
+            return None
+        evaluation = self.scale.evaluation  # as if no caption had a video
+        return self.scale.clips * 2 * cost.video(self.experiment(TEACHER), evaluation.teacher_nfe)
 
     def _videos(self, job: Planned) -> list[tuple[int, float]]:
         """(how many videos, operations of one) of every cell."""

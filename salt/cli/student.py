@@ -11,6 +11,7 @@ from salt.cli.options import (
     Latents,
     Out,
     Overrides,
+    Part,
     RunDir,
     ScaleName,
     Seed,
@@ -19,6 +20,7 @@ from salt.cli.options import (
     as_mapping,
     check_device,
     check_out,
+    part_of,
 )
 from salt.errors import SaltError
 
@@ -75,15 +77,20 @@ def ode_pairs(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Of the causal teacher, where `pairs.teacher` names one.")
     ] = None,
+    part: Part = "0/1",
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
-    """Trajectories of a teacher from noise to data. To resume, run the same command again."""
+    """Trajectories of a teacher from noise to data. To resume, run the same command again.
+
+    Several commands with a part each may share the work; one without a part, after them, finishes it.
+    """
     from salt.config import load_experiment
 
     config = load_experiment(experiment, scale, as_mapping(overrides))
     if config.pairs is None:
         raise SaltError(f"{experiment}: it regresses no trajectories; an experiment with `pairs` is accepted")
+    own = part_of(part)
 
     from salt.cli.assets import load_assets
     from salt.cli.latents import open_bank
@@ -97,7 +104,7 @@ def ode_pairs(
     single_thread()
     assets = load_assets(teacher, config.scale)
     about = about_pairs(config, assets, latents, weights)
-    make_pairs(config, assets, open_bank(latents, assets, 0), about, weights, out, device)
+    make_pairs(config, assets, open_bank(latents, assets, 0), about, weights, out, device, own)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from salt.cli.options import (
     Device,
     Out,
     Overrides,
+    Part,
     RunDir,
     ScaleName,
     Seed,
@@ -17,6 +18,7 @@ from salt.cli.options import (
     as_mapping,
     check_device,
     check_out,
+    part_of,
 )
 
 
@@ -50,14 +52,18 @@ def teacher(
 
 
 @app.command()
-def latents(scale: ScaleName, teacher: TeacherFolder, out: Out, device: Device = "cpu") -> None:
-    """The bank of latents that students are trained on. To resume, run the same command again."""
+def latents(scale: ScaleName, teacher: TeacherFolder, out: Out, part: Part = "0/1", device: Device = "cpu") -> None:
+    """The bank of latents that students are trained on. To resume, run the same command again.
+
+    Several commands with a part each may share the work; one without a part, after them, finishes it.
+    """
     import torch
 
     from salt.cli.assets import load_assets
     from salt.cli.latents import make_bank
     from salt.config import load_scale
 
+    own = part_of(part)
     check_device(device)
     torch.set_num_threads(1)
-    make_bank(load_assets(teacher, load_scale(scale)), out, device)
+    make_bank(load_assets(teacher, load_scale(scale)), out, device, own)

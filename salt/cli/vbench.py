@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import Device, Out, ScaleName, Seed
+from salt.cli.options import Device, Out, Part, ScaleName, Seed, part_of
 from salt.cli.student import Long
 from salt.errors import SaltError
 
@@ -31,7 +31,7 @@ def vbench(
     details: Annotated[Path, typer.Option("--details", help="Folder for files in VBench's layout.")],
     out: Out,
     seed: Seed = 0,
-    part: Annotated[str, typer.Option("--part", help="i/n: the i-th of n parts of the prompts, from 0.")] = "0/1",
+    part: Part = "0/1",
     long: Long = False,
     device: Device = "cpu",
 ) -> None:
@@ -46,19 +46,13 @@ def vbench(
         raise SaltError(
             f"experiments/scales/{scale}.yaml: evaluation.vbench is missing; accepted: a mapping, as paper has"
         )
-    index, sign, parts = part.partition("/")
-    if not (index.isdigit() and sign and parts.isdigit() and int(index) < int(parts)):
-        raise SaltError(f"--part {part}: accepted: i/n with 0 <= i < n, as in 0/4")
+    of_prompts = part_of(part)
 
     from salt.cli.records import model_cells
     from salt.cli.vbench_jobs import jobs_of, score_dimension
 
     cells = model_cells(experiment, config, seed, lasting)
-    every = [
-        job
-        for cell in cells
-        for job in jobs_of(cell, config.scale, asked, videos, details, (int(index), int(parts)), device)
-    ]
+    every = [job for cell in cells for job in jobs_of(cell, config.scale, asked, videos, details, of_prompts, device)]
     chosen = [job for job in every if job.dimension == dimension]
     if not chosen:
         names = ", ".join(dict.fromkeys(job.dimension for job in every))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from salt.config.base import Section
 from salt.data.order import Order
-from salt.data.store import Embedded, Make, Store, write_store
+from salt.data.store import WHOLE, Embedded, Make, Store, write_store
 from salt.errors import SaltError
 from salt.models.protocol import Batch, TextEncoder
 
@@ -28,9 +28,11 @@ class About(Section):
     """Hash of what the clips come from."""
 
 
-def write_bank(folder: Path, about: About, total: int, shard_size: int, make: Make) -> None:
+def write_bank(
+    folder: Path, about: About, total: int, shard_size: int, make: Make, part: tuple[int, int] = WHOLE
+) -> None:
     """Write latents and their captions, or what is missing of them: see `write_store`."""
-    write_store(folder, about, total, shard_size, make, COMMAND)
+    write_store(folder, about, total, shard_size, make, COMMAND, part)
 
 
 class LatentBank:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from salt.config.base import Section
 from salt.data.order import Order
-from salt.data.store import Embedded, Make, Store, write_store
+from salt.data.store import WHOLE, Embedded, Make, Store, write_store
 from salt.models.protocol import Batch, TextEncoder
 
 COMMAND = "salt ode-pairs"
@@ -43,7 +43,9 @@ class About(Section):
     """The times of the states, going down to 0."""
 
 
-def write_pairs(folder: Path, about: About, total: int, shard_size: int, make: Make) -> None:
+def write_pairs(
+    folder: Path, about: About, total: int, shard_size: int, make: Make, part: tuple[int, int] = WHOLE
+) -> None:
     """Write trajectories, or what is missing of them: see `write_store`.
 
     Raises:
@@ -56,7 +58,7 @@ def write_pairs(folder: Path, about: About, total: int, shard_size: int, make: M
             raise ValueError(f"{folder}: states {tuple(made.shape)} and {len(captions)} captions came")
         return made, captions
 
-    write_store(folder, about, total, shard_size, states, COMMAND)
+    write_store(folder, about, total, shard_size, states, COMMAND, part)
 
 
 class PairBank:

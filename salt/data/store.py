@@ -3,7 +3,9 @@
 A folder holds `shard_00000.safetensors`, ..., each with its captions in its header, and `index.json`: what the latents
 are (`about`), how many, and size and SHA-256 of every shard. It is written last, so its presence means complete; until
 then `progress.json` says the same of the shards that are whole, so a killed writer loses the shard it was at, and the
-same command goes on from there. Latents `(N, ...)` are float16 on disk, float32 as they are read.
+same command goes on from there. Several writers may share the work: the i-th of n makes every n-th shard and keeps
+`progress_{i}.json`; whoever writes the index makes what is missing then, and nothing that is there. Latents `(N, ...)`
+are float16 on disk, float32 as they are read.
 """
 
 import json
@@ -22,7 +24,7 @@ from salt.errors import SaltError
 from salt.files import sha256, whole_file, write_text
 from salt.models.protocol import TextEncoder
 
-INDEX, PROGRESS = "index.json", "progress.json"
+INDEX, PROGRESS = "index.json", "progress"
 KEY, HEADER = "latents", "captions"
 Make = Callable[[int, int], tuple[Tensor, Sequence[str]]]
 """(start, stop) -> the latents `(stop - start, ...)` with these numbers, and their captions."""
@@ -60,7 +62,13 @@ class Index(Section, Generic[About]):
 
 
 # ------------------------------------------------------------------------------------------------ writing
-def write_store(folder: Path, about: Section, total: int, shard_size: int, make: Make, command: str) -> None:
+WHOLE = (0, 1)
+"""The part of a writer that works alone."""
+
+
+def write_store(
+    folder: Path, about: Section, total: int, shard_size: int, make: Make, command: str, part: tuple[int, int] = WHOLE
+) -> None:
     """Write a store, or what is missing of it: shards that are whole stay as they are.
 
     Args:
@@ -70,19 +78,21 @@ def write_store(folder: Path, about: Section, total: int, shard_size: int, make:
         shard_size: how many in a shard; the last may have fewer.
         make: a pure function of the numbers, whatever the range it is asked for.
         command: of the user, which writes such stores.
+        part: (i, n): every n-th shard from the i-th on, and no index, unless n is 1.
 
     Raises:
         SaltError: the folder holds latents of another kind or number, or a broken index; latents are not finite.
         ValueError: `make` gave another number of latents or captions.
     """
-    path = folder / PROGRESS
     index = Index[type(about)](about=about, total=total, shard_size=shard_size, shards={})  # type: ignore[misc, operator]
-    if path.exists():
+    for path in sorted(folder.glob(f"{PROGRESS}*.json")):
         found = _read(path, type(about), command)
         _same(path, found.identity(), index.identity(), "give another folder, or remove this one")
-        index = found
+        index = index.model_copy(update={"shards": dict(sorted((index.shards | found.shards).items()))})
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (start, stop) in index.ranges().items():
+    first, parts = part
+    path = folder / (f"{PROGRESS}.json" if part == WHOLE else f"{PROGRESS}_{first}.json")
+    for name, (start, stop) in list(index.ranges().items())[first::parts]:
         if name in index.shards and _state(folder / name) == index.shards[name]:
             continue
         latents, captions = make(start, stop)
@@ -92,7 +102,8 @@ def write_store(folder: Path, about: Section, total: int, shard_size: int, make:
         shards = index.shards | {name: _state(folder / name)}
         index = index.model_copy(update={"shards": dict(sorted(shards.items()))})
         write_text(path, index.model_dump_json(indent=1) + "\n")
-    write_text(folder / INDEX, index.model_dump_json(indent=1) + "\n")
+    if part == WHOLE:
+        write_text(folder / INDEX, index.model_dump_json(indent=1) + "\n")
 
 
 def _write_shard(path: Path, latents: Tensor, captions: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from chain import Salt, refused
 from diffusers import AutoencoderKLWan
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import UMT5EncoderModel
 
 from salt.cli.assets import load_assets
@@ -160,6 +161,19 @@ def test_a_clip_with_a_video_is_that_video_and_the_others_the_teachers_own(
     torch.testing.assert_close(latents[1], expected, rtol=2e-3, atol=2e-3)
     assert latents.shape == (4, 4, 3, 4, 6)
     assert latents[0].std() > 0.3, "from noise of variance 1"
+
+
+def test_two_jobs_share_the_latents(salt: Salt, chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("salt.cli.latents.SHARD_BYTES", 2 * 2 * 4 * 3 * 4 * 6)
+    words = ["latents", "--scale", "mini", "--teacher", chain / "teacher", "--out", tmp_path / "latents"]
+    for more in (["--part", "0/2"], ["--part", "1/2"], []):
+        answer = salt(*words, *more)
+        assert answer.code == 0, answer.err
+    shards = sorted((tmp_path / "latents").glob("shard_*"))
+    parts = [load_file(shard)["latents"] for shard in shards]
+    assert [len(part) for part in parts] == [2, 2]
+    assert torch.equal(torch.cat(parts), load_file(chain / "latents" / "shard_00000.safetensors")["latents"])
+    refused(salt, [*words, "--part", "2/2"], "--part 2/2: accepted: i/n with 0 <= i < n")
 
 
 def test_the_text_encoder_computes_in_its_own_precision(chain: Path, site: Path) -> None:

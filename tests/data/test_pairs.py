@@ -204,6 +204,33 @@ def test_a_broken_shard_is_refused_and_made_anew(store: Path, spoil: Callable[[P
     assert len(read(store).batch(range(TOTAL)).samples) == TOTAL
 
 
+def test_several_writers_share_the_work(store: Path, tmp_path: Path) -> None:
+    folder, asked = tmp_path / "shared", []
+
+    def counted(start: int, stop: int) -> tuple[Tensor, list[str]]:
+        asked.append(start // SHARD_SIZE)
+        return make(start, stop)
+
+    for i in (1, 0):
+        write_pairs(folder, ABOUT, TOTAL, SHARD_SIZE, counted, (i, 2))
+        with pytest.raises(SaltError, match=r"index\.json: cannot be read"):
+            read(folder)
+    assert asked == [1, 0, 2]
+    write(folder, counted)
+    assert asked == [1, 0, 2], "nothing is made twice"
+    names = [*SHARDS, "index.json"]
+    assert {name: (folder / name).read_bytes() for name in names} == {name: content(store)[name] for name in names}
+
+
+def test_who_finishes_makes_what_a_lost_writer_left_out(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    write_pairs(folder, ABOUT, TOTAL, SHARD_SIZE, make, (0, 2))
+    cut(folder / SHARDS[2])
+    write(folder)
+    names = [*SHARDS, "index.json"]
+    assert {name: (folder / name).read_bytes() for name in names} == {name: content(store)[name] for name in names}
+
+
 # ------------------------------------------------------------------------------------------- what is refused
 @pytest.mark.parametrize(
     ("key", "other"),

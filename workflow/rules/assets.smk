@@ -26,6 +26,7 @@ rule teacher:
 rule latents:
     input:
         teacher=rules.teacher.output.provenance,
+        parts=parts_of("latents", f"{SCRATCH}/latents"),
     output:
         index=f"{SCRATCH}/latents/index.json",
     log:
@@ -45,3 +46,27 @@ rule latents:
     shell:
         f"salt latents --scale {{params.scale}} --teacher {{params.teacher}} --device {device('latents')}"
         " --out {params.folder} > {log} 2>&1"
+
+
+rule latents_part:
+    input:
+        teacher=rules.teacher.output.provenance,
+    output:
+        touch(f"{SCRATCH}/latents/part_{{part}}_of_{{parts}}"),
+    log:
+        f"{SCRATCH}/logs/latents_part/part_{{part}}_of_{{parts}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/latents_part/part_{{part}}_of_{{parts}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("latents"),
+    params:
+        scale=SCALE.name,
+        teacher=subpath(input.teacher, parent=True),
+        folder=subpath(output[0], parent=True),
+        state=latents_state(),
+    shell:
+        f"salt latents --scale {{params.scale}} --teacher {{params.teacher}} --device {device('latents')}"
+        " --part {wildcards.part}/{wildcards.parts} --out {params.folder} > {log} 2>&1"

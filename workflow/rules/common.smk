@@ -98,6 +98,12 @@ def pairs_teacher(name):
     return [f"{weights_folder(pairs.teacher, 0)}/provenance.json"] if causal else []
 
 
+def parts_of(rule, folder):
+    """What the jobs that share the work of a rule leave in its folder; nothing where one job does it all."""
+    parts = asked(rule)["parts"]
+    return [f"{folder}/part_{part}_of_{parts}" for part in range(parts)] if parts > 1 else []
+
+
 def option(flag, files):
     """`flag FOLDER` for the folder of a file, or nothing."""
     return [f"{flag} {Path(file).parent}" for file in files]
@@ -179,7 +185,7 @@ def weights_of(wildcards):
 
 def asked(rule):
     """The entry of resources.yaml for `rule` at this scale."""
-    entry = {"nodes": 1} | NEEDS.get(rule, NEEDS["default"])
+    entry = {"nodes": 1, "parts": 1} | NEEDS.get(rule, NEEDS["default"])
     return {"device": "cuda" if entry["gpu"] else "cpu"} | entry
 
 

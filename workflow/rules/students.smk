@@ -7,6 +7,7 @@ rule ode_pairs:
         teacher=rules.teacher.output.provenance,
         latents=rules.latents.output.index,
         weights=lambda wildcards: pairs_teacher(wildcards.experiment),
+        parts=lambda wildcards: parts_of("ode_pairs", f"{SCRATCH}/pairs/{wildcards.experiment}"),
     output:
         index=f"{SCRATCH}/pairs/{{experiment}}/index.json",
     log:
@@ -29,6 +30,35 @@ rule ode_pairs:
         "salt ode-pairs {wildcards.experiment} --scale {params.scale} --teacher {params.teacher}"
         f" --latents {{params.latents}} {{params.weights}} --device {device('ode_pairs')}"
         " --out {params.folder} > {log} 2>&1"
+
+
+rule ode_pairs_part:
+    input:
+        teacher=rules.teacher.output.provenance,
+        latents=rules.latents.output.index,
+        weights=lambda wildcards: pairs_teacher(wildcards.experiment),
+    output:
+        touch(f"{SCRATCH}/pairs/{{experiment}}/part_{{part}}_of_{{parts}}"),
+    log:
+        f"{SCRATCH}/logs/ode_pairs_part/{{experiment}}_part_{{part}}_of_{{parts}}.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/ode_pairs_part/{{experiment}}_part_{{part}}_of_{{parts}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("ode_pairs"),
+    params:
+        scale=SCALE.name,
+        teacher=subpath(input.teacher, parent=True),
+        latents=subpath(input.latents, parent=True),
+        weights=lambda wildcards, input: option("--weights", input.weights),
+        folder=subpath(output[0], parent=True),
+        state=lambda wildcards: pairs_state(wildcards.experiment),
+    shell:
+        "salt ode-pairs {wildcards.experiment} --scale {params.scale} --teacher {params.teacher}"
+        f" --latents {{params.latents}} {{params.weights}} --device {device('ode_pairs')}"
+        " --part {wildcards.part}/{wildcards.parts} --out {params.folder} > {log} 2>&1"
 
 
 rule train:
