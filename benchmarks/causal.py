@@ -33,18 +33,18 @@ class Videos:
     def __init__(self, scale: Scale, options: argparse.Namespace) -> None:
         self.model = CausalWan(build_wan(scale.backbone, 0).transformer.to(options.device), options.chunk)
         self.policy = Memory(window=options.window, sink=options.sink, positions="relative")
-        self.side = scale.world.size // scale.codec.stride
+        self.rows, self.columns = scale.latent_shape[2:]
         self.batch, self.nfe, self.device = options.batch, options.nfe, options.device
         self.text = torch.randn(self.batch, scale.text.tokens, scale.backbone.text_dim, device=self.device)
 
     def noise(self, frames: int) -> Tensor:
         """Latents."""
         channels = self.model.transformer.config.in_channels
-        return torch.randn(self.batch, channels, frames, self.side, self.side, device=self.device)
+        return torch.randn(self.batch, channels, frames, self.rows, self.columns, device=self.device)
 
     def remembering(self, chunks: int) -> KVMemory:
         """A memory of so many chunks."""
-        memory = self.model.open_memory(self.policy, self.batch, self.side, self.side)
+        memory = self.model.open_memory(self.policy, self.batch, self.rows, self.columns)
         for _ in range(chunks):
             self.model.remember(memory, self.noise(self.model.chunk), self.text)
         return memory

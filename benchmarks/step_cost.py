@@ -25,7 +25,7 @@ from salt.cli.models import as_experiment
 from salt.config import Experiment, load_experiment
 from salt.methods import Streams, build_method
 from salt.models.protocol import Batch
-from salt.models.wan import build_wan
+from salt.models.wan import build_wan, recompute_blocks
 from salt.training.loop import Job, iterate
 from salt.training.state import TrainState
 
@@ -71,8 +71,7 @@ class RandomClips:
 
     def __init__(self, experiment: Experiment) -> None:
         scale = experiment.scale
-        side = scale.world.size // scale.codec.stride
-        self.latent = (scale.backbone.in_channels, 1 + (scale.world.frames - 1) // 4, side, side)
+        self.latent = scale.latent_shape
         self.text = (scale.text.tokens, scale.backbone.text_dim)
 
     def batch(self, samples: Sequence[int]) -> Batch:
@@ -86,15 +85,18 @@ class RandomClips:
 class Run:
     """One experiment with a clock in every part."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, device: str = "cpu") -> None:
         self.clock = Clock()
         streams = Streams(0)
         for draw in ("normal", "uniform", "integers"):
             self.clock.wrap(streams, draw, "random streams")
-        teacher = build_wan(experiment.scale.backbone, 0)
+        teacher = build_wan(experiment.scale.backbone, 0).to(device)
         generator = as_experiment(copy.deepcopy(teacher), experiment)
         method = build_method(experiment, generator, teacher, streams)
-        self.job = Job(method, RandomClips(experiment), experiment.train, Path("unused"))
+        if experiment.train.recompute:
+            for network in method.trainable.values():
+                recompute_blocks(network)
+        self.job = Job(method, RandomClips(experiment), experiment.train, Path("unused"), device=device)
         self.state = TrainState(method.trainable, experiment.train)
         self.clock.wrap(teacher.transformer, "forward", "teacher forward")
         for role, network in method.trainable.items():
