@@ -71,10 +71,24 @@ def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> Non
     verbs = typer.main.get_command(app).commands
     for verb, words in {call.groups() for call in calls}:
         verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
-    rules = RULE_NAMES - {"all", "sample_long", "score_long", "score_vbench"}
+    rules = RULE_NAMES - {"all", "sample_long", "score_long", "score_vbench", "latents_part", "ode_pairs_part"}
     assert {call[1] for call in calls} == {rule.removeprefix("score_").replace("_", "-") for rule in rules}
     long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
     assert {"self_forcing", "salt_longlive"} <= long <= AUTOREGRESSIVE
+
+
+def test_many_jobs_share_what_takes_weeks_at_the_paper_scale(snakemake: Snakemake) -> None:
+    """They come before the job that ends the work; every one is given its part."""
+    run = snakemake("-n", "table5", "--config", "scale=paper", "seeds=1")
+    jobs, parts = planned(run), 32
+    assert (jobs["latents"], jobs["latents_part"]) == (1, parts)
+    assert jobs["ode_pairs_part"] == parts * jobs["ode_pairs"] > 0
+    calls = re.findall(r"salt (latents|ode-pairs) (.*--part .*) > \S+ 2>&1", run.stdout)
+    verbs = typer.main.get_command(app).commands
+    for verb, words in calls:
+        verbs[verb].make_context(verb, words.split())
+    given = {re.search(r"--part (\d+)/32 ", words)[1] for verb, words in calls if verb == "latents"}
+    assert given == {str(part) for part in range(parts)}
 
 
 def test_long_videos_are_of_the_same_weights(snakemake: Snakemake) -> None:

@@ -63,6 +63,15 @@ def test_paper_scale_is_priced_by_the_model(snakemake: Snakemake, tmp_path: Path
     assert "memory of a training on 8 GPUs" in told
 
 
+def test_work_that_is_shared_is_priced_where_it_is_done(snakemake: Snakemake, tmp_path: Path) -> None:
+    told = salt(tmp_path, "plan", "table5", "--scale", "paper", "--gpu", "h100", "--config", "seeds=1").stdout
+    experiments = [load_experiment(name, "paper") for name in ("ode_init", "causal_ode")]
+    assert row(told, "ode_pairs")[5] == row(told, "latents")[5] == "0.0"
+    hours = {round(cost.trajectories(experiment) / (0.3 * 989e12) / 3600, 1) for experiment in experiments}
+    assert float(row(told, "ode_pairs_part")[5]) in hours, "one of them starts the rows of Table 5"
+    assert float(row(told, "latents_part")[5]) > 100
+
+
 def test_what_does_not_fit_is_told_with_a_way_out() -> None:
     experiment = load_experiment("sc_dmd", "paper", {"train.shard": "false", "train.recompute": "false"})
     assert sum(cost.training_memory(experiment, 8).values()) > 80e9
