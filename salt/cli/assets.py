@@ -25,6 +25,7 @@ from salt.models.wan import WanVelocity, load_wan
 from salt.training.provenance import NAME, hash_files
 
 CODEC, VAE, TRANSFORMER, TEXT_ENCODER, TOKENIZER = "codec", "vae", "transformer", "text_encoder", "tokenizer"
+LARGER = "larger"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Assets:
     def teacher(self) -> WanVelocity:
         """The teacher, a fresh copy."""
         return load_wan(self.folder / TRANSFORMER, self.scale.backbone)
+
+    def larger(self) -> WanVelocity:
+        """The larger teacher of a scale that has one."""
+        assert self.scale.larger is not None  # `Experiment` refuses what asks for one that is not there
+        return load_wan(self.folder / LARGER, self.scale.larger.backbone)
 
     @property
     def codec_folder(self) -> Path:
@@ -122,31 +128,38 @@ def use_shipped(scale: Scale, out: Path) -> None:
 
 
 # --------------------------------------------------------------------------------------------- linked
-def released_folder(scale: Scale) -> Path:
-    """Where a scale's released pipeline lies, its parts seen to be there.
+def released_parts(scale: Scale) -> dict[str, Path]:
+    """Part of the folder of assets -> where it lies below `SALT_WEIGHTS`; all are seen to be there.
 
     Raises:
         SaltError: a part is missing, or `SALT_WEIGHTS` is.
     """
-    source = weights_root() / scale.assets
-    for part in (TRANSFORMER, TEXT_ENCODER, VAE):
-        if not (source / part / "config.json").is_file():
+    root = weights_root()
+    parts = {part: root / scale.assets / part for part in (TRANSFORMER, TEXT_ENCODER, TOKENIZER, VAE)}
+    if scale.larger is not None:
+        parts[LARGER] = root / scale.larger.assets / TRANSFORMER
+    for part, source in parts.items():
+        wanted = "tokenizer_config.json" if part == TOKENIZER else "config.json"
+        if not (source / wanted).is_file():
             raise SaltError(
-                f"{source / part}: there is no config.json; accepted: {WEIGHTS_ROOT}=FOLDER with {scale.assets}, a "
+                f"{source}: there is no {wanted}; accepted: {WEIGHTS_ROOT}=FOLDER with {source.parent.name}, a "
                 "pipeline in diffusers' format (docs/paper_scale.md says where it is downloaded)"
             )
-    return source
+    return parts
 
 
 def link_released(scale: Scale, out: Path) -> None:
     """A folder of links to the released codec, text encoder and teacher, every file hashed, every network read once."""
-    source = released_folder(scale)
+    parts = released_parts(scale)
     with whole_folder(out) as folder:
-        for part in (TRANSFORMER, TEXT_ENCODER, TOKENIZER, VAE):
-            for file in sorted(path for path in (source / part).rglob("*") if path.is_file()):
-                link = folder / file.relative_to(source)
+        for part, source in parts.items():
+            for file in sorted(path for path in source.rglob("*") if path.is_file()):
+                link = folder / part / file.relative_to(source)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(file.resolve())
-        load_assets(folder, scale).teacher()
-        known = {"files": hash_files(folder), "linked": str(source)}
+        assets = load_assets(folder, scale)
+        assets.teacher()
+        if scale.larger is not None:
+            assets.larger()
+        known = {"files": hash_files(folder), "linked": {part: str(source) for part, source in parts.items()}}
         write_text(folder / NAME, json.dumps(known, indent=1) + "\n")

@@ -86,13 +86,14 @@ def weights(scale: str) -> Iterator[Found]:
     if loaded.teacher == "train":
         yield "ok", "teacher", "trained by its own rule"
         return
-    from salt.cli.assets import released_folder, shipped_files
+    from salt.cli.assets import released_parts, shipped_files
 
     try:
         if loaded.teacher == "shipped":
             yield "ok", "teacher", f"{len(shipped_files(loaded))} files of {loaded.assets}, each as it was shipped"
         else:
-            yield "ok", "teacher", f"{released_folder(loaded)}; `salt teacher` hashes and reads it"
+            parts = released_parts(loaded)
+            yield "ok", "teacher", f"{len(parts)} released networks; `salt teacher` hashes and reads them"
     except SaltError as error:
         yield "wrong", "teacher", str(error)
     if loaded.data is None:

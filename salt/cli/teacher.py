@@ -37,7 +37,9 @@ def teacher(
     from salt.config import load_experiment
 
     experiment = load_experiment("teacher", scale, as_mapping(overrides))
-    check_out(out, ("codec", "vae", "text_encoder", "tokenizer", "transformer"))  # left where Snakemake cleaned up
+    check_out(
+        out, ("codec", "vae", "text_encoder", "tokenizer", "transformer", "larger")
+    )  # left where Snakemake cleaned up
 
     from salt.cli.assets import link_released, use_shipped  # after what is quick to refuse: torch takes seconds
     from salt.cli.own_teacher import make_teacher

@@ -49,7 +49,9 @@ def train_student(
             if pairs is None
             else open_pairs(experiment, assets, latents, init, pairs, seed)
         )
-        method = build_method(experiment, generator, teacher, Streams(seed))
+        asked = experiment.objectives.dmd is not None and experiment.objectives.dmd.teacher == "larger"
+        larger = assets.larger().to(device).eval() if asked else None
+        method = build_method(experiment, generator, teacher, Streams(seed), larger)
         if experiment.train.recompute:
             for network in method.trainable.values():
                 recompute_blocks(network)

@@ -120,6 +120,14 @@ class Backbone(Section):
     rope_max_seq_len: PositiveInt = 1024
 
 
+class Larger(Section):
+    """A larger teacher, of the same latents and the same text."""
+
+    assets: str
+    """Its folder below `SALT_WEIGHTS`, in diffusers' format."""
+    backbone: Backbone
+
+
 class Long(Section):
     """Videos longer than those of training, of causal students (Table 3), scored as VBench-Long does."""
 
@@ -191,6 +199,8 @@ class Scale(Section):
     text: Text = Text()
     backbone: Backbone
     """The Wan of this scale: num_layers, num_attention_heads, attention_head_dim, ffn_dim, ..."""
+    larger: Larger | None = Field(default=None, exclude_if=_is_none)
+    """The teacher of experiments with `objectives.dmd.teacher: larger`; None: there is none."""
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
@@ -199,6 +209,10 @@ class Scale(Section):
             raise ValueError("data and vae belong together, as the world and the tiny codec do: give both or neither")
         if (self.vae is None) == (self.teacher == "linked"):
             raise ValueError(f"teacher={self.teacher}: with vae, and only then, the networks are released: linked")
+        if self.larger is not None and self.teacher != "linked":
+            raise ValueError(
+                f"larger is linked beside the scale's teacher, but teacher={self.teacher}: linked is accepted"
+            )
         return self
 
     @property

@@ -109,6 +109,9 @@ class DMD(Section):
     normaliser: Literal["per_sample", "global", "none"] = "per_sample"
     """Divide the direction by mean |x - x_0^real|: of each sample (released code), of the batch, or not at all."""
     noise: NoiseLaw = NoiseLaw()
+    teacher: Literal["own", "larger"] = Field(default="own", exclude_if=lambda value: value == "own")
+    """`own`: the scale's, of the student's size; `larger`: the scale's `larger` one, while the critic stays of the
+    student's size (Self-Forcing and its descendants: 14B behind 1.3B)."""
 
 
 class SC(Section):
@@ -249,6 +252,10 @@ class Experiment(Section):
             )
         if self.rollout.kind == "backward_simulation" and self.causal is not None:
             raise ValueError("rollout.kind=backward_simulation is of whole clips: autoregressive is the causal one")
+        if self.objectives.dmd is not None and self.objectives.dmd.teacher == "larger" and self.scale.larger is None:
+            raise ValueError(
+                f"objectives.dmd.teacher=larger, but scale {self.scale.name} has no `larger`: own is accepted"
+            )
         if self.objectives.ode is not None and self.causal is None:
             raise ValueError("objectives.ode starts causal students: give causal.chunk")
         if self.objectives.align is not None and self.rollout.kind != "autoregressive":

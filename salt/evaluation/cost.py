@@ -155,6 +155,20 @@ def student(experiment: Experiment) -> Evaluations:
     return replace(whole, plain=before * whole.graded)
 
 
+def judged_by(experiment: Experiment) -> Evaluations:
+    """One evaluation of a clip by the teacher that an experiment distils."""
+    whole, scale = experiment.model_copy(update={"causal": None}), experiment.scale
+    if teacher_of(experiment) is not scale.backbone:
+        whole = whole.model_copy(update={"scale": scale.model_copy(update={"backbone": teacher_of(experiment)})})
+    return whole_clip(whole)
+
+
+def teacher_of(experiment: Experiment) -> Backbone:
+    """The shape of the teacher that an experiment distils."""
+    scale, dmd = experiment.scale, experiment.objectives.dmd
+    return scale.larger.backbone if scale.larger and dmd and dmd.teacher == "larger" else scale.backbone
+
+
 # --------------------------------------------------------------------------------------------- training
 def iteration(experiment: Experiment) -> dict[str, float]:
     """Expected operations of one iteration, for each sample of a batch, by what they are for.
@@ -168,11 +182,11 @@ def iteration(experiment: Experiment) -> dict[str, float]:
         own = whole_clip(experiment, doubled=clean or objectives.flow_matching is not None)
         return {"generator": learn * own.graded - own.entry}
     assert train.critic is not None
-    made, judge = student(experiment), whole_clip(experiment.model_copy(update={"causal": None}))
+    made, critic = student(experiment), whole_clip(experiment.model_copy(update={"causal": None}))
     parts = {
         "generator": made.plain + learn * made.graded - made.entry,
-        "judging": 3 * judge.graded,
-        "critic": train.critic.ratio * (made.plain + made.graded + learn * judge.graded - judge.entry),
+        "judging": 2 * judged_by(experiment).graded + critic.graded,  # the teacher is guided
+        "critic": train.critic.ratio * (made.plain + made.graded + learn * critic.graded - critic.entry),
     }
     levels = experiment.grid.train_steps
     law = experiment.rollout.steps or {levels: 1.0}
@@ -194,9 +208,10 @@ def _alignment(experiment: Experiment, align: Align, steps: int) -> float:
 
     A gradient flows through the features of one; weights get none, so that backward costs about as much as forward.
     """
-    backbone, better = experiment.scale.backbone, align.references[steps]
+    better, by_teacher = align.references[steps], align.features == "teacher"
+    backbone = teacher_of(experiment) if by_teacher else experiment.scale.backbone
     block = backbone.num_layers // 2 if align.block is None else align.block
-    judge = whole_clip(experiment.model_copy(update={"causal": None}))
+    judge = judged_by(experiment) if by_teacher else whole_clip(experiment.model_copy(update={"causal": None}))
     features = 3 * judge.graded * (block + 1) / backbone.num_layers
     exits = [exit_at * better // steps for exit_at in range(1, steps)]  # the first exit is its own reference
     references = [rollout(experiment, better, exit_at) for exit_at in exits]
@@ -244,7 +259,7 @@ def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
     found = {
         "weights, gradients, moments": 16.0 * trained * count / share,
         "average": 4.0 * count / share,
-        "teacher": 4.0 * count / share if trained > 1 else 0.0,
+        "teacher": 4.0 * parameters(teacher_of(experiment)) / share if trained > 1 else 0.0,
         "gathered blocks": 2.0 * held * count / backbone.num_layers if share > 1 else 0.0,
         "activations": float(kept * values),
     }

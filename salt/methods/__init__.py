@@ -15,7 +15,13 @@ from salt.methods.streams import Streams
 __all__ = ["Distill", "FlowMatching", "Method", "Regression", "Streams", "build_method"]
 
 
-def build_method(experiment: Experiment, generator: nn.Module, teacher: nn.Module | None, streams: Streams) -> Method:
+def build_method(
+    experiment: Experiment,
+    generator: nn.Module,
+    teacher: nn.Module | None,
+    streams: Streams,
+    larger: nn.Module | None = None,
+) -> Method:
     """The method that an experiment's objectives ask for.
 
     Args:
@@ -24,6 +30,7 @@ def build_method(experiment: Experiment, generator: nn.Module, teacher: nn.Modul
         generator: the network to train, initialised as `experiment.init` says; causal where `experiment.causal` is.
         teacher: what is distilled, and what the critic starts from; bidirectional. dmd alone needs it.
         streams: where all random draws come from.
+        larger: what is distilled in its place, where `objectives.dmd.teacher` says so; the critic starts as before.
 
     Raises:
         SaltError: objectives.dmd without a teacher.
@@ -35,4 +42,4 @@ def build_method(experiment: Experiment, generator: nn.Module, teacher: nn.Modul
     if teacher is None:
         raise SaltError(f"{experiment.name}: objectives.dmd needs a teacher")
     critic = copy.deepcopy(teacher).requires_grad_(True)
-    return Distill(experiment, generator, critic, teacher, streams)
+    return Distill(experiment, generator, critic, teacher if larger is None else larger, streams)

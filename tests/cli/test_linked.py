@@ -47,6 +47,7 @@ SCALE = {
     "vae": {"height": 32, "width": 48, "channels": 4},
     "text": {"tokens": 8, "d_model": 32, "precision": "bfloat16"},
     "backbone": BACKBONE,
+    "larger": {"assets": "Wan-large", "backbone": BACKBONE | {"num_layers": 3}},
     "evaluation": {
         "prompts": 2,
         "batch_size": 2,
@@ -76,7 +77,7 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights and data as they are downloaded, and a scale `mini` that names them."""
     (root / "experiments" / "scales" / "mini.yaml").write_text(yaml.safe_dump(SCALE))
     changed = {
-        "self_forcing": {"causal": {"chunk": 1}},
+        "self_forcing": {"causal": {"chunk": 1}, "objectives": {"dmd": {"teacher": "larger"}}},
         "ode_init": {
             "causal": {"chunk": 1},
             "pairs": {"count": 4, "shard_size": 2, "solver_steps": 8, "cfg_weight": 3.0},
@@ -90,6 +91,7 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pipeline = weights / "Wan-mini"
     torch.manual_seed(0)
     WanTransformer3DModel(**BACKBONE).save_pretrained(pipeline / "transformer", max_shard_size="40KB")
+    WanTransformer3DModel(**BACKBONE | {"num_layers": 3}).save_pretrained(weights / "Wan-large" / "transformer")
     AutoencoderKLWan(
         base_dim=8, z_dim=4, num_res_blocks=1, latents_mean=[0.1] * 4, latents_std=[2.0] * 4
     ).save_pretrained(pipeline / "vae")
@@ -139,7 +141,8 @@ def places(out: Path, name: str) -> list[object]:
 # ----------------------------------------------------------------------------------------------- the chain
 def test_links_are_hashed_and_copy_nothing(chain: Path, site: Path) -> None:
     known = json.loads((chain / "teacher" / "provenance.json").read_text())
-    assert known["linked"] == str(site / "Wan-mini")
+    assert known["linked"]["vae"] == str(site / "Wan-mini" / "vae")
+    assert known["linked"]["larger"] == str(site / "Wan-large" / "transformer")
     names = {path.relative_to(chain / "teacher").as_posix() for path in (chain / "teacher").rglob("*.*")}
     assert set(known["files"]) == names - {"provenance.json"}
     assert all((chain / "teacher" / name).is_symlink() for name in known["files"])

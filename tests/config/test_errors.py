@@ -59,6 +59,7 @@ def message(call, *args):
             "dmd: {cfg_weight: .inf}",
             ["dmd.yaml: objectives.dmd.cfg_weight = Infinity: accepted: a finite number"],
         ),
+        ("dmd: {}", "dmd: {teacher: larger}", ["objectives.dmd.teacher=larger, but scale one has no `larger`: own is"]),
         ("dmd: {}", "dmd: {cfg_weight: .nan}", ["objectives.dmd.cfg_weight = NaN: accepted:"]),
         (
             "dmd: {}",

@@ -117,3 +117,19 @@ def test_what_recomputing_and_splitting_save():
     assert many["weights, gradients, moments"] == one["weights, gradients, moments"] / 8
     assert many["activations"] < one["activations"]
     assert cost.training(saving) == pytest.approx(cost.training(plain) * 4 / 3, rel=0.2)
+
+
+def test_a_larger_teacher_judges_dearly_and_is_split_too():
+    own = {"objectives.dmd.teacher": "own"}
+    larger, plain = load_experiment("self_forcing", "paper"), load_experiment("self_forcing", "paper", own)
+    assert larger.scale.larger is not None
+    big, clip = larger.scale.larger.backbone, cost.clip_of(larger.scale)
+    found, other = cost.iteration(larger), cost.iteration(plain)
+    assert {name for name in found if found[name] != other[name]} == {"judging"}
+    tokens = clip.frames * clip.tokens
+    teacher, critic = (cost.forward(one, tokens, tokens, clip.text) for one in (big, larger.scale.backbone))
+    assert found["judging"] == pytest.approx(2 * teacher + critic)
+    aligned = (cost.iteration(load_experiment("salt_self_forcing", "paper", change)) for change in ({}, own))
+    by_larger, by_own = (parts["alignment"] for parts in aligned)
+    assert by_larger > 1.3 * by_own
+    assert cost.training_memory(larger, 8)["teacher"] == 4 * cost.parameters(big) / 8

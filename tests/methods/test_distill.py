@@ -44,6 +44,21 @@ def test_objectives_choose_the_method() -> None:
         build_method(experiment(), network, None, Streams(0))
 
 
+def test_a_larger_teacher_is_distilled_and_the_critic_stays_of_the_students_size() -> None:
+    setting = experiment(objectives__sc=None)
+    backbone = setting.scale.backbone
+    teacher = Recorder(build_wan(backbone, 0))
+    larger = Recorder(build_wan(backbone.model_copy(update={"num_layers": backbone.num_layers + 1}), 1))
+    method = build_method(setting, build_wan(backbone, 2), teacher, Streams(0), larger)
+    assert isinstance(method, Distill)
+    method.loss("generator", batch(), STEP)
+    assert (len(larger.calls), len(teacher.calls)) == (2, 0), "guided: with the caption and without"
+    assert method.constant == (larger,)
+    critic, start = method.trainable["critic"].state_dict(), teacher.state_dict()
+    assert critic.keys() == start.keys()
+    assert all(torch.equal(critic[name], start[name]) for name in start)
+
+
 @pytest.mark.parametrize("rollout", ["noised_data", "backward_simulation"])
 def test_self_consistency_costs_exactly_one_generator_evaluation(rollout: str) -> None:
     plain, plain_networks = recorded(objectives__sc=None, rollout={"kind": rollout})
