@@ -25,6 +25,7 @@ from salt.evaluation.solvers import Network, generate
 from salt.files import sha256
 from salt.flow.grid import time_grid
 from salt.methods.streams import Streams
+from salt.models.precision import in_precision
 
 SEED = 3
 """Of the world's clips, and of the noise that the teacher starts from."""
@@ -130,8 +131,9 @@ class Captions:
 
     @cached_property
     def _teacher(self) -> Network:
-        model = self.assets.teacher().to(self.device).eval()
-        return Network(model, self.assets.text_encoder, self.assets.scale.evaluation.cfg_weight, self.device)
+        evaluation = self.assets.scale.evaluation
+        model = in_precision(self.assets.teacher().to(self.device).eval(), evaluation.precision, self.device)
+        return Network(model, self.assets.text_encoder, evaluation.cfg_weight, self.device)
 
     @property
     def _shift(self) -> float:

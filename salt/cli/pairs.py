@@ -22,6 +22,7 @@ from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
 from salt.methods.streams import Streams
+from salt.models.precision import in_precision
 
 SEED = 0
 """Of the noise, and of no training seed: students that share a store share their start, as the released ones do."""
@@ -84,7 +85,8 @@ def make_pairs(
         raise SaltError(
             f"{experiment.name}: pairs.count={pairs.count}, but the bank has {len(bank)} clips; at most so many"
         )
-    model = student_of(pairs.teacher, experiment.scale.name, assets, weights).to(device).eval()
+    network = student_of(pairs.teacher, experiment.scale.name, assets, weights).to(device).eval()
+    model = in_precision(network, experiment.scale.evaluation.precision, device)
     uncond = assets.text_encoder.encode([""]).to(device)
     grid = time_grid(pairs.solver_steps, experiment.grid.shift)
     stride = pairs.solver_steps // experiment.grid.train_steps

@@ -32,7 +32,7 @@ def draw_preview(generator: nn.Module, experiment: Experiment, assets: Assets, p
     videos = as_uint8(assets.codec.decode(torch.cat(list(latents), dim=2).cpu()))
     captions = [item.prompt.text("extended") for item in items]
     path.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet([upscale(video, scale.world.video_scale) for video in videos], captions, path)
+    contact_sheet([upscale(video, scale.video_scale) for video in videos], captions, path)
 
 
 def _prompts(scale: Scale) -> list[Prompt] | list[OwnPrompt]:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 import torch
+from torch import nn
 
 from salt.cli.assets import TRANSFORMER, Assets
 from salt.cli.models import load_student
@@ -24,6 +25,7 @@ from salt.evaluation.score import Cell, protocol_hash, protocol_of, records, sco
 from salt.evaluation.solvers import Network
 from salt.evaluation.streaming import SampledByChunk
 from salt.files import whole_file
+from salt.models.precision import in_precision
 from salt.models.text import UMT5TextEncoder
 from salt.training.provenance import git_state, hash_files
 
@@ -74,6 +76,7 @@ def model_cells(name: str, experiment: Experiment, seed: int, long: Long | None)
 def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, long: Long | None = None) -> Source:
     """How an experiment's network, on `device`, makes latents: a teacher guided, a causal student chunk by chunk."""
     shift, shape, causal = experiment.grid.shift, assets.latent_shape, experiment.causal
+    model = in_precision(model, experiment.scale.evaluation.precision, device)
     if causal is not None:
         memory, length = (causal.memory, 1) if long is None else (long.memory, long.length)
         return SampledByChunk(model, assets.text_encoder, memory, shift, shape, length, device)
@@ -141,8 +144,13 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
         raise SaltError(f"{experiment.name}: makes its videos chunk by chunk; the defect is measured on whole clips")
     evaluation = experiment.scale.evaluation
     assets.on(device)
-    student = Network(load_student(weights, experiment).to(device).eval(), assets.text_encoder, None, device)
-    teacher = Network(assets.teacher().to(device).eval(), assets.text_encoder, evaluation.cfg_weight, device)
+
+    def network(model: nn.Module, cfg_weight: float | None) -> Network:
+        lowered = in_precision(model.to(device).eval(), evaluation.precision, device)
+        return Network(lowered, assets.text_encoder, cfg_weight, device)
+
+    student = network(load_student(weights, experiment), None)
+    teacher = network(assets.teacher(), evaluation.cfg_weight)
     found = measure(student, teacher, experiment, seed, assets.latent_shape)
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
     write_csv(found.records, out)
@@ -150,7 +158,8 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
 
 def measure_memory(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path, device: str) -> None:
     """What the cache does to a causal student, into `out`."""
-    model: Any = load_student(weights, experiment).to(device).eval()
+    network = load_student(weights, experiment).to(device).eval()
+    model = in_precision(network, experiment.scale.evaluation.precision, device)
     codec = assets.on(device).codec
     write_csv(measure_caches(model, assets.text_encoder, codec, experiment, seed, assets.latent_shape, device), out)
 

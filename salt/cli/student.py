@@ -238,10 +238,18 @@ def controls(
     videos: Annotated[Path, typer.Option("--videos", help="Folder for the spoilt videos.")],
     out: Out,
 ) -> None:
-    """Score videos that were spoilt on purpose: what the scorer sees, and what it does not."""
-    from salt.cli.assets import load_assets
-    from salt.cli.records import score_controls, single_thread
+    """Score videos that were spoilt on purpose: what the ground-truth scorer sees, and what it does not."""
     from salt.config import load_scale
 
+    known = load_scale(scale)
+    if known.evaluation.vbench is not None:
+        raise SaltError(
+            f"experiments/scales/{scale}.yaml: evaluation.vbench: there are no clips of VBench's prompts to be spoilt; "
+            "accepted: a scale of the ground-truth scorer"
+        )
+
+    from salt.cli.assets import load_assets
+    from salt.cli.records import score_controls, single_thread
+
     single_thread()
-    score_controls(load_assets(teacher, load_scale(scale)), videos, out)
+    score_controls(load_assets(teacher, known), videos, out)

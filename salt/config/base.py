@@ -1,6 +1,6 @@
 """What every section of the configuration is: frozen, complete, and strict about names and numbers."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,6 +8,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """The stem of a file in experiments/."""
+Precision = Literal["float32", "bfloat16"]
 
 
 class Section(BaseModel):

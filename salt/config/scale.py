@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Probability, Section
+from salt.config.base import Name, Precision, Probability, Section
 from salt.config.data import Data
 from salt.config.memory import Memory
 from salt.config.vbench import VBench
@@ -35,7 +35,7 @@ class World(Section):
     short_share: Probability = 0.25
     """Share of training captions that leave attributes out."""
     video_scale: PositiveInt = 4
-    """Nearest-neighbour factor of stored videos; their sides must be multiples of 64."""
+    """Nearest-neighbour factor of stored videos; their sides must be multiples of 64, as a decoder of VBench wants."""
     fps: PositiveInt = 16
     clips: PositiveInt = 65536
     """Training clips in the latent bank."""
@@ -97,7 +97,7 @@ class Text(Section):
     """Captions are padded or cut to this many tokens."""
     steps: PositiveInt = 600
     """Updates of its pretext task (reading the scene off the caption)."""
-    precision: Literal["float32", "bfloat16"] = Field(default="float32", exclude_if=lambda value: value == "float32")
+    precision: Precision = Field(default="float32", exclude_if=lambda value: value == "float32")
     """What it computes in; embeddings are float32."""
 
 
@@ -162,6 +162,8 @@ class Evaluation(Section):
     """w of uncond + w (cond - uncond) of the guided teacher."""
     defect_samples: Annotated[int, Field(ge=2)] = 128
     """Prompts whose noise the diagnostics of `salt defect` start from; 2 or more, for a standard error."""
+    precision: Precision = Field(default="float32", exclude_if=lambda value: value == "float32")
+    """What networks compute in while they are sampled and measured; weights, states, noise and solver are float32."""
     long: Long | None = None
     """Videos of causal students beyond the training length; None: this scale has none."""
     vbench: VBench | None = Field(default=None, exclude_if=_is_none)
@@ -228,3 +230,8 @@ class Scale(Section):
             return self.vae.channels, frames, self.vae.height // 8, self.vae.width // 8
         side = self.world.size // self.codec.stride
         return self.codec.channels, frames, side, side
+
+    @property
+    def video_scale(self) -> int:
+        """By what factor videos are enlarged when they are stored: those of a VAE are not."""
+        return 1 if self.vae is not None else self.world.video_scale

@@ -1,10 +1,8 @@
 """How a network is trained: optimisers, averaging, and the one loop."""
 
-from typing import Literal
-
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Beta, Probability, Section
+from salt.config.base import Beta, Precision, Probability, Section
 
 
 class Optimiser(Section):
@@ -56,7 +54,7 @@ class Train(Section):
     ema: EMA = EMA()
     checkpoint_every: PositiveInt = 100
     keep_checkpoints: PositiveInt = 2
-    precision: Literal["float32", "bfloat16"] = Field(default="float32", exclude_if=lambda value: value == "float32")
+    precision: Precision = Field(default="float32", exclude_if=lambda value: value == "float32")
     """What networks compute in; weights, averages, gradients and losses are float32."""
     recompute: bool = False
     """Activation checkpointing: a block keeps what it was given and runs again in backward."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from salt.config.vbench import OF_ANY_PROMPT, VBench
-from salt.data.prompts import Variant
+from salt.data.prompts import OF_KIND, Kind, Variant
 from salt.errors import SaltError
 from salt.files import sha256
 
@@ -35,6 +35,11 @@ class VBenchPrompt:
     """What a dimension looks for: an object, a colour, ..."""
     image: str | None = None
     """File name of the first frame, of VBench-I2V."""
+
+    @property
+    def kind(self) -> Kind:
+        """What figures pick by, as of `Prompt`: a pair where videos are asked for two objects."""
+        return "pair" if set(self.asked) & set(OF_KIND["pair"]) else "single"
 
     def text(self, variant: Variant) -> str:
         """The caption that the model is given."""

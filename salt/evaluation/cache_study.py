@@ -1,4 +1,4 @@
-"""`salt caches`: what the cache does to one causal student, on report captions; the measurements are `caches`'.
+"""`salt caches`: what the cache does to one causal student, on `diagnosed_prompts`; the measurements are `caches`'.
 
 All start from the noise that the captions' videos start from, by the main solver, with K of `evaluation.nfe` steps a
 chunk. Tidy records, `nfe` being K, means over captions:
@@ -10,14 +10,14 @@ chunk. Tidy records, `nfe` being K, means over captions:
 * `seam_across`, `seam_within`: mean absolute change of a pixel from chunk to chunk, and from frame to frame within a
   chunk, 0 to 1; with solver "none" and nfe 0, of real clips of the captions' contents through the codec, which may
   change more where a latent frame begins.
+
+Qualities and real clips need the ground truth of the captions. Where VBench scores there is none: both are left out.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import NamedTuple
+from itertools import chain, pairwise
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -29,14 +29,15 @@ from tqdm import tqdm
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.data.clips import as_uint8
-from salt.data.prompts import Prompt, prompts_hash, report_prompts
+from salt.data.prompts import Prompt, prompts_hash
 from salt.errors import SaltError
 from salt.evaluation import groundtruth
 from salt.evaluation.caches import Rollout, cache_matrix, endpoint_mismatch, seam
 from salt.evaluation.cells import NO_SOLVER
 from salt.evaluation.long import FRAMES_OF_A_LATENT
+from salt.evaluation.prompts import AnyPrompt, diagnosed_prompts
 from salt.evaluation.sample import Item, RealClips
-from salt.evaluation.score import RECORD_COLUMNS, shared_columns
+from salt.evaluation.score import RECORD_COLUMNS, digest, low_precision, shared_columns, size_of_vae
 from salt.evaluation.solvers import initial_noise, renoise_of
 from salt.evaluation.video import upscale
 from salt.models.protocol import CausalModel, Codec, TextEncoder
@@ -63,15 +64,20 @@ class Looked:
 
     codec: Codec
     scale: Scale
-    prompts: Sequence[Prompt]
+    prompts: Sequence[AnyPrompt]
     chunk: int
+
+    @property
+    def truth(self) -> bool:
+        """Whether it is known what the captions' videos must show."""
+        return self.scale.evaluation.vbench is None
 
     def qualities(self, latents: Tensor) -> dict[str, NDArray[np.float64]]:
         """Of every chunk, each `(B, n)`, from `(B, C, T, H, W)`."""
-        videos, side = as_uint8(self.codec.decode(latents).cpu()), self.scale.world.video_scale
+        videos, side = as_uint8(self.codec.decode(latents).cpu()), self.scale.video_scale
         scored = [
             groundtruth.score_frames(upscale(video, side), prompt, "extended", side)
-            for video, prompt in zip(videos, self.prompts, strict=True)
+            for video, prompt in zip(videos, cast(Sequence[Prompt], self.prompts), strict=True)
         ]
         first = [chunk_start(frame) for frame in range(0, latents.shape[2] + 1, self.chunk)]
         return {
@@ -96,12 +102,12 @@ def caches_protocol(scale: Scale) -> str:
     world, evaluation = scale.world, scale.evaluation
     decides = {
         "version": [VERSION, groundtruth.VERSION],
-        "prompts": prompts_hash(report_prompts(world, evaluation.defect_samples)),
+        "prompts": prompts_hash(diagnosed_prompts(scale)),
         "seed": evaluation.seeds[0],
         "clip": [world.size, world.frames],
         "steps": [evaluation.main_solver, sorted(evaluation.nfe)],
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+    return digest(decides | size_of_vae(scale) | low_precision(evaluation))
 
 
 @torch.no_grad()
@@ -114,7 +120,7 @@ def measure_caches(
     latent_shape: Sequence[int],
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """Measure one causal student on `evaluation.defect_samples` report captions and the first sampling seed.
+    """Measure one causal student on `diagnosed_prompts` (extended) and the first sampling seed.
 
     Args:
         model: on `device`, as `codec` is.
@@ -135,7 +141,7 @@ def measure_caches(
     if causal is None:
         raise SaltError(f"{experiment.name}: makes its videos whole, without a cache; accepted: a causal student")
     evaluation = scale.evaluation
-    prompts = report_prompts(scale.world, evaluation.defect_samples)
+    prompts = diagnosed_prompts(scale)
     measured: dict[Key, list[NDArray[np.float64]]] = {}
     for start in tqdm(range(0, len(prompts), evaluation.batch_size), unit="batch", dynamic_ncols=True, disable=None):
         batch = prompts[start : start + evaluation.batch_size]
@@ -151,8 +157,10 @@ def measure_caches(
             renoise_of(draws),
         )
         looked = Looked(codec, scale, batch, causal.chunk)
-        real = RealClips(codec, scale.world, device).clips(items)
-        for key, values in (*_of_batch(rollout, looked, evaluation.nfe), *looked.seams(real, NO_SOLVER, 0)):
+        found = list(_of_batch(rollout, looked, evaluation.nfe))
+        if looked.truth:
+            found += looked.seams(RealClips(codec, scale.world, device).clips(items), NO_SOLVER, 0)
+        for key, values in found:
             if not np.isfinite(values).all():
                 raise SaltError(
                     f"{experiment.name} seed {seed}: {key.metric} at nfe={key.nfe} of prompt "
@@ -164,8 +172,10 @@ def measure_caches(
 
 
 def _of_batch(rollout: Rollout, looked: Looked, nfes: Sequence[int]) -> Measured:
-    for (k_cache, k), latents in cache_matrix(rollout, nfes).items():
-        for name, values in looked.qualities(latents).items():
+    # without qualities only what is made alike is looked at
+    asked = [nfes] if looked.truth else [(k,) for k in nfes]
+    for (k_cache, k), latents in chain.from_iterable(cache_matrix(rollout, steps).items() for steps in asked):
+        for name, values in looked.qualities(latents).items() if looked.truth else ():
             yield Key(f"{name}@cache{k_cache}", rollout.solver, k), values[:, -1]
             if k == k_cache:
                 for i, of_chunk in enumerate(values.T):

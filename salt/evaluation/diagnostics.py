@@ -11,8 +11,6 @@ inference grid; a path is its states at (*grid, 0); B samples; RMS is over the e
 * trajectories: Euler paths and the teacher's path of the first few samples on two principal directions.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -25,10 +23,11 @@ from tqdm import tqdm
 
 from salt.config.scale import Evaluation, Scale
 from salt.config.schema import Experiment
-from salt.data.prompts import Prompt, prompts_hash, report_prompts
+from salt.data.prompts import prompts_hash
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
-from salt.evaluation.score import RECORD_COLUMNS, shared_columns
+from salt.evaluation.prompts import AnyPrompt, diagnosed_prompts
+from salt.evaluation.score import RECORD_COLUMNS, digest, low_precision, shared_columns, size_of_vae
 from salt.evaluation.solvers import Draw, Network, first_broken, initial_noise, renoise_of, trajectory
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, batch_time
@@ -184,19 +183,19 @@ def defect_protocol(scale: Scale) -> str:
     world, evaluation = scale.world, scale.evaluation
     decides = {
         "version": VERSION,
-        "prompts": prompts_hash(report_prompts(world, evaluation.defect_samples)),
+        "prompts": prompts_hash(diagnosed_prompts(scale)),
         "seed": evaluation.seeds[0],
         "clip": [world.size, world.frames],
         "teacher": [evaluation.teacher_nfe, evaluation.cfg_weight, sorted(evaluation.nfe)],
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+    return digest(decides | size_of_vae(scale) | low_precision(evaluation))
 
 
 @torch.no_grad()
 def measure(
     student: Network, teacher: Network, experiment: Experiment, seed: int, latent_shape: Sequence[int]
 ) -> Diagnostics:
-    """Measure one student on `evaluation.defect_samples` report prompts (extended) and the first sampling seed.
+    """Measure one student on `diagnosed_prompts` (extended) and the first sampling seed.
 
     Args:
         student: without guidance.
@@ -210,7 +209,7 @@ def measure(
     """
     evaluation = experiment.scale.evaluation
     plan = _Plan(evaluation, experiment.grid.steps, experiment.grid.shift)
-    prompts = report_prompts(experiment.scale.world, evaluation.defect_samples)
+    prompts = diagnosed_prompts(experiment.scale)
     measured: dict[Key, list[Tensor]] = {}
     drawn: list[tuple[object, ...]] = []
     for start in tqdm(range(0, len(prompts), evaluation.batch_size), unit="batch", dynamic_ncols=True, disable=None):
@@ -224,12 +223,12 @@ def measure(
         _check_finite(experiment, seed, {**paths, (TEACHER, len(plan.fine)): fine}, batch)
         for key, values in _measurements(velocity, paths, fine, plan):
             measured.setdefault(key, []).append(values.double().cpu())
-        drawn += _drawn_paths(paths, fine, plan, [p.index for p in batch if p.index < TRAJECTORY_SAMPLES])
+        drawn += _drawn_paths(paths, fine, plan, range(start, min(start + len(batch), TRAJECTORY_SAMPLES)))
     samples = {key: torch.cat(parts) for key, parts in measured.items()}
     return Diagnostics(_records(samples, experiment, seed), pd.DataFrame(drawn, columns=pd.Index(TRAJECTORY_COLUMNS)))
 
 
-def _check_finite(experiment: Experiment, seed: int, paths: Paths, batch: Sequence[Prompt]) -> None:
+def _check_finite(experiment: Experiment, seed: int, paths: Paths, batch: Sequence[AnyPrompt]) -> None:
     for (solver, nfe), path in paths.items():
         place = first_broken(path[-1])
         if place is not None:

@@ -27,7 +27,8 @@ from salt.data.clips import as_tensor, as_uint8
 from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, write_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
-from salt.evaluation.score import AnyPrompt, Cell, protocol_of, seeds_of
+from salt.evaluation.prompts import AnyPrompt
+from salt.evaluation.score import Cell, protocol_of, seeds_of
 from salt.evaluation.solvers import Draw, Network, first_broken, generate, initial_noise, renoise_of
 from salt.evaluation.video import decoded, growing_mp4, upscale
 from salt.files import write_text
@@ -166,7 +167,7 @@ def sample_cells(
             missing = [item for item in items if not _is_whole(item.path(folder))]
             bar.update(len(items) - len(missing))
             for batch in _batches(missing, scale.evaluation.batch_size):
-                _write(folder, batch, _finite(source.parts(cell, batch), cell, batch), codec, scale.world)
+                _write(folder, batch, _finite(source.parts(cell, batch), cell, batch), codec, scale)
                 bar.update(len(batch))
     known = {
         "experiment": cells[0].experiment,
@@ -228,12 +229,12 @@ def _finite(parts: Iterable[Tensor], cell: Cell, batch: Sequence[Item]) -> Itera
         yield latents
 
 
-def _write(folder: Path, batch: Sequence[Item], parts: Iterable[Tensor], codec: Codec, world: World) -> None:
+def _write(folder: Path, batch: Sequence[Item], parts: Iterable[Tensor], codec: Codec, scale: Scale) -> None:
     """Decode and append part after part; the files get their names when all parts are there."""
     with ExitStack() as files:
-        append = [files.enter_context(growing_mp4(item.path(folder), world.fps)) for item in batch]
+        append = [files.enter_context(growing_mp4(item.path(folder), scale.world.fps)) for item in batch]
         decode = codec.stream()
         for latents in parts:
             videos = as_uint8(decode(latents).cpu())
             for grow, video in zip(append, videos, strict=True):
-                grow(upscale(video, world.video_scale))
+                grow(upscale(video, scale.video_scale))

@@ -17,12 +17,13 @@ import pandas as pd
 
 from salt.config.scale import Evaluation, Long, Scale, World
 from salt.config.schema import Experiment
-from salt.config.vbench import FILTERED_SAMPLES, VBench, vbench_folder
+from salt.config.vbench import FILTERED_SAMPLES, VBench
 from salt.data.prompts import OwnPrompt, Prompt, Variant, prompts_hash, report_prompts
-from salt.data.vbench_prompts import VBenchPrompt, read_vbench_prompts
+from salt.data.vbench_prompts import VBenchPrompt
 from salt.errors import SaltError
 from salt.evaluation import groundtruth
 from salt.evaluation.long import CLIP_TO_CLIP_WEIGHT, long_frames, score_long_video
+from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
 from salt.evaluation.vbench import (
     DIMENSIONS,
     PERCENT,
@@ -36,7 +37,6 @@ from salt.evaluation.vbench import (
 )
 from salt.evaluation.video import ENCODER, read_mp4
 
-AnyPrompt = Prompt | VBenchPrompt
 NAMED = 5
 """How many files an error message names."""
 RECORD_COLUMNS = (
@@ -90,25 +90,31 @@ class CellScores:
 
 def protocol_hash(world: World, evaluation: Evaluation) -> str:
     """12 hexadecimal digits of all that decides a score besides the model: prompts, seeds, videos, encoder, scorer."""
-    return _digest(_decides(world, evaluation.prompts, evaluation.seeds))
+    return digest(_decides(world, evaluation.prompts, evaluation))
 
 
-def long_protocol_hash(world: World, seeds: Sequence[int], long: Long) -> str:
+def long_protocol_hash(world: World, evaluation: Evaluation, long: Long) -> str:
     """`protocol_hash` of long videos: also their length, the memory that all students share, and the fusion."""
     of_long = [long.length, long.memory.model_dump(mode="json"), CLIP_TO_CLIP_WEIGHT]
-    return _digest(_decides(world, long.prompts, seeds) | {"long": of_long})
+    return digest(_decides(world, long.prompts, evaluation) | {"long": of_long})
 
 
-def _decides(world: World, prompts: int, seeds: Sequence[int]) -> dict[str, Any]:
+def _decides(world: World, prompts: int, evaluation: Evaluation) -> dict[str, Any]:
     return {
         "scorer": [groundtruth.SCORER, groundtruth.VERSION],
         "prompts": prompts_hash(report_prompts(world, prompts)),
-        "seeds": seeds,
+        "seeds": evaluation.seeds,
         "video": [world.size, world.frames, world.video_scale, world.fps, ENCODER],
-    }
+    } | low_precision(evaluation)
 
 
-def _digest(decides: Mapping[str, Any]) -> str:
+def low_precision(evaluation: Evaluation) -> dict[str, Any]:
+    """`precision` as a protocol counts it: nothing in float32, so that hashes from before there was a choice stand."""
+    return evaluation.model_dump(include={"precision"})
+
+
+def digest(decides: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits of all that decides a measurement."""
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -118,7 +124,7 @@ def vbench_of(cell: Cell, scale: Scale) -> VBench | None:
     return scale.evaluation.vbench if cell.prompts != "long" or long is None else long.vbench
 
 
-def vbench_protocol_hash(prompts: Sequence[VBenchPrompt], scale: Scale, vbench: VBench, length: int) -> str:
+def vbench_protocol_hash(prompts: Sequence[AnyPrompt], scale: Scale, vbench: VBench, length: int) -> str:
     """`protocol_hash` of the real VBench."""
     evaluation, world = scale.evaluation, scale.world
     decides = {
@@ -127,7 +133,12 @@ def vbench_protocol_hash(prompts: Sequence[VBenchPrompt], scale: Scale, vbench: 
         "seeds": evaluation.seeds,
         "video": [world.frames, length, world.fps, ENCODER],
     }
-    return _digest(decides)
+    return digest(decides | size_of_vae(scale) | low_precision(evaluation))
+
+
+def size_of_vae(scale: Scale) -> dict[str, Any]:
+    """The size of videos of a scale with a VAE as a protocol counts it; others are sized by their world."""
+    return scale.model_dump(include={"vae"})
 
 
 def seeds_of(prompt: AnyPrompt | OwnPrompt, evaluation: Evaluation) -> Sequence[int]:
@@ -142,24 +153,16 @@ def protocol_of(cell: Cell, scale: Scale) -> tuple[Sequence[AnyPrompt], str]:
     """The report prompts of a cell, and the hash of its protocol.
 
     Raises:
-        SaltError: VBench's prompts are not where `vbench_folder` says, or not those of the protocol.
+        SaltError: see `evaluation_prompts`.
     """
     evaluation, vbench = scale.evaluation, vbench_of(cell, scale)
+    long = evaluation.long if cell.prompts == "long" else None
+    prompts = evaluation_prompts(scale, long is not None)
     if vbench is not None:
-        every = read_vbench_prompts(vbench_folder() / "prompts", vbench)
-        long = evaluation.long if cell.prompts == "long" else None
-        number, length = (evaluation.prompts, 1) if long is None else (long.prompts, long.length)
-        if len(every) < number:
-            raise SaltError(
-                f"{vbench_folder() / 'prompts' / vbench.prompt_list}: {len(every)} prompts; accepted: {number} or "
-                "more, as scale.evaluation says"
-            )
-        return every[:number], vbench_protocol_hash(every[:number], scale, vbench, length)
-    if cell.prompts != "long":
-        return report_prompts(scale.world, evaluation.prompts), protocol_hash(scale.world, evaluation)
-    assert evaluation.long is not None  # no long cell without: see `long_of`
-    protocol = long_protocol_hash(scale.world, evaluation.seeds, evaluation.long)
-    return report_prompts(scale.world, evaluation.long.prompts), protocol
+        return prompts, vbench_protocol_hash(prompts, scale, vbench, 1 if long is None else long.length)
+    if long is not None:
+        return prompts, long_protocol_hash(scale.world, evaluation, long)
+    return prompts, protocol_hash(scale.world, evaluation)
 
 
 def shared_columns(experiment: Experiment, seed: int, protocol: str) -> dict[str, Any]:

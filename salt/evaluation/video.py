@@ -1,9 +1,12 @@
 """Video files: H.264 in MP4, the same bytes for the same frames, and what lies between the world and a file.
 
-Videos are uint8 `(F, H, W, 3)`. A world of 32 pixels is stored at 4 times its size (nearest neighbour), because players
-and VBench's decoder want sides that are multiples of 64; it is read back by block means. Colour is stored at half the
-sides, as players want it; it is averaged over 2 x 2 pixels (`CHROMA`), which lie inside one pixel of the world, so that
-nothing bleeds over its edges. What is lost after the block means is the quantiser's (crf 8): a PSNR of 57 dB.
+Videos are uint8 `(F, H, W, 3)`; their sides are multiples of 16, the blocks of H.264. A world of 32 pixels is stored at
+4 times its size (nearest neighbour), because players want larger ones and one of VBench's decoders multiples of 64, at
+least of narrow ones; it is read back by block means. Wan's videos are stored as they are (`Scale.video_scale`).
+
+Colour is stored at half the sides, as players want it; it is averaged over 2 x 2 pixels (`CHROMA`), which lie inside
+one pixel of the world, so that nothing bleeds over its edges. What is lost after the block means is the quantiser's
+(crf 8): a PSNR of 57 dB.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +23,7 @@ from salt.files import whole_file
 
 Video = NDArray[np.uint8]
 
-SIDE = 64
+SIDE = 16
 """Sides of stored videos are multiples of this."""
 ENCODER = {"crf": "8", "preset": "veryfast", "threads": "1"}
 """Options of libx264, part of the protocol; one thread, because slices change the bytes."""
@@ -35,7 +38,7 @@ def write_mp4(path: Path, video: Video, fps: int) -> None:
 
     Args:
         path: the file; its folder is made where it is missing.
-        video: uint8 `(F, H, W, 3)` with sides that are multiples of 64.
+        video: uint8 `(F, H, W, 3)` with sides that are multiples of 16.
         fps: frames per second.
 
     Raises:

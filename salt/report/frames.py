@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from salt.config.load import load_experiment
-from salt.data.prompts import Prompt, report_prompts
 from salt.errors import SaltError
+from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
 from salt.evaluation.video import Video, downscale, read_mp4
 from salt.report.canvas import Canvas
 from salt.report.style import WIDTH, styled, write_figure
@@ -50,7 +50,7 @@ def more_steps(canvas: Canvas) -> tuple["Figure", str]:
     """fig1: students of 4, 8 and 16 steps, each at its own number of steps."""
     measured = canvas.measured("scores")
 
-    def strips(prompt: Prompt) -> list[list[Strip]]:
+    def strips(prompt: AnyPrompt) -> list[list[Strip]]:
         rows = []
         for experiment, seeds in measured.items():
             steps = load_experiment(experiment, canvas.records.scale.name).grid.steps
@@ -64,7 +64,7 @@ def across_steps(canvas: Canvas) -> tuple["Figure", str]:
     """fig5: the same noise and prompt at 2, 4 and 8 steps, DMD left, SC-DMD right."""
     measured = canvas.measured("scores")
 
-    def strips(prompt: Prompt) -> list[list[Strip]]:
+    def strips(prompt: AnyPrompt) -> list[list[Strip]]:
         return [
             [Strip(f"{nfe} steps", video_path(canvas, name, seeds[0], nfe, prompt)) for name, seeds in measured.items()]
             for nfe in STEP_COUNTS
@@ -73,24 +73,23 @@ def across_steps(canvas: Canvas) -> tuple["Figure", str]:
     return _blocks(canvas, strips, [canvas.title(name) for name in measured])
 
 
-def video_path(canvas: Canvas, experiment: str, seed: int, nfe: int, prompt: Prompt, long: bool = False) -> Path:
+def video_path(canvas: Canvas, experiment: str, seed: int, nfe: int, prompt: AnyPrompt, long: bool = False) -> Path:
     """The first sampling seed's video of one prompt, extended, by the consistency sampler."""
     sampling_seed = canvas.records.scale.evaluation.seeds[0]
     folder, prompts = (f"seed{seed}_long", "long") if long else (f"seed{seed}", "extended")
     return canvas.videos / experiment / folder / f"{prompts}_{SOLVER}_{nfe}" / prompt.id / f"{sampling_seed}.mp4"
 
 
-def shown_prompts(canvas: Canvas) -> list[Prompt]:
-    """The prompts that the rule picks."""
-    scale = canvas.records.scale
-    prompts = report_prompts(scale.world, scale.evaluation.prompts)
+def shown_prompts(canvas: Canvas, long: bool = False) -> list[AnyPrompt]:
+    """The prompts that the rule picks, of videos of training length or of long ones."""
+    prompts = evaluation_prompts(canvas.records.scale, long)
     picked = [[p for p in prompts if p.kind == kind][:PER_KIND] for kind in ("single", "pair")]
     return [prompt for kind in picked for prompt in kind]
 
 
 # ------------------------------------------------------------------------------------------------- drawing
 def _blocks(
-    canvas: Canvas, strips: Callable[[Prompt], list[list[Strip]]], heads: Sequence[str]
+    canvas: Canvas, strips: Callable[[AnyPrompt], list[list[Strip]]], heads: Sequence[str]
 ) -> tuple["Figure", str]:
     """One block of frames per prompt: its rows below each other, the videos of a row side by side."""
     import matplotlib.pyplot as plt
@@ -123,14 +122,14 @@ def show(axes: "Axes", image: Video, rows: int, labels: Sequence[str]) -> None:
 
 
 def read_video(canvas: Canvas, path: Path) -> Video:
-    """A video at the world's own resolution.
+    """A video at the resolution that it was made in.
 
     Raises:
         SaltError: where it is not there or broken.
     """
     if not path.exists():
         raise SaltError(f"{path}: {canvas.name} shows this video, and there is none; run `salt sample` again")
-    small = downscale(read_mp4(path), canvas.records.scale.world.video_scale)
+    small = downscale(read_mp4(path), canvas.records.scale.video_scale)
     return np.rint(small).astype(np.uint8)
 
 
@@ -161,9 +160,8 @@ def tile(rows: Sequence[Sequence[Video]]) -> tuple[Video, list[float]]:
 
 def teacher_sheet(canvas: Canvas) -> tuple["Figure", str]:
     """fig_teacher: the guided teacher on the first report prompts, from the first to the last frame."""
-    scale = canvas.records.scale
-    evaluation = scale.evaluation
-    prompts = report_prompts(scale.world, min(SHEET_PROMPTS, evaluation.prompts))
+    evaluation = canvas.records.scale.evaluation
+    prompts = evaluation_prompts(canvas.records.scale)[:SHEET_PROMPTS]
     cell = canvas.videos / "teacher" / "seed0" / f"extended_euler_{evaluation.teacher_nfe}"
     videos = [read_mp4(cell / prompt.id / f"{evaluation.seeds[0]}.mp4") for prompt in prompts]
     shown = f"The first {len(prompts)} report prompts"

@@ -1,7 +1,8 @@
 """fig_caches, fig_drift: what causal students do with their own past.
 
-fig_caches: quality of the last chunk for every pair of steps of its cache and of itself, and of every chunk; the defect
-of the steps under the cache; change across chunks. fig_drift: scores of the clips of a long video, in their order.
+fig_caches: quality of the last chunk for every pair of steps of its cache and of itself, and of every chunk, where
+captions have a ground truth; the defect of the steps under the cache; change across chunks. fig_drift: scores of the
+clips of a long video, in their order.
 """
 
 import re
@@ -18,7 +19,7 @@ from salt.report.style import LIGHT, WIDTH, look, panel_letter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 STEPS = 4
 """K of the lines, and of the long videos."""
@@ -45,55 +46,73 @@ def drift(canvas: Canvas) -> tuple["Figure", str]:
 
 # ----------------------------------------------------------------------------------------------- fig_caches
 def caches(canvas: Canvas) -> tuple["Figure", str]:
-    """One matrix per student of K of the cache against K sampled, and three panels of lines."""
+    """Lines by chunk and by steps; above them, where the captions' objects were looked for, a matrix per student."""
     import matplotlib.pyplot as plt
 
     measured = canvas.measured("caches")
-    columns = max(len(measured), 3)
-    figure = plt.figure(figsize=(WIDTH, 5.0))
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.15), squeeze=False)[:, 0]
-    matrices = above.subplots(1, columns, squeeze=False)[0]
-    for place, axes in enumerate(matrices):
-        if place < len(measured):
-            _matrix(canvas, axes, *list(measured.items())[place])
-        else:
-            axes.set_axis_off()
-    matrices[0].set_ylabel("steps of the cache")
-    panel_letter(matrices[0], "a")
-    panels = below.subplots(1, 3)
-    for place, (experiment, seeds) in enumerate(measured.items()):
-        setting, label = _setting(canvas, experiment), canvas.title(experiment)
-        objects = 100 * _parts(canvas, "caches", setting, seeds, "objects@chunk")
-        defects = _parts(canvas, "caches", setting, seeds, "mismatch@chunk")
-        _line(panels[0], experiment, place, label, np.arange(1, len(objects) + 1), objects)
-        _line(panels[1], experiment, place, label, np.arange(1, len(defects) + 1), defects)
-        nfes = canvas.records.scale.evaluation.nfe
-        ratios = np.stack([_seam(canvas, _setting(canvas, experiment, nfe=nfe), seeds) for nfe in nfes])
-        _line(panels[2], experiment, place, label, np.array(nfes), ratios)
     first, seeds = next(iter(measured.items()))
-    for axes in panels[:2]:
-        axes.set_xticks(range(1, len(objects) + 1))
-    panels[2].axhline(_seam(canvas, Setting(first, "extended", "none", 0), seeds[:1])[0], color="black", linestyle=":")
-    panels[2].set_xscale("log", base=2)
-    panels[2].set_xticks(nfes, [str(nfe) for nfe in nfes])
-    panels[2].minorticks_off()
-    for axes, letter, name, x in zip(
-        panels,
-        "bcd",
-        (f"frames with the caption's objects, %\n({STEPS} steps)", f"Eq. (16) under the cache\n({STEPS} steps)",
-         "change across chunks\nby change within (dotted: real clips)"),
-        ("chunk", "chunk", "steps"),
-        strict=True,
-    ):  # fmt: skip
-        axes.set_ylabel(name)
-        axes.set_xlabel(x)
+    truth = "objects@chunk0" in set(canvas.records.tidy("caches", first, seeds[:1])["metric"])
+    figure = plt.figure(figsize=(WIDTH, 5.0 if truth else 2.7))
+    if truth:
+        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.15), squeeze=False)[:, 0]
+        _matrices(canvas, above, measured)
+        panels = list(below.subplots(1, 3))
+        _by_chunk(canvas, panels[0], measured, "objects@chunk", "frames with the caption's objects, %", 100)
+    else:
+        below, panels = figure, list(figure.subplots(1, 2))
+    _by_chunk(canvas, panels[-2], measured, "mismatch@chunk", "Eq. (16) under the cache")
+    _by_steps(canvas, panels[-1], measured)
+    if truth:
+        real = _seam(canvas, Setting(first, "extended", "none", 0), seeds[:1])[0]
+        panels[-1].axhline(real, color="black", linestyle=":")
+    panels[-1].set_ylabel("change across chunks\nby change within" + " (dotted: real clips)" * truth)
+    for axes, letter in zip(panels, "bcd" if truth else "ab", strict=True):
         panel_letter(axes, letter)
     below.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     said = (
         "(a) Frames of the last chunk that show exactly the caption's objects, %, mean over seeds: last chunk by K "
         "steps behind a cache of chunks of other K, from the same noise. Dots are training seeds, lines their mean"
     )
-    return figure, canvas.footnote("caches", said)
+    without = (
+        "Not measured on these captions, which have no ground truth: frames with their objects, seams of real clips. "
+        "Dots are training seeds, lines their mean"
+    )
+    return figure, canvas.footnote("caches", said if truth else without)
+
+
+Measured = dict[str, tuple[int, ...]]
+"""Experiment -> its training seeds."""
+
+
+def _matrices(canvas: Canvas, above: "SubFigure", measured: Measured) -> None:
+    """Of each student K of the cache against K sampled."""
+    row = above.subplots(1, max(len(measured), 3), squeeze=False)[0]
+    for axes, (experiment, seeds) in zip(row, measured.items(), strict=False):
+        _matrix(canvas, axes, experiment, seeds)
+    for axes in row[len(measured) :]:
+        axes.set_axis_off()
+    row[0].set_ylabel("steps of the cache")
+    panel_letter(row[0], "a")
+
+
+def _by_chunk(canvas: Canvas, axes: "Axes", measured: Measured, stem: str, name: str, times: float = 1) -> None:
+    for place, (experiment, seeds) in enumerate(measured.items()):
+        values = times * _parts(canvas, "caches", _setting(canvas, experiment), seeds, stem)
+        _line(axes, experiment, place, canvas.title(experiment), np.arange(1, len(values) + 1), values)
+    axes.set_xticks(range(1, len(values) + 1))
+    axes.set_ylabel(f"{name}\n({STEPS} steps)")
+    axes.set_xlabel("chunk")
+
+
+def _by_steps(canvas: Canvas, axes: "Axes", measured: Measured) -> None:
+    nfes = canvas.records.scale.evaluation.nfe
+    for place, (experiment, seeds) in enumerate(measured.items()):
+        ratios = np.stack([_seam(canvas, _setting(canvas, experiment, nfe=nfe), seeds) for nfe in nfes])
+        _line(axes, experiment, place, canvas.title(experiment), np.array(nfes), ratios)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(nfes, [str(nfe) for nfe in nfes])
+    axes.minorticks_off()
+    axes.set_xlabel("steps")
 
 
 def _matrix(canvas: Canvas, axes: "Axes", experiment: str, seeds: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from salt.data.prompts import Prompt
+from salt.evaluation.prompts import AnyPrompt
 from salt.report.canvas import Canvas
 from salt.report.frames import STEP_COUNTS, pick, read_video, show, shown_prompts, tile, video_path
 from salt.report.style import WIDTH
@@ -30,14 +30,14 @@ def causal_sheet(canvas: Canvas) -> tuple["Figure", str]:
 def long_sheet(canvas: Canvas) -> tuple["Figure", str]:
     """One block per student, a row per number of steps: one long video from its first to its last frame."""
     long = canvas.records.scale.evaluation.long
-    figure = _sheet(canvas, shown_prompts(canvas)[:1], LONG_FRAMES, long.nfe if long else (), long=True)
+    figure = _sheet(canvas, shown_prompts(canvas, long=True)[:1], LONG_FRAMES, long.nfe if long else (), long=True)
     return figure, canvas.footnote("long", f"{_SAID}; {LONG_FRAMES} frames evenly spaced, first to last")
 
 
 _SAID = "The first caption of its kind in the report list; first training and sampling seed; consistency solver"
 
 
-def _sheet(canvas: Canvas, prompts: list[Prompt], frames: int, steps: Sequence[int], long: bool = False) -> "Figure":
+def _sheet(canvas: Canvas, prompts: list[AnyPrompt], frames: int, steps: Sequence[int], long: bool = False) -> "Figure":
     import matplotlib.pyplot as plt
 
     measured = canvas.measured("long" if long else "scores")

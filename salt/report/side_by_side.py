@@ -10,8 +10,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from salt.data.prompts import Prompt, report_prompts
 from salt.errors import SaltError
+from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
 from salt.report.canvas import Canvas
 from salt.report.frames import SOLVER, pick, read_video, show, tile, video_path
 from salt.report.metrics import percent, title
@@ -48,7 +48,7 @@ class Case:
     percentile: int
     difference: float
     """Ours - baseline, as printed (0-100)."""
-    prompt: Prompt
+    prompt: AnyPrompt
 
 
 def baselines_and_ours(canvas: Canvas) -> tuple["Figure", str]:
@@ -109,7 +109,6 @@ def cases(canvas: Canvas, pair: Pair) -> list[Case]:
     Raises:
         SaltError: the two were scored on different captions.
     """
-    scale = canvas.records.scale
     baseline, ours = (_by_caption(canvas, name, pair.seeds) for name in (pair.baseline, pair.ours))
     if baseline.keys() != ours.keys():
         raise SaltError(
@@ -117,7 +116,7 @@ def cases(canvas: Canvas, pair: Pair) -> list[Case]:
             "accepted: the same. Score both again"
         )
     differences = {caption: round(ours[caption] - baseline[caption], 6) for caption in ours}
-    prompts = [p for p in report_prompts(scale.world, scale.evaluation.prompts) if p.id in differences]
+    prompts = [p for p in evaluation_prompts(canvas.records.scale) if p.id in differences]
     ordered = sorted(prompts, key=lambda prompt: differences[prompt.id])
     picked = [(percentile, ordered[round(percentile / 100 * (len(ordered) - 1))]) for percentile in PERCENTILES]
     return [Case(percentile, differences[prompt.id], prompt) for percentile, prompt in picked]

@@ -158,10 +158,13 @@ def _protocol_line(records: Records, protocol: str, spec: TableSpec) -> str:
     if spec.prompts == "long" and long is not None:
         prompts = f"{long.prompts} extended prompts, videos of {long.length} times the training length"
     vbench = long.vbench if spec.prompts == "long" and long is not None else evaluation.vbench
+    sampled = f"{prompts}, {evaluation.main_solver} solver"
+    if evaluation.precision != "float32":
+        sampled += f" in {evaluation.precision}"
     if vbench is None:
-        return f"{protocol}, {prompts}, {evaluation.main_solver} solver"
+        return f"{protocol}, {sampled}"
     scorer = vbench.describe(len(evaluation.seeds), records.scale.world.fps, f"H.264 crf {ENCODER['crf']}")
-    return f"{protocol}, {prompts}, {evaluation.main_solver} solver, {scorer}"
+    return f"{protocol}, {sampled}, {scorer}"
 
 
 # --------------------------------------------------------------------------------------------- comparisons
@@ -211,6 +214,8 @@ def _paper_difference(method: TableRow, baseline: TableRow, metric: str) -> floa
 def _controls(name: str, spec: TableSpec, records: Records) -> Table:
     """Videos spoilt on purpose: one row per control, in the order of the file."""
     path = records.folder / "controls.csv"
+    if not path.exists():
+        raise SaltError(f"{path}: no records of {name}; accepted: what `salt controls` writes where no VBench scores")
     frame = read_measurements(path)
     frame = frame[(frame["prompts"] == spec.prompts) & frame["metric"].isin(METRICS)]
     rows = []

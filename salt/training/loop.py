@@ -20,13 +20,14 @@ from torch import nn
 from salt.config.train import Train
 from salt.errors import InterruptedBySignal, SaltError
 from salt.methods.protocol import Method
+from salt.models.precision import compute_in
 from salt.models.protocol import Batch
 from salt.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from salt.training.metrics import open_metrics
 from salt.training.parallel import ALONE, Workers
 from salt.training.sharding import gathered
 from salt.training.signals import listen_for_stop
-from salt.training.state import DTYPES, TrainState, lr_factor, take_step
+from salt.training.state import TrainState, lr_factor, take_step
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for samples in workers.slices(first, config.batch_size, config.accumulate):
         batch = job.data.batch(samples).to(job.device)
-        with compute_in(config, job.device):
+        with compute_in(config.precision, job.device):
             loss, extra = job.method.loss(role, batch, state.step)
         torch.autograd.backward(loss / config.accumulate)
         for name, value in {"loss": loss.item(), **extra}.items():
@@ -149,12 +150,6 @@ def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
     take_step(state.optimisers[role], factor)
     state.updates[role] += 1
     return metrics | {"lr": optimisation.lr * factor}
-
-
-def compute_in(config: Train, device: str) -> torch.autocast:
-    """What networks compute in. Weights are cast at every call: a cache would keep casts made without gradient."""
-    low = config.precision != "float32"
-    return torch.autocast(torch.device(device).type, DTYPES[config.precision], enabled=low, cache_enabled=False)
 
 
 def _refuse_non_finite(job: Job, step: int, role: str, metrics: Mapping[str, float]) -> None:

@@ -7,11 +7,9 @@ from torch import Tensor, nn
 
 from salt.config.train import Optimiser, Train
 from salt.errors import SaltError
+from salt.models.precision import DTYPES
 from salt.training import sharding
 from salt.training.ema import EMA
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-"""What `train.precision` names."""
 
 
 def lr_factor(config: Optimiser, updates: int, progress: float) -> float:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-import salt.cli.vbench  # noqa: F401  (registers the verb)
+import salt.cli.student
+import salt.cli.vbench  # noqa: F401  (each registers its verbs)
 from salt.cli import app
 from salt.cli.records import model_cells, sample_model, score_model
 from salt.cli.vbench_jobs import LOCK, jobs_of, make_environment, score_dimension
@@ -147,6 +148,13 @@ def test_there_are_no_real_clips_of_vbenchs_prompts(experiment):
     assets = type("Assets", (), {"codec": type("Codec", (), {"to": lambda self, device: self})()})()
     with pytest.raises(SaltError, match="real: there are no clips of VBench's prompts"):
         sample_model("real", experiment, 0, assets, None, None, "cpu", [], None)
+
+
+def test_there_are_no_controls_of_vbenchs_prompts(tmp_path):
+    folders = [word for name in ("teacher", "videos", "out") for word in (f"--{name}", str(tmp_path / name))]
+    result = CliRunner().invoke(app, ["controls", "--scale", "paper", *folders])
+    assert isinstance(result.exception, SaltError)
+    assert "there are no clips of VBench's prompts to be spoilt" in str(result.exception)
 
 
 # ------------------------------------------------------------------------------------------ the command line

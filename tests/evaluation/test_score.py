@@ -159,11 +159,12 @@ def test_protocol_changes_with_what_decides_a_score_only():
     others = [
         protocol_hash(WORLD, Evaluation(prompts=13)),
         protocol_hash(WORLD, Evaluation(prompts=12, seeds=(0, 1))),
+        protocol_hash(WORLD, Evaluation(prompts=12, precision="bfloat16")),
         protocol_hash(World(fps=8), Evaluation(prompts=12)),
         protocol_hash(World(frames=13), Evaluation(prompts=12)),
         protocol_hash(World(size=48), Evaluation(prompts=12)),
     ]
-    assert len({base, *others}) == 6
+    assert len({base, *others}) == 7
 
 
 # ------------------------------------------------------------------------------------------ long videos
@@ -221,16 +222,17 @@ def test_a_long_video_of_another_length_is_refused(exact, tmp_path):
 
 def test_the_long_protocol_is_its_own():
     long = Long(memory=Memory(window=2), prompts=12)
-    base = long_protocol_hash(WORLD, (0,), long)
     short = Evaluation(prompts=12)
+    base = long_protocol_hash(WORLD, short, long)
     assert protocol_hash(WORLD, short) == protocol_hash(WORLD, short.model_copy(update={"long": long})) != base
-    assert base == long_protocol_hash(WORLD, (0,), long.model_copy(update={"nfe": (2, 4)}))
+    assert base == long_protocol_hash(WORLD, short, long.model_copy(update={"nfe": (2, 4)}))
     others = [
-        long_protocol_hash(WORLD, (0, 1), long),
-        long_protocol_hash(World(fps=8), (0,), long),
+        long_protocol_hash(WORLD, short.model_copy(update={"seeds": (0, 1)}), long),
+        long_protocol_hash(WORLD, short.model_copy(update={"precision": "bfloat16"}), long),
+        long_protocol_hash(World(fps=8), short, long),
         *(
-            long_protocol_hash(WORLD, (0,), long.model_copy(update=change))
+            long_protocol_hash(WORLD, short, long.model_copy(update=change))
             for change in ({"length": 2}, {"prompts": 13}, {"memory": Memory(window=3)})
         ),
     ]
-    assert len({base, *others}) == 6
+    assert len({base, *others}) == 7

@@ -252,7 +252,7 @@ def test_long_cells_have_their_own_prompts_and_protocol(tmp_path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["cells"] == ["long_cm_2", "long_cm_4"]
     assert manifest["videos"] == 4
-    assert manifest["protocol"] == long_protocol_hash(SCALE.world, SCALE.evaluation.seeds, LONG)
+    assert manifest["protocol"] == long_protocol_hash(SCALE.world, SCALE.evaluation, LONG)
 
 
 def test_a_batch_changes_its_prompts_at_once(tmp_path):

@@ -84,7 +84,7 @@ def test_a_video_that_is_broken_off_leaves_nothing(clip, tmp_path, frames):
     "video",
     [
         np.zeros((3, 24, 64, 3), np.uint8),
-        np.zeros((3, 64, 100, 3), np.uint8),
+        np.zeros((3, 480, 840, 3), np.uint8),
         np.zeros((3, 64, 64, 4), np.uint8),
         np.zeros((64, 64, 3), np.uint8),
         np.zeros((0, 64, 64, 3), np.uint8),
@@ -95,6 +95,13 @@ def test_what_is_no_storable_video_is_refused(tmp_path, video):
     with pytest.raises(SaltError, match=r"a\.mp4.*accepted"):
         write_mp4(tmp_path / "a.mp4", video, 16)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sides", [(480, 832), (16, 48)])
+def test_sides_are_multiples_of_16(tmp_path, sides):
+    ramp = np.linspace(0, 255, 3 * sides[0] * sides[1] * 3).reshape(3, *sides, 3).astype(np.uint8)
+    write_mp4(tmp_path / "a.mp4", ramp, 16)
+    assert np.abs(read_mp4(tmp_path / "a.mp4").astype(float) - ramp).mean() < 2
 
 
 def test_broken_files_are_refused(clip, tmp_path):

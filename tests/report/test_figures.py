@@ -4,6 +4,7 @@ import io
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -52,6 +53,22 @@ def test_the_drawings_of_fig2_need_no_paths(make_records, tmp_path):
     writer.defect("sc_dmd", 0)
     png, _ = make_figure("fig2", "tiny", writer.folder, tmp_path, tmp_path)
     assert Image.open(png).height < 500
+
+
+def test_caches_without_ground_truth_are_drawn_without_it(make_records, tmp_path, monkeypatch):
+    """As `salt caches` writes them where VBench scores: no objects, no real clips."""
+    writer = make_records(tmp_path / "records", nfe=(2, 4, 8, 16))
+    writer.folder.mkdir()
+    writer.caches("causal_forcing", 0)
+    path = writer.folder / "causal_forcing_seed0_caches.csv"
+    rows = pd.read_csv(path)
+    rows[~rows["metric"].str.startswith("objects") & (rows["solver"] != "none")].to_csv(path, index=False)
+    png, _ = make_figure("fig_caches", "tiny", writer.folder, tmp_path, tmp_path)
+    assert Image.open(png).height < 700
+    said = []
+    monkeypatch.setattr("salt.report.figures.save", lambda figure, out, name, footnote: said.append(footnote))
+    make_figure("fig_caches", "tiny", writer.folder, tmp_path, tmp_path)
+    assert "which have no ground truth: frames with their objects, seams of real clips" in said[0].replace("\n", " ")
 
 
 def test_a_scale_without_meaning_says_so_in_the_figure(make_records, tmp_path, monkeypatch):

@@ -154,6 +154,15 @@ def test_the_paper_scale_scores_a_job_for_each_dimension(snakemake: Snakemake) -
         verb.make_context("vbench", call.split())  # refuses unknown options and misses required ones
 
 
+def test_vbenchs_prompts_have_no_clips_to_be_spoilt_or_encoded(snakemake: Snakemake) -> None:
+    jobs = planned(snakemake("-n", "all", "--config", "scale=paper", "seeds=1"))
+    assert jobs["score_controls"] == 0
+    assert jobs["table"] == len(SUITE["tables"]) - 1
+    assert jobs["figure"] == len(SUITE["figures"])
+    assert jobs["defect"] > 0
+    assert jobs["caches"] > 0
+
+
 def test_slurm_may_run_the_smoke_scale(snakemake: Snakemake) -> None:
     run = snakemake("--profile", "slurm", "-n", "fig1", "--config", "scale=smoke")
     assert planned(run)["train"] == 3

@@ -248,7 +248,9 @@ except SaltError as error:
 # The dimensions that the real VBench scores at this scale, of videos of training length and of long ones.
 VBENCH = dimensions_of(SCALE.evaluation)
 VBENCH_LONG = dimensions_of(SCALE.evaluation.long)
-TABLES, FIGURES = SUITE["tables"], SUITE["figures"]
+# Controls are clips of the world, spoilt: VBench's prompts have none.
+TABLES = {name: entry for name, entry in SUITE["tables"].items() if not (VBENCH and "controls" in entry["uses"])}
+FIGURES = SUITE["figures"]
 SCRATCH = Path(SETTINGS["scratch"], SCALE.name).as_posix()
 # By stage number, because `salt sample` keeps whole videos of the same weights.
 VIDEOS = f"{SCRATCH}/videos/v{STAGE['sample']}"
