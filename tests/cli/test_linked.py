@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -22,7 +23,7 @@ from salt.cli.assets import load_assets
 from salt.config.load import load_scale
 from salt.config.scale import Text
 from salt.data.captions import read_clip
-from salt.evaluation.video import write_mp4
+from salt.evaluation.video import read_mp4, write_mp4
 from salt.models.text import build_text_encoder, load_text_encoder, save_text_encoder
 
 CAPTIONS = ["a red ball", "a cat on a roof", "rain", "two dogs", "a red kite", "snow"]
@@ -55,6 +56,7 @@ SCALE = {
         "short_nfe": [2],
         "teacher_nfe": 4,
         "defect_samples": 2,
+        "precision": "bfloat16",
         "vbench": {"prompt_list_hash": None, "extended_list": None},
     },
     "defaults": {
@@ -124,6 +126,7 @@ def chain(salt: Salt, site: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         ["ode-pairs", "ode_init", *given(out), "--out", out / "pairs"],
         ["train", "ode_init", *given(out), "--pairs", out / "pairs", *places(out, "ode_init")],
         ["train", "self_forcing", *given(out), "--init", out / "ode_init", *places(out, "self_forcing")],
+        ["train", "sc_dmd", *given(out), *places(out, "sc_dmd")],
     ):
         answer = salt(*words, "--scale", "mini")
         assert answer.code == 0, answer.err
@@ -200,6 +203,21 @@ def test_students_are_trained_and_sampled(salt: Salt, chain: Path, tmp_path: Pat
         "extended_cm_2/v0000/0.mp4",
         "extended_cm_2/v0001/0.mp4",
     ]
+    assert read_mp4(files[0]).shape == (9, 32, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "metric"), [("defect", "sc_dmd", "defect_mean"), ("caches", "self_forcing", "mismatch@chunk2")]
+)
+def test_students_are_measured_on_the_prompts_of_the_scale(
+    salt: Salt, chain: Path, tmp_path: Path, verb: str, name: str, metric: str
+) -> None:
+    out = tmp_path / f"{name}_seed0_{verb}.csv"
+    answer = salt(verb, chain / name, "--scale", "mini", "--teacher", chain / "teacher", "--out", out)
+    assert answer.code == 0, answer.err
+    records = pd.read_csv(out).set_index("metric")
+    assert records.loc[[metric], "n"].tolist() == [2] * len(records.loc[[metric]])
+    assert np.isfinite(records["value"]).all()
 
 
 # ------------------------------------------------------------------------------------------------ mistakes
