@@ -4,16 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Probability, Section
+from salt.config.base import Name, Probability, Section, is_none
 from salt.config.memory import Memory
 from salt.config.vbench import VBench
 
 Solver = Literal["euler", "cm"]
 Split = Literal["train", "validation", "report"]
-
-
-def _is_none(value: object) -> bool:
-    return value is None  # left out of hashes, so that a scale without VBench keeps its own
 
 
 class World(Section):
@@ -128,7 +124,7 @@ class Long(Section):
     """Function evaluations of every chunk, by `main_solver`."""
     prompts: Annotated[int, Field(ge=2)] = 128
     """So many of the extended report prompts; 2 or more, so that there is one of each kind."""
-    vbench: VBench | None = Field(default=None, exclude_if=_is_none)
+    vbench: VBench | None = Field(default=None, exclude_if=is_none)
     """How VBench-Long scores them; None: the ground-truth scorer."""
 
 
@@ -153,7 +149,7 @@ class Evaluation(Section):
     """Prompts whose noise the diagnostics of `salt defect` start from; 2 or more, for a standard error."""
     long: Long | None = None
     """Videos of causal students beyond the training length; None: this scale has none."""
-    vbench: VBench | None = Field(default=None, exclude_if=_is_none)
+    vbench: VBench | None = Field(default=None, exclude_if=is_none)
     """How the real VBench scores, in its own environment; None: the ground-truth scorer of the world."""
 
     @model_validator(mode="after")
@@ -179,7 +175,7 @@ class Scale(Section):
     """At most so many training seeds of each student, whatever a table asks for."""
     world: World = World()
     codec: Codec = Codec()
-    vae: VAE | None = Field(default=None, exclude_if=_is_none)
+    vae: VAE | None = Field(default=None, exclude_if=is_none)
     """In place of `codec`; None: the tiny codec."""
     text: Text = Text()
     backbone: Backbone

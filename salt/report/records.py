@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from salt.config.files import repository_root
+from salt.config.released import MARK
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.evaluation.statistics import PromptScores, prompt_scores
@@ -66,6 +67,11 @@ class Records:
         frames = [read_measurements(self._path(experiment, seed, kind)) for seed in seeds]
         for frame, seed in zip(frames, seeds, strict=True):
             _check_names(frame, self._path(experiment, seed, kind), experiment, seed, self.scale.name)
+        if len({bool(released_in([frame])) for frame in frames}) > 1:
+            raise SaltError(
+                f"{self.folder}/{experiment}_seed*_{kind}.csv: some are of released weights, others of weights trained "
+                "here; accepted: one kind. Remove those that are not meant"
+            )
         return pd.concat(frames, ignore_index=True)
 
     def values(self, kind: Kind, setting: Setting, seeds: Sequence[int], metric: str) -> list[float]:
@@ -217,6 +223,12 @@ def one_protocol(frames: Iterable[pd.DataFrame], what: str) -> str:
     return protocols[0]
 
 
+def released_in(frames: Iterable[pd.DataFrame]) -> tuple[str, ...]:
+    """The titles of what was measured with released weights, in place of weights trained here."""
+    titles = dict.fromkeys(str(title) for frame in frames for title in frame["method"].unique())
+    return tuple(title.removesuffix(MARK) for title in titles if title.endswith(MARK))
+
+
 # ------------------------------------------------------------------------------------------------ provenance
 @dataclass(frozen=True)
 class Provenance:
@@ -228,15 +240,19 @@ class Provenance:
     method: str
     """How intervals are made."""
     not_run: tuple[str, ...]
+    released: tuple[str, ...] = ()
+    """Rows of weights that others trained."""
 
     def lines(self) -> list[str]:
         """As sentences, the warning first."""
         warning = [] if self.scale.meaningful else [f"{self.scale.name}: numbers mean nothing."]
         seeds = ", ".join(map(str, self.seeds))
+        released = [f"Released weights, one model each: {', '.join(self.released)}."] if self.released else []
         return [
             *warning,
             f"Scale: {self.scale.name}. Training seeds: {seeds or 'none'}. Protocol: {self.protocol}. "
             f"Code: {code_commit()}.",
+            *released,
             f"Intervals: {self.method}.",
             f"Not run: {'; '.join(self.not_run) or 'nothing'}.",
         ]
