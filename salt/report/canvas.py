@@ -50,6 +50,6 @@ class Canvas:
         warning = "" if scale.meaningful else f"{scale.name.upper()}: NUMBERS MEAN NOTHING. "
         text = f"{warning}Scale {scale.name}; training seeds {', '.join(map(str, seeds))}; protocol {protocol}. {said}."
         if released := released_in(frames):
-            text += f" Released weights: {', '.join(released)}."
+            text += f" Released weights: {', '.join(map(self.title, released))}."
         missing = [self.title(name) for name in self.spec.experiments if name not in measured]
         return "\n".join(textwrap.wrap(text + (f" Not run: {', '.join(missing)}." if missing else ""), LINE))

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from salt.config.files import repository_root
+from salt.config.load import load_experiment
 from salt.config.released import MARK
 from salt.config.scale import Scale
 from salt.errors import SaltError
@@ -224,9 +225,9 @@ def one_protocol(frames: Iterable[pd.DataFrame], what: str) -> str:
 
 
 def released_in(frames: Iterable[pd.DataFrame]) -> tuple[str, ...]:
-    """The titles of what was measured with released weights, in place of weights trained here."""
-    titles = dict.fromkeys(str(title) for frame in frames for title in frame["method"].unique())
-    return tuple(title.removesuffix(MARK) for title in titles if title.endswith(MARK))
+    """The experiments that were measured with released weights, in place of weights trained here."""
+    found = [frame.loc[frame["method"].astype(str).str.endswith(MARK), "experiment"].unique() for frame in frames]
+    return tuple(dict.fromkeys(str(name) for names in found for name in names))
 
 
 # ------------------------------------------------------------------------------------------------ provenance
@@ -241,18 +242,18 @@ class Provenance:
     """How intervals are made."""
     not_run: tuple[str, ...]
     released: tuple[str, ...] = ()
-    """Rows of weights that others trained."""
+    """Experiments whose weights others trained."""
 
     def lines(self) -> list[str]:
         """As sentences, the warning first."""
         warning = [] if self.scale.meaningful else [f"{self.scale.name}: numbers mean nothing."]
         seeds = ", ".join(map(str, self.seeds))
-        released = [f"Released weights, one model each: {', '.join(self.released)}."] if self.released else []
+        titles = ", ".join(load_experiment(name, self.scale.name).title for name in self.released)
         return [
             *warning,
             f"Scale: {self.scale.name}. Training seeds: {seeds or 'none'}. Protocol: {self.protocol}. "
             f"Code: {code_commit()}.",
-            *released,
+            *([f"Released weights, one model each: {titles}."] if titles else []),
             f"Intervals: {self.method}.",
             f"Not run: {'; '.join(self.not_run) or 'nothing'}.",
         ]

@@ -143,9 +143,9 @@ def _published_only(paper: Sequence[PaperValue], settings: Sequence[Setting | No
 
 def _not_run(rows: Sequence[TableRow], wanted: Sequence[int], released: Sequence[str]) -> list[str]:
     missing = [row.name for row in rows if not row.ours]
-    of_one_model = (*REFERENCE_TITLES.values(), *released)
     for row in rows:
-        if row.ours and row.title not in of_one_model and len(row.seeds) < len(wanted):
+        of_one_model = row.setting is not None and row.setting.experiment in (*REFERENCE_TITLES, *released)
+        if row.ours and not of_one_model and len(row.seeds) < len(wanted):
             missing.append(f"{row.name} seeds {', '.join(str(s) for s in wanted if s not in row.seeds)}")
     return missing
 
