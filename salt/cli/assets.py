@@ -12,9 +12,8 @@ from pathlib import Path
 
 import torch
 
-from salt.config.data import WEIGHTS as WEIGHTS_ROOT
-from salt.config.data import weights_root
 from salt.config.files import repository_root
+from salt.config.released import weights_root
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.files import whole_folder, write_text
@@ -132,7 +131,7 @@ def released_parts(scale: Scale) -> dict[str, Path]:
     """Part of the folder of assets -> where it lies below `SALT_WEIGHTS`; all are seen to be there.
 
     Raises:
-        SaltError: a part is missing, or `SALT_WEIGHTS` is.
+        SaltError: a part is missing.
     """
     root = weights_root()
     parts = {part: root / scale.assets / part for part in (TRANSFORMER, TEXT_ENCODER, TOKENIZER, VAE)}
@@ -142,8 +141,8 @@ def released_parts(scale: Scale) -> dict[str, Path]:
         wanted = "tokenizer_config.json" if part == TOKENIZER else "config.json"
         if not (source / wanted).is_file():
             raise SaltError(
-                f"{source}: there is no {wanted}; accepted: {WEIGHTS_ROOT}=FOLDER with {source.parent.name}, a "
-                "pipeline in diffusers' format (docs/paper_scale.md says where it is downloaded)"
+                f"{source}: there is no {wanted}; accepted: a pipeline in diffusers' format "
+                "below SALT_WEIGHTS (docs/paper_scale.md says where it is downloaded)"
             )
     return parts
 

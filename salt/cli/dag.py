@@ -12,7 +12,17 @@ from pathlib import Path
 from salt.config.files import repository_root
 from salt.errors import SaltError
 
-PER_SEED = ("train", "sample", "sample_long", "score_vbench", "score", "score_long", "defect", "caches")
+PER_SEED = (
+    "train",
+    "import_released",
+    "sample",
+    "sample_long",
+    "score_vbench",
+    "score",
+    "score_long",
+    "defect",
+    "caches",
+)
 """Rules of one student or reference."""
 NAMED = ("ode_pairs", "table", "figure")
 _SEED = re.compile(r"/(?P<folder>[^/]+)/seed(?P<n>\d+)(?P<long>_long)?/|/records/(?P<file>.+)_seed(?P<m>\d+)_")

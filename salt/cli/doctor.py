@@ -24,7 +24,7 @@ def doctor(
 ) -> None:
     """Look at this machine before hours are spent: libraries, devices, disk, weights, SLURM."""
     wrong = 0
-    for look in (libraries(), devices(scale), weights(scale), disk(scale, scratch), slurm()):
+    for look in (libraries(), devices(scale), weights(scale), released(scale), disk(scale, scratch), slurm()):
         for state, what, told in look:
             print(f"{state:<6} {what:<10} {told}", flush=True)
             wrong += state == "wrong"
@@ -107,6 +107,21 @@ def weights(scale: str) -> Iterator[Found]:
         yield "ok", "captions", f"{loaded.data.clips} of {path}, {videos} with a video"
     except SaltError as error:
         yield "wrong", "captions", str(error)
+
+
+def released(scale: str) -> Iterator[Found]:
+    """The published weights of a scale's rows, which `snakemake --config weights=released` imports."""
+    from salt.config import experiment_names, load_experiment
+    from salt.config.released import weights_root
+
+    rows = [(name, load_experiment(name, scale).released) for name in experiment_names()]
+    missing = [(name, path, row.page) for name, row in rows if row is not None for path in row.missing()]
+    count = sum(row is not None for _, row in rows)
+    if count:
+        lacking = len({name for name, *_ in missing})
+        yield "ok", "released", f"{count - lacking} of {count} rows have their published weights in {weights_root()}"
+    for name, path, page in missing:
+        yield "note", "released", f"{name}: no {path.relative_to(weights_root())}; download it there from {page}"
 
 
 def disk(scale: str, scratch: Path) -> Iterator[Found]:

@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from salt.cli.assets import TRANSFORMER, Assets, weights_hash
 from salt.config import load_experiment
-from salt.config.data import Data, weights_root
+from salt.config.data import Data
 from salt.config.hashing import content_hash
+from salt.config.released import weights_root
 from salt.data.captions import Captioned, read_captions, read_clip
 from salt.data.clips import ClipSource, as_tensor
 from salt.data.latents import About, LatentBank, write_bank
@@ -69,7 +70,7 @@ def open_bank(folder: Path, assets: Assets, seed: int) -> LatentBank:
 
 def captions_file(data: Data) -> Path:
     """Where the captions of a scale lie."""
-    return weights_root() / "data" / data.captions
+    return weights_root() / data.captions
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import nn
 from salt.cli.assets import Assets
 from salt.config import load_experiment
 from salt.config.hashing import NOT_TRAINING
+from salt.config.released import MARK
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
@@ -70,6 +71,12 @@ def trained_as(weights: Path) -> tuple[Experiment, int]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SaltError(f"{path}: not the provenance of weights made by `salt train`: {reason}") from error
+
+
+def as_recorded(experiment: Experiment, weights: Path) -> Experiment:
+    """The experiment under the title that records of these weights carry: imported ones are told from trained ones."""
+    known = json.loads((weights / NAME).read_text(encoding="utf-8"))
+    return experiment.model_copy(update={"title": experiment.title + MARK}) if "released" in known else experiment
 
 
 def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) -> None:

@@ -118,6 +118,8 @@ class Prices:
         return [(evaluation.prompts * seeds, twice * cost.video(experiment, c.nfe) if c.nfe else 0.0) for c in cells]
 
     def _disk(self, job: Planned) -> float:
+        if job.rule == "import_released":
+            return 4.0 * cost.parameters(self.scale.backbone)
         if job.rule == "train":
             experiment = self.experiment(job.name)
             kept = experiment.train.keep_checkpoints * cost.checkpoint_bytes(experiment)

@@ -1,6 +1,7 @@
 """Sampling, scoring and measuring one model: behind `salt sample`, `score`, `defect`, `caches` and `controls`."""
 
 import gzip
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from torch import nn
 from salt.cli.assets import TRANSFORMER, Assets
 from salt.cli.models import load_student
 from salt.cli.vbench_jobs import gathered
+from salt.config.released import MARK
 from salt.config.scale import Long
 from salt.config.schema import Experiment
 from salt.data.prompts import OwnPrompt, Prompt, report_prompts
@@ -20,7 +22,7 @@ from salt.evaluation.cache_study import measure_caches
 from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
 from salt.evaluation.controls import run_controls
 from salt.evaluation.diagnostics import measure
-from salt.evaluation.sample import RealClips, Sampled, Source, sample_cells
+from salt.evaluation.sample import MANIFEST, RealClips, Sampled, Source, sample_cells
 from salt.evaluation.score import Cell, protocol_hash, protocol_of, records, score_folder, vbench_of, write_cell
 from salt.evaluation.solvers import Network
 from salt.evaluation.streaming import SampledByChunk
@@ -110,6 +112,8 @@ def score_model(
     (`NAME_prompts.csv.gz`, or `NAME_long_prompts.csv.gz`), and VBench's files into `details`.
     """
     scale, length = experiment.scale, 1 if long is None else long.length
+    if _of_released_weights(videos):
+        experiment = experiment.model_copy(update={"title": experiment.title + MARK})
     details.mkdir(parents=True, exist_ok=True)
     tidy, wide = [], []
     for cell in model_cells(name, experiment, seed, long):
@@ -136,6 +140,14 @@ def score_model(
     single = pd.concat(wide)
     single = single[keys + [column for column in single.columns if column not in keys]]
     write_csv(single.round(6), out.with_name(out.stem.removesuffix("_scores") + "_prompts.csv.gz"))
+
+
+def _of_released_weights(videos: Path) -> bool:
+    """Whether the manifest of some videos says that they were made by imported weights."""
+    try:
+        return str(json.loads((videos / MANIFEST).read_text(encoding="utf-8"))["method"]).endswith(MARK)
+    except (OSError, ValueError, KeyError):
+        return False  # videos of an earlier version, which sampled trained weights alone
 
 
 def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path, device: str) -> None:

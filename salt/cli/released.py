@@ -1,28 +1,35 @@
 """`salt import` and `salt export`: weights from other repositories, and for them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from salt.cli import app
 from salt.cli.options import Out, ScaleName, check_out
+from salt.errors import SaltError
+
+if TYPE_CHECKING:
+    from salt.config.schema import Experiment
 
 Layout = Literal["wan", "self-forcing"]
+Which = Literal["ema", "regular"]
 
 
 @app.command(name="import")
 def import_(
     experiment: Annotated[str, typer.Argument(help="Stem of a file in experiments/: what the weights are taken for.")],
     scale: ScaleName,
-    source: Annotated[
-        Path,
-        typer.Option("--source", help="A .pt or .safetensors file, or a folder of safetensors, with shards or not."),
-    ],
     out: Out,
-    which: Annotated[
-        Literal["ema", "regular"] | None, typer.Option("--which", help="Needed where a file holds both.")
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--source",
+            help="A .pt or .safetensors file, or a folder of safetensors, with shards or not; default: what the "
+            "experiment's `released` says, below SALT_WEIGHTS.",
+        ),
     ] = None,
+    which: Annotated[Which | None, typer.Option("--which", help="Needed where a file holds both.")] = None,
     lora: Annotated[Path | None, typer.Option("--lora", help="A LoRA to merge into them.")] = None,
 ) -> None:
     """Released weights as those of an experiment, in diffusers' format. Nothing in the file is run."""
@@ -30,10 +37,24 @@ def import_(
 
     config = load_experiment(experiment, scale)
     check_out(out, ("config.json", "diffusion_pytorch_model", "provenance.json"))
+    if source is None:
+        source, which, lora = _published(config, which, lora)
 
     from salt.cli.interop import import_weights
 
     import_weights(config, source, which, lora, out)
+
+
+def _published(config: "Experiment", which: Which | None, lora: Path | None) -> tuple[Path, Which | None, Path | None]:
+    """What `salt import` reads where the experiment's own file says it."""
+    file, released = f"experiments/{config.name}.yaml", config.released
+    if released is None:
+        place = f"scales.{config.scale.name}.released"
+        raise SaltError(f"{config.name}: --source is missing, and {file} has no {place}; accepted: one of them")
+    if which is not None or lora is not None:
+        raise SaltError(f"{config.name}: --which and --lora belong to --source; {file} says its own; leave them out")
+    source, lora = released.files(file)
+    return source, released.which, lora
 
 
 @app.command()

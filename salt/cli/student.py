@@ -139,11 +139,12 @@ def sample(
     _check_source(experiment, weights, prompts)
 
     from salt.cli.assets import load_assets  # after what is quick to refuse: torch takes seconds
-    from salt.cli.models import check_trained_as
+    from salt.cli.models import as_recorded, check_trained_as
     from salt.cli.records import sample_model, single_thread
 
     if weights is not None:
         check_trained_as(weights, config, seed)
+        config = as_recorded(config, weights)
     check_device(device)
     single_thread()
     sample_model(experiment, config, seed, load_assets(teacher, config.scale), weights, out, device, own, lasting)
@@ -219,7 +220,7 @@ def caches(
 
 def _student_at(weights: Path, scale: str, overrides: list[str] | None, device: str) -> "tuple[Experiment, int]":
     """The experiment and the training seed of trained weights, as the files say it today; refused where they differ."""
-    from salt.cli.models import check_trained_as, trained_as
+    from salt.cli.models import as_recorded, check_trained_as, trained_as
     from salt.cli.records import single_thread
     from salt.config import load_experiment
 
@@ -228,7 +229,7 @@ def _student_at(weights: Path, scale: str, overrides: list[str] | None, device: 
     check_trained_as(weights, config, seed)
     check_device(device)
     single_thread()
-    return config, seed
+    return as_recorded(config, weights), seed
 
 
 @app.command()

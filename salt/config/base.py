@@ -11,6 +11,11 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Precision = Literal["float32", "bfloat16"]
 
 
+def is_none(value: object) -> bool:
+    """For `Field(exclude_if=...)`: a section that is off is left out of dumps and hashes, which stay as they were."""
+    return value is None
+
+
 class Section(BaseModel):
     """A frozen section that refuses unknown keys, infinities and NaN.
 

@@ -15,6 +15,7 @@ NOT_TRAINING: dict[str, Any] = {
     "name": True,
     "title": True,
     "about": True,
+    "released": True,
     "train": {"checkpoint_every", "keep_checkpoints", "preview_every", "recompute", "shard", "tensorboard", "threads"},
     "scale": {
         **dict.fromkeys(("name", "meaningful", "assets", "teacher", "training_seeds", "evaluation"), True),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from salt.config.files import repository_root
+from salt.config.load import OF_ONE_FILE
 from salt.config.paper import PaperRows
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
@@ -34,6 +35,7 @@ def schemas() -> dict[str, Schema]:
             "description": "Keys of an experiment.",
         },
     }
+    everywhere = {key: value for key, value in part.items() if key != OF_ONE_FILE}
     extends = {"type": "string", "description": "The experiment whose keys this one starts from."}
     by_scale = {
         "type": "object",
@@ -43,7 +45,7 @@ def schemas() -> dict[str, Schema]:
     defaults = {"$ref": "#/$defs/Part", "description": "Keys of an experiment that all inherit at this scale."}
     own = {key: value for key, value in scale["properties"].items() if key != "name"}
     return {
-        "experiment": _file(experiment, {"extends": extends, **part, "scales": by_scale}, definitions),
+        "experiment": _file(experiment, {"extends": extends, **everywhere, "scales": by_scale}, definitions),
         "scale": _file(scale, {**own, "defaults": defaults}, definitions),
         "paper_values": {"$schema": DIALECT, **PaperRows.model_json_schema()},
     }

@@ -25,6 +25,8 @@ from salt.config.validate import Layer, Merged, shown_value, validate
 from salt.errors import SaltError
 
 EXPERIMENT_KEYS = tuple(key for key in Experiment.model_fields if key not in ("name", "scale"))
+OF_ONE_FILE = "released"
+"""The key of an experiment that holds at one scale and for its own file: a checkpoint is of one network."""
 SCALE_KEYS = tuple(key for key in Scale.model_fields if key != "name")
 COMMAND_LINE = "command line"
 
@@ -63,7 +65,7 @@ def _layers(name: str, scale: str, overrides: Mapping[str, str]) -> list[Layer]:
 
     1. the scale's file: its own keys (they become `scale`) and its `defaults`;
     2. the experiment files along `extends`: the base of all first, the experiment itself last;
-    3. their parts `scales: {SCALE: ...}`, in the same order;
+    3. their parts `scales: {SCALE: ...}`, in the same order, of which `released` counts in the experiment's own alone;
     4. the overrides of the command line, in the order given.
 
     Mappings are merged key by key; every other value, a list too, is replaced as a whole; `null` takes away what was
@@ -79,12 +81,17 @@ def _layers(name: str, scale: str, overrides: Mapping[str, str]) -> list[Layer]:
         Layer(defaults, source, ("defaults",)),
         *(Layer({key: keys[key] for key in EXPERIMENT_KEYS if key in keys}, file) for file, keys in chain),
         *(
-            Layer(keys["scales"][scale], file, ("scales", scale))
-            for file, keys in chain
+            Layer(_inherited(keys["scales"][scale], own=link == len(chain)), file, ("scales", scale))
+            for link, (file, keys) in enumerate(chain, start=1)
             if scale in keys.get("scales", {})
         ),
         *(_override(key, text) for key, text in overrides.items()),
     ]
+
+
+def _inherited(part: Mapping[str, Any], own: bool) -> Mapping[str, Any]:
+    """What counts of a part for one scale: all in the experiment's own file, not its checkpoint in one it extends."""
+    return part if own else {key: value for key, value in part.items() if key != OF_ONE_FILE}
 
 
 def _chain(name: str) -> list[str]:
@@ -110,6 +117,7 @@ def _read_experiment(name: str) -> dict[str, Any]:
         raise SaltError(f"experiment {name!r}: there is no {source}; {accepted(name, experiment_names())}")
     values = read_mapping(path)
     _check_keys(values, (*EXPERIMENT_KEYS, "extends", "scales"), source)
+    _check_place(values, source)
     parts = as_mapping(values.get("scales", {}), f"{source}: scales")
     _check_keys(parts, scale_names(), source, "scales.")
     for scale, part in parts.items():
@@ -127,6 +135,7 @@ def _read_scale(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     _check_keys(values, (*SCALE_KEYS, "defaults"), source)
     defaults = as_mapping(values.pop("defaults", {}), f"{source}: defaults")
     _check_keys(defaults, EXPERIMENT_KEYS, source, "defaults.")
+    _check_place(defaults, source, "defaults.")
     return values, defaults
 
 
@@ -147,6 +156,12 @@ def _check_keys(keys: Iterable[str], names: Sequence[str], source: str, prefix: 
     for key in keys:
         if key not in names:
             raise SaltError(f"{source}: {prefix}{key}: unknown key; {accepted(key, names)}")
+
+
+def _check_place(keys: Mapping[str, Any], source: str, prefix: str = "") -> None:
+    if OF_ONE_FILE in keys:
+        place = f"scales.NAME.{OF_ONE_FILE} in an experiment's file"
+        raise SaltError(f"{source}: {prefix}{OF_ONE_FILE}: a checkpoint is of one scale; accepted: {place}")
 
 
 def _experiment_path(name: str) -> Path:

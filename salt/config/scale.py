@@ -4,17 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Precision, Probability, Section
+from salt.config.base import Name, Precision, Probability, Section, is_none
 from salt.config.data import Data
 from salt.config.memory import Memory
+from salt.config.released import Below
 from salt.config.vbench import VBench
 
 Solver = Literal["euler", "cm"]
 Split = Literal["train", "validation", "report"]
-
-
-def _is_none(value: object) -> bool:
-    return value is None  # left out of hashes, so that a scale without VBench keeps its own
 
 
 class World(Section):
@@ -123,7 +120,7 @@ class Backbone(Section):
 class Larger(Section):
     """A larger teacher, of the same latents and the same text."""
 
-    assets: str
+    assets: Below
     """Its folder below `SALT_WEIGHTS`, in diffusers' format."""
     backbone: Backbone
 
@@ -139,7 +136,7 @@ class Long(Section):
     """Function evaluations of every chunk, by `main_solver`."""
     prompts: Annotated[int, Field(ge=2)] = 128
     """So many of the extended report prompts; 2 or more, so that there is one of each kind."""
-    vbench: VBench | None = Field(default=None, exclude_if=_is_none)
+    vbench: VBench | None = Field(default=None, exclude_if=is_none)
     """How VBench-Long scores them; None: the ground-truth scorer."""
 
 
@@ -166,7 +163,7 @@ class Evaluation(Section):
     """What networks compute in while they are sampled and measured; weights, states, noise and solver are float32."""
     long: Long | None = None
     """Videos of causal students beyond the training length; None: this scale has none."""
-    vbench: VBench | None = Field(default=None, exclude_if=_is_none)
+    vbench: VBench | None = Field(default=None, exclude_if=is_none)
     """How the real VBench scores, in its own environment; None: the ground-truth scorer of the world."""
 
     @model_validator(mode="after")
@@ -193,15 +190,15 @@ class Scale(Section):
     training_seeds: PositiveInt = 3
     """At most so many training seeds of each student, whatever a table asks for."""
     world: World = World()
-    data: Data | None = Field(default=None, exclude_if=_is_none)
+    data: Data | None = Field(default=None, exclude_if=is_none)
     """What students are trained on; None: clips of the world."""
     codec: Codec = Codec()
-    vae: VAE | None = Field(default=None, exclude_if=_is_none)
+    vae: VAE | None = Field(default=None, exclude_if=is_none)
     """In place of `codec`; None: the tiny codec."""
     text: Text = Text()
     backbone: Backbone
     """The Wan of this scale: num_layers, num_attention_heads, attention_head_dim, ffn_dim, ..."""
-    larger: Larger | None = Field(default=None, exclude_if=_is_none)
+    larger: Larger | None = Field(default=None, exclude_if=is_none)
     """The teacher of experiments with `objectives.dmd.teacher: larger`; None: there is none."""
     evaluation: Evaluation = Evaluation()
 

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Probability, Section
+from salt.config.base import Name, Probability, Section, is_none
 from salt.config.memory import Memory
+from salt.config.released import Released
 from salt.config.scale import Scale
 from salt.config.train import Train
 
@@ -232,6 +233,8 @@ class Experiment(Section):
     """The trajectories that `objectives.ode` regresses."""
     train: Train
     """The training loop: iterations, batch_size, optimiser, critic, ema, ..."""
+    released: Released | None = Field(default=None, exclude_if=is_none)
+    """Published weights that may stand in the place of its training; below `scales.NAME` only. None: there are none."""
     scale: Scale
     """Everything that is the same for all experiments at one scale."""
 

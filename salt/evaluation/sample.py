@@ -171,6 +171,7 @@ def sample_cells(
                 bar.update(len(batch))
     known = {
         "experiment": cells[0].experiment,
+        "method": cells[0].method,
         "seed": cells[0].seed,
         "scale": scale.name,
         "cells": [cell.name for cell in cells],

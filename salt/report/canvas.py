@@ -6,7 +6,7 @@ from pathlib import Path
 
 from salt.config.load import load_experiment
 from salt.errors import SaltError
-from salt.report.records import Kind, Records, one_protocol
+from salt.report.records import Kind, Records, one_protocol, released_in
 from salt.report.suite import FigureSpec
 
 LINE = 165
@@ -49,5 +49,7 @@ class Canvas:
         protocol = one_protocol(frames, f"{self.records.folder}, {self.name}")
         warning = "" if scale.meaningful else f"{scale.name.upper()}: NUMBERS MEAN NOTHING. "
         text = f"{warning}Scale {scale.name}; training seeds {', '.join(map(str, seeds))}; protocol {protocol}. {said}."
+        if released := released_in(frames):
+            text += f" Released weights: {', '.join(map(self.title, released))}."
         missing = [self.title(name) for name in self.spec.experiments if name not in measured]
         return "\n".join(textwrap.wrap(text + (f" Not run: {', '.join(missing)}." if missing else ""), LINE))

@@ -15,7 +15,7 @@ from salt.config.load import load_scale
 from salt.evaluation.statistics import Interval
 from salt.files import write_text
 from salt.report.claimed import Claim, claims
-from salt.report.records import Kind, Provenance, Records, one_protocol, read_measurements
+from salt.report.records import Kind, Provenance, Records, one_protocol, read_measurements, released_in
 from salt.report.render import NOT_RUN, interval_text, markdown_lines
 from salt.report.tables import METHOD
 
@@ -135,10 +135,12 @@ def _line(one: Judged, before: Judged | None) -> list[str]:
 
 def _provenance(records: Records, judged: Sequence[Judged]) -> list[str]:
     seeds = tuple(sorted({seed for one in judged for seed in one.seeds}))
-    protocols = []
+    protocols, every = [], []
     for kind in get_args(Kind):
         files = sorted(records.folder.glob(f"*_seed*_{kind}.csv"))
         frames = [read_measurements(path) for path in files]
+        every += frames
         protocols += [f"{kind} {one_protocol(frames, f'{records.folder}, claims')}"] if frames else []
     untested = tuple(dict.fromkeys(f"{one.claim.says} ({one.claim.where})" for one in judged if one.interval is None))
-    return Provenance(records.scale, seeds, ", ".join(protocols) or "none", METHOD, untested).lines()
+    measured = ", ".join(protocols) or "none"
+    return Provenance(records.scale, seeds, measured, METHOD, untested, released_in(every)).lines()

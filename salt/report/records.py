@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 
 from salt.config.files import repository_root
+from salt.config.load import load_experiment
+from salt.config.released import MARK
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.evaluation.statistics import PromptScores, prompt_scores
@@ -66,6 +68,11 @@ class Records:
         frames = [read_measurements(self._path(experiment, seed, kind)) for seed in seeds]
         for frame, seed in zip(frames, seeds, strict=True):
             _check_names(frame, self._path(experiment, seed, kind), experiment, seed, self.scale.name)
+        if len({bool(released_in([frame])) for frame in frames}) > 1:
+            raise SaltError(
+                f"{self.folder}/{experiment}_seed*_{kind}.csv: some are of released weights, others of weights trained "
+                "here; accepted: one kind. Remove those that are not meant"
+            )
         return pd.concat(frames, ignore_index=True)
 
     def values(self, kind: Kind, setting: Setting, seeds: Sequence[int], metric: str) -> list[float]:
@@ -217,6 +224,12 @@ def one_protocol(frames: Iterable[pd.DataFrame], what: str) -> str:
     return protocols[0]
 
 
+def released_in(frames: Iterable[pd.DataFrame]) -> tuple[str, ...]:
+    """The experiments that were measured with released weights, in place of weights trained here."""
+    found = [frame.loc[frame["method"].astype(str).str.endswith(MARK), "experiment"].unique() for frame in frames]
+    return tuple(dict.fromkeys(str(name) for names in found for name in names))
+
+
 # ------------------------------------------------------------------------------------------------ provenance
 @dataclass(frozen=True)
 class Provenance:
@@ -228,15 +241,19 @@ class Provenance:
     method: str
     """How intervals are made."""
     not_run: tuple[str, ...]
+    released: tuple[str, ...] = ()
+    """Experiments whose weights others trained."""
 
     def lines(self) -> list[str]:
         """As sentences, the warning first."""
         warning = [] if self.scale.meaningful else [f"{self.scale.name}: numbers mean nothing."]
         seeds = ", ".join(map(str, self.seeds))
+        titles = ", ".join(load_experiment(name, self.scale.name).title for name in self.released)
         return [
             *warning,
             f"Scale: {self.scale.name}. Training seeds: {seeds or 'none'}. Protocol: {self.protocol}. "
             f"Code: {code_commit()}.",
+            *([f"Released weights, one model each: {titles}."] if titles else []),
             f"Intervals: {self.method}.",
             f"Not run: {'; '.join(self.not_run) or 'nothing'}.",
         ]

@@ -16,7 +16,7 @@ from salt.evaluation.statistics import LEVEL, RESAMPLES, Interval, paired_interv
 from salt.evaluation.video import ENCODER
 from salt.report.content import Comparison, Table, TableRow
 from salt.report.metrics import METRICS, all_metrics, percent
-from salt.report.records import Provenance, Records, Setting, one_protocol, read_measurements
+from salt.report.records import Provenance, Records, Setting, one_protocol, read_measurements, released_in
 from salt.report.render import write_table
 from salt.report.suite import TableSpec, table_spec
 
@@ -71,7 +71,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
             f"{records.folder}: no records of {name}; accepted: {', '.join(r.experiment for r in spec.rows)}"
         )
     frames = [records.tidy(row.setting.kind, row.setting.experiment, row.seeds) for row in measured if row.setting]
-    protocol = one_protocol(frames, f"{records.folder}, {name}")
+    protocol, released = one_protocol(frames, f"{records.folder}, {name}"), released_in(frames)
     absent = _absent(records, measured)
     used = tuple(sorted({seed for row in measured for seed in row.seeds}))
     return Table(
@@ -81,7 +81,12 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
         rows,
         tuple(_comparisons(records, spec, students, metrics)),
         Provenance(
-            records.scale, used, _protocol_line(records, protocol, spec), METHOD, (*_not_run(rows, wanted), *absent)
+            records.scale,
+            used,
+            _protocol_line(records, protocol, spec),
+            METHOD,
+            (*_not_run(rows, wanted, released), *absent),
+            released,
         ),
         tuple(dict.fromkeys(f"{v.row}: {v.conflict}" for v in paper if v.conflict)),
     )
@@ -136,10 +141,11 @@ def _published_only(paper: Sequence[PaperValue], settings: Sequence[Setting | No
     return [TableRow(title, nfe, None, (), {}, printed) for (title, nfe), printed in values.items()]
 
 
-def _not_run(rows: Sequence[TableRow], wanted: Sequence[int]) -> list[str]:
+def _not_run(rows: Sequence[TableRow], wanted: Sequence[int], released: Sequence[str]) -> list[str]:
     missing = [row.name for row in rows if not row.ours]
     for row in rows:
-        if row.ours and row.title not in REFERENCE_TITLES.values() and len(row.seeds) < len(wanted):
+        of_one_model = row.setting is not None and row.setting.experiment in (*REFERENCE_TITLES, *released)
+        if row.ours and not of_one_model and len(row.seeds) < len(wanted):
             missing.append(f"{row.name} seeds {', '.join(str(s) for s in wanted if s not in row.seeds)}")
     return missing
 

@@ -44,7 +44,7 @@ SCALE = {
     "teacher": "linked",
     "training_seeds": 1,
     "world": {"frames": 9},
-    "data": {"captions": "captions.jsonl", "clips": 4},
+    "data": {"captions": "data/captions.jsonl", "clips": 4},
     "vae": {"height": 32, "width": 48, "channels": 4},
     "text": {"tokens": 8, "d_model": 32, "precision": "bfloat16"},
     "backbone": BACKBONE,
@@ -221,14 +221,15 @@ def test_students_are_measured_on_the_prompts_of_the_scale(
 
 
 # ------------------------------------------------------------------------------------------------ mistakes
-def test_a_missing_root_or_part_is_told(
+def test_a_missing_part_is_told_with_its_place(
     salt: Salt, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["teacher", "--scale", "mini", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
-    monkeypatch.delenv("SALT_WEIGHTS")
-    refused(salt, words, "SALT_WEIGHTS=", "docs/paper_scale.md")
     monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path))
-    refused(salt, words, tmp_path / "Wan-mini" / "transformer", "there is no config.json")
+    refused(salt, words, tmp_path / "Wan-mini" / "transformer", "there is no config.json", "docs/paper_scale.md")
+    monkeypatch.delenv("SALT_WEIGHTS")
+    monkeypatch.setenv("SALT_SCRATCH", str(tmp_path / "large_disk"))
+    refused(salt, words, tmp_path / "large_disk" / "released" / "Wan-mini" / "transformer")
     assert not (tmp_path / "out").exists()
 
 

@@ -1,6 +1,7 @@
 """`salt import` and `salt export`: there and back, and diffusers' own pipeline with a student in it."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,6 +9,10 @@ from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipe
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, UMT5EncoderModel
+
+from salt.config import load_experiment
+from salt.config.released import MARK
+from salt.training.provenance import is_complete
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -36,7 +41,46 @@ def test_there_and_back_gives_the_same_weights_and_they_sample(salt, made, expor
     assert list(about["inputs"]["source"]) == ["student.pt"]
     defect = salt("defect", back, "--scale", "smoke", "--teacher", made.teacher, "--out", tmp_path / "defect.csv")
     assert defect.code == 0, defect.err
-    assert (tmp_path / "defect.csv").read_bytes() == (made.records / "sc_dmd_seed0_defect.csv").read_bytes()
+    found, trained = (tmp_path / "defect.csv").read_text(), (made.records / "sc_dmd_seed0_defect.csv").read_text()
+    assert found != trained
+    assert found.replace(MARK, "") == trained
+
+
+@pytest.fixture
+def published(root, tmp_path, monkeypatch):
+    """A row of the student's own kind with published weights, which are looked for below `tmp_path`."""
+    row = root / "experiments" / "published.yaml"
+    released = "{source: hub/student.pt, page: https://hub}"
+    row.write_text(f"extends: sc_dmd\ntitle: Published\nscales: {{smoke: {{released: {released}}}}}\n")
+    monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("SALT_ROOT", str(root))  # for what is asked here, beside the command
+    yield tmp_path / "hub" / "student.pt"
+    row.unlink()
+
+
+def test_a_row_imports_its_published_weights_and_its_records_say_so(salt, made, exported, published, tmp_path):
+    importing = ["import", "published", "--scale", "smoke", "--out", tmp_path / "back"]
+    answer = salt(*importing)
+    assert answer.code == 2
+    assert f"{published}: missing, which experiments/published.yaml asks for" in answer.err
+    assert "download it there from https://hub" in answer.err
+    published.parent.mkdir()
+    shutil.copy(exported, published)
+    answer = salt(*importing)
+    assert answer.code == 0, answer.err
+    assert is_complete(made.weights, load_experiment("sc_dmd", "smoke"), 0)
+    assert not is_complete(tmp_path / "back", load_experiment("published", "smoke"), 0), "a training would be left out"
+    sampling = ["--scale", "smoke", "--teacher", made.teacher, "--weights", tmp_path / "back"]
+    answer = salt("sample", "published", *sampling, "--out", tmp_path / "videos")
+    assert answer.code == 0, answer.err
+    records = tmp_path / "published_seed0_scores.csv"
+    words = ["--scale", "smoke", "--videos", tmp_path / "videos", "--details", tmp_path / "details"]
+    answer = salt("score", "published", *words, "--out", records)
+    assert answer.code == 0, answer.err
+    trained = (made.records / "sc_dmd_seed0_scores.csv").read_text()
+    title = load_experiment("sc_dmd", "smoke").title
+    expected = trained.replace("sc_dmd", "published").replace(title, f"Published{MARK}")
+    assert records.read_text() == expected
 
 
 def test_the_layout_of_wan_reads_as_wan(salt, made, tmp_path):
@@ -90,11 +134,17 @@ def test_diffusers_pipeline_runs_a_student(made):
             ["import", "sc_dmd", "--scale", "smoke", "--source", "{exported}", "--which", "ema", "--out", "{tmp}/b"],
             "--which ema: it holds regular weights",
         ),
+        (["import", "sc_dmd", "--scale", "smoke", "--out", "{tmp}/b"], "has no scales.smoke.released; accepted: one"),
+        (
+            ["import", "published", "--scale", "smoke", "--which", "ema", "--out", "{tmp}/b"],
+            "--which and --lora belong to --source; experiments/published.yaml says its own",
+        ),
         (["export", "{tmp}", "--out", "{tmp}/a.safetensors"], "one .safetensors file"),
         (["export", "{weights}", "--out", "{tmp}/a.pt"], "a file ending in .safetensors is accepted for --layout wan"),
         (["export", "{teacher}/codec", "--out", "{tmp}/a.safetensors"], "not those of a WanTransformer3DModel"),
     ],
 )
+@pytest.mark.usefixtures("published")
 def test_mistakes_are_one_line_and_leave_nothing(salt, made, exported, tmp_path, words, message):
     places = {"tmp": tmp_path, "exported": exported, "weights": made.weights, "teacher": made.teacher}
     answer = salt(*(word.format(**places) for word in words))

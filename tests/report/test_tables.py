@@ -10,6 +10,7 @@ import yaml
 
 from salt.config.files import repository_root
 from salt.config.load import load_scale
+from salt.config.released import MARK
 from salt.errors import SaltError
 from salt.report.metrics import AGGREGATES, METRICS, all_metrics
 from salt.report.records import Records
@@ -75,6 +76,21 @@ def test_markdown_says_what_a_reader_must_know(table4):
         assert part in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("| SC-DMD (Ours) | 4")}
     assert widths == {18}
+
+
+def test_rows_of_released_weights_are_named_and_never_mixed_with_trained_ones(results, tmp_path):
+    folder = shutil.copytree(results / "records", tmp_path / "records")
+    files = [folder / f"dmd_8_seed{seed}_scores.csv" for seed in (0, 1)]
+    frame = pd.read_csv(files[0])
+    frame.assign(method=frame["method"] + MARK).to_csv(files[0], index=False)
+    with pytest.raises(SaltError, match="some are of released weights, others of weights trained here"):
+        build_table("table4", Records(folder, load_scale("tiny")), 2)
+    files[1].unlink()
+    table = build_table("table4", Records(folder, load_scale("tiny")), 2)
+    said = " ".join(table.provenance.lines())
+    assert "Released weights, one model each: DMD-8." in said
+    assert "Not run: nothing." in said
+    assert {c.seeds for c in table.comparisons if "DMD-8" in c.baseline.title} == {(0,)}
 
 
 def test_latex_is_booktabs_and_escaped(table4):

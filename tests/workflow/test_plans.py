@@ -13,6 +13,7 @@ import typer
 import yaml
 
 import salt.cli.paper
+import salt.cli.released
 import salt.cli.student
 import salt.cli.teacher
 import salt.cli.vbench  # noqa: F401  (each registers its verbs)
@@ -71,7 +72,8 @@ def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> Non
     verbs = typer.main.get_command(app).commands
     for verb, words in {call.groups() for call in calls}:
         verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
-    rules = RULE_NAMES - {"all", "sample_long", "score_long", "score_vbench", "latents_part", "ode_pairs_part"}
+    rules = RULE_NAMES - {"all", "import_released", "sample_long", "score_long", "score_vbench"}
+    rules -= {"latents_part", "ode_pairs_part"}
     assert {call[1] for call in calls} == {rule.removeprefix("score_").replace("_", "-") for rule in rules}
     long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
     assert {"self_forcing", "salt_longlive"} <= long <= AUTOREGRESSIVE
@@ -163,6 +165,30 @@ def test_vbenchs_prompts_have_no_clips_to_be_spoilt_or_encoded(snakemake: Snakem
     assert jobs["caches"] > 0
 
 
+def test_published_weights_are_imported_in_the_place_of_trainings(snakemake: Snakemake) -> None:
+    """Without a file of them: a plan asks for none. What has no published weights is trained, from published starts."""
+    targets = ("table2", "ablation_causal_forcing")
+    run = snakemake("-n", *targets, "--config", "scale=paper", "weights=released")
+    jobs, text = planned(run), run.stdout + run.stderr
+    trained, starts = {"dmd_4", "sc_dmd", "salt_self_forcing"}, {"ode_init"}
+    assert set(re.findall(r"salt train (\w+) ", text)) == trained
+    assert jobs["train"] == 3 * len(trained)
+    calls = re.findall(r"salt import (.*) > \S+ 2>&1", text)
+    assert {call.split()[0] for call in calls} == names_of(SUITE["tables"]["table2"]) - trained | starts
+    assert jobs["import_released"] == len(calls)
+    assert jobs["ode_pairs"] == 0
+    verb = typer.main.get_command(app).commands["import"]
+    for call in calls:
+        verb.make_context("import", call.split())
+    assert "salt train salt_self_forcing --scale paper --seed 2" in text
+    assert "--init scratch/paper/released/ode_init/seed0" in text
+    assert set(re.findall(r"(?:results|paper_figures)/(\w+)/", text)) == {"paper_released"}
+    sampled = Counter(re.findall(r"salt sample (\w+) ", text))
+    assert sampled == Counter(
+        dict.fromkeys(names_of(SUITE["tables"]["table2"]) | {"teacher"}, 1) | dict.fromkeys(trained, 3)
+    )
+
+
 def test_slurm_may_run_the_smoke_scale(snakemake: Snakemake) -> None:
     run = snakemake("--profile", "slurm", "-n", "fig1", "--config", "scale=smoke")
     assert planned(run)["train"] == 3
@@ -208,6 +234,8 @@ def test_the_device_follows_the_gpus_unless_it_is_named(snakemake: Snakemake, tm
     ("setting", "message"),
     [
         ("sede=3", "--config sede=3: unknown key; did you mean 'seeds'? accepted: scale, seeds, out, scratch"),
+        ("weights=relaesed", "--config weights=relaesed: accepted: trained, released"),
+        ("weights=released", "--config weights=released: no experiment has scales.tiny.released; accepted: weights="),
         ("seeds=0", "--config seeds=0: accepted: the number of training seeds, 1 or more"),
         ("scale=smok", "scale 'smok': there is no experiments/scales/smok.yaml; did you mean 'smoke'?"),
     ],

@@ -12,7 +12,13 @@ from salt.errors import SaltError
 from salt.files import sha256
 from salt.report.suite import load_suite
 
-DEFAULTS = {"scale": "tiny", "seeds": None, "out": ".", "scratch": os.environ.get("SALT_SCRATCH", "scratch")}
+DEFAULTS = {
+    "scale": "tiny",
+    "seeds": None,
+    "out": ".",
+    "scratch": os.environ.get("SALT_SCRATCH", "scratch"),
+    "weights": "trained",
+}
 REFERENCES = ("teacher", "real")  # sampled and scored, not distilled: the guided teacher and the codec's ceiling
 
 
@@ -25,7 +31,20 @@ def settings():
     seeds = merged["seeds"]
     if seeds is not None and (not isinstance(seeds, int) or seeds < 1):
         raise SaltError(f"--config seeds={seeds}: accepted: the number of training seeds, 1 or more")
+    if merged["weights"] not in ("trained", "released"):
+        raise SaltError(f"--config weights={merged['weights']}: accepted: trained, released")
     return merged
+
+
+def imported():
+    """The students that `weights=released` takes from a published checkpoint; all others are trained either way."""
+    if SETTINGS["weights"] == "trained":
+        return []
+    found = [name for name in STUDENTS if EXPERIMENTS[name].released is not None]
+    if not found:
+        place = f"scales.{SCALE.name}.released"
+        raise SaltError(f"--config weights=released: no experiment has {place}; accepted: weights=trained")
+    return found
 
 
 def checked_suite():
@@ -72,13 +91,15 @@ def pairs_state(name):
 
 def weights_state(name):
     """What decides a student's weights: its experiment, its data, and all of that for what it starts from."""
+    if name in IMPORTED:
+        return [STAGE["import_released"], content_hash(EXPERIMENTS[name].released), content_hash(SCALE.backbone)]
     own = [STAGE["train"], training_hash(EXPERIMENTS[name]), *latents_state(), *teacher_state(), *pairs_state(name)]
     init = EXPERIMENTS[name].init
     return own + (weights_state(init) if init in STUDENTS else [])
 
 
 def weights_folder(name, seed):
-    return f"{SCRATCH}/weights/{name}/seed{seed}"
+    return f"{SCRATCH}/{'released' if name in IMPORTED else 'weights'}/{name}/seed{seed}"
 
 
 def start_of(name):
@@ -148,9 +169,14 @@ def seeds_of(entry):
     return range(SETTINGS["seeds"] or min(entry["seeds"], SCALE.training_seeds))
 
 
+def seeds_for(name, entry):
+    """The training seeds of one student: of published weights there is one."""
+    return range(1) if name in IMPORTED else seeds_of(entry)
+
+
 def students_of(entry):
     """(experiment, seed) of one table or figure; references have one seed."""
-    pairs = [(experiment, seed) for experiment in experiments_of(entry) for seed in seeds_of(entry)]
+    pairs = [(experiment, seed) for experiment in experiments_of(entry) for seed in seeds_for(experiment, entry)]
     known = [name for name in entry.get("references", []) if name != "real" or not VBENCH]  # no clips of its prompts
     return pairs, [(reference, 0) for reference in known]
 
@@ -177,7 +203,12 @@ def videos_of(entry):
 
 
 def weights_of(wildcards):
-    """A student's weights; the references need the teacher's folder alone."""
+    """A student's weights."""
+    return f"{weights_folder(wildcards.experiment, wildcards.seed)}/provenance.json"
+
+
+def sampled_weights(wildcards):
+    """The same of what is sampled; the references need the teacher's folder alone."""
     if wildcards.sampled in REFERENCES:
         return []
     return [f"{weights_folder(wildcards.sampled, wildcards.seed)}/provenance.json"]
@@ -240,6 +271,7 @@ try:
     STUDENTS = [name for name in EXPERIMENTS if name != "teacher"]
     check_starts()
     SUITE = checked_suite()
+    IMPORTED = imported()
     NEEDS = read_mapping(Path(workflow.basedir) / "resources.yaml")[SCALE.name]
     STAGE = read_mapping(Path(workflow.basedir) / "stages.yaml")
 except SaltError as error:
@@ -254,7 +286,9 @@ FIGURES = SUITE["figures"]
 SCRATCH = Path(SETTINGS["scratch"], SCALE.name).as_posix()
 # By stage number, because `salt sample` keeps whole videos of the same weights.
 VIDEOS = f"{SCRATCH}/videos/v{STAGE['sample']}"
-RESULTS = Path(SETTINGS["out"], "results", SCALE.name).as_posix()
+# Beside those of weights trained here: a row of either kind must never stand for the other.
+PRINTED = f"{SCALE.name}_released" if IMPORTED else SCALE.name
+RESULTS = Path(SETTINGS["out"], "results", PRINTED).as_posix()
 RECORDS = f"{RESULTS}/records"
-PAPER_FIGURES = Path(SETTINGS["out"], "paper_figures", SCALE.name).as_posix()
+PAPER_FIGURES = Path(SETTINGS["out"], "paper_figures", PRINTED).as_posix()
 ALL_RECORDS = sorted({file for entry in (TABLES | FIGURES).values() for file in records_of(entry)})

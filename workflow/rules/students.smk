@@ -1,5 +1,5 @@
-# One student: trajectories where it regresses some, train, sample, score, the same of long videos where it is causal,
-# and the defect of its own operator or what its cache does to it.
+# One student: trajectories where it regresses some, train (or import), sample, score, the same of long videos where it
+# is causal, and the defect of its own operator or what its cache does to it.
 
 
 rule ode_pairs:
@@ -96,10 +96,33 @@ rule train:
         " --wait --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 
 
+rule import_released:
+    output:
+        provenance=f"{SCRATCH}/released/{{experiment}}/seed0/provenance.json",
+    log:
+        f"{SCRATCH}/logs/import_released/{{experiment}}_seed0.log",
+    benchmark:
+        f"{SCRATCH}/benchmarks/import_released/{{experiment}}_seed0.tsv"
+    wildcard_constraints:
+        experiment="|".join(IMPORTED) or "(?!)",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **needs("import_released"),
+    params:
+        scale=SCALE.name,
+        folder=subpath(output.provenance, parent=True),
+        # no input: what is not downloaded yet shall not break a plan
+        state=lambda wildcards: weights_state(wildcards.experiment),
+    shell:
+        "salt import {wildcards.experiment} --scale {params.scale} --out {params.folder} > {log} 2>&1"
+
+
 rule sample:
     input:
         teacher=rules.teacher.output.provenance,
-        weights=weights_of,
+        weights=sampled_weights,
     output:
         manifest=f"{VIDEOS}/{{sampled}}/seed{{seed}}/manifest.json",
     log:
@@ -178,7 +201,7 @@ rule score:
 rule sample_long:
     input:
         teacher=rules.teacher.output.provenance,
-        weights=rules.train.output.provenance,
+        weights=weights_of,
     output:
         manifest=f"{VIDEOS}/{{experiment}}/seed{{seed}}_long/manifest.json",
     log:
@@ -236,7 +259,7 @@ rule score_long:
 
 rule defect:
     input:
-        weights=rules.train.output.provenance,
+        weights=weights_of,
         teacher=rules.teacher.output.provenance,
     output:
         defect=f"{RECORDS}/{{experiment}}_seed{{seed}}_defect.csv",
@@ -263,7 +286,7 @@ rule defect:
 
 rule caches:
     input:
-        weights=rules.train.output.provenance,
+        weights=weights_of,
         teacher=rules.teacher.output.provenance,
     output:
         f"{RECORDS}/{{experiment}}_seed{{seed}}_caches.csv",

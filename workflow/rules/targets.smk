@@ -31,6 +31,6 @@ for target in STUDENTS:
                 + (rules.caches.output if EXPERIMENTS[target].causal else [rules.defect.output.defect]),
                 sampled=target,
                 experiment=target,
-                seed=seeds_of(SUITE["ablations"]),
+                seed=seeds_for(target, SUITE["ablations"]),
             ),
         localrule: True
