@@ -262,3 +262,15 @@ def test_rows_in_two_tables_agree():
 def test_contradictions_are_noted():
     noted = {(v.table, v.row, v.nfe) for v in paper_values() if v.conflict}
     assert {("table2", "Ours - Causal Forcing", 4), ("text", "Ours - Causal Forcing", 4), ("table1", "PCM", 8)} <= noted
+
+
+@pytest.mark.parametrize("scale", scale_names())
+def test_students_start_from_the_levels_that_they_train_on(scale: str) -> None:
+    """CausVid alone has a grid of its own: its published weights were trained on that one."""
+    students = [load_experiment(name, scale) for name in experiment_names()]
+    started = [
+        one for one in students if one.causal and one.init not in ("teacher", "random") and one.name != "causvid"
+    ]
+    assert started
+    for student in started:
+        assert student.grid.shift == load_experiment(student.init, scale).grid.shift, student.name
