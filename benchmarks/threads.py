@@ -1,6 +1,6 @@
 """Two trainings on two cores: side by side with one thread each, or one after the other with two.
 
-    python benchmarks/threads.py --teacher scratch/tiny/teacher --latents scratch/tiny/latents
+    python benchmarks/threads.py --teacher scratch/tiny/teacher --latents scratch/tiny/latents/*
 
 Whole processes are timed, start-up included, in turns; the ratio is that of the sums.
 """

@@ -24,7 +24,7 @@ PER_SEED = (
     "caches",
 )
 """Rules of one student or reference."""
-NAMED = ("ode_pairs", "table", "figure")
+NAMED = ("table", "figure")
 _SEED = re.compile(r"/(?P<folder>[^/]+)/seed(?P<n>\d+)(?P<long>_long)?/|/records/(?P<file>.+)_seed(?P<m>\d+)_")
 
 
@@ -37,7 +37,7 @@ class Planned:
     """The experiment, table or figure; empty for what a scale has once."""
     seed: int
     part: str
-    """What of it: a dimension of VBench, or which of the jobs that share the work."""
+    """What of it: a dimension of VBench, the state of a store, which of the jobs that share the work."""
     todo: bool
     """Whether it is still to be run."""
 
@@ -102,8 +102,9 @@ def _whose(rule: str, output: str) -> tuple[str, int, str]:
     path = Path(output)
     if rule == "latents_part":
         return "", 0, path.name
-    if rule == "ode_pairs_part":
-        return path.parent.name, 0, f"_{path.name}"
+    if rule in ("ode_pairs", "ode_pairs_part"):  # pairs/{experiment}/{state}/...
+        part = f"_{path.name}" if rule == "ode_pairs_part" else ""
+        return path.parent.parent.name, 0, f"_{path.parent.name}{part}"
     if rule in NAMED:
-        return (path.parent.name if path.name == "index.json" else path.stem), 0, ""
+        return path.stem, 0, ""
     return "", 0, ""

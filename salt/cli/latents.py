@@ -1,22 +1,26 @@
 """What lies behind `salt latents`: clips of the world, captioned videos, or the teacher's own, as latents."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from salt.cli.assets import TRANSFORMER, Assets, weights_hash
+from salt.cli.assets import TEXT_ENCODER, TRANSFORMER, Assets, weights_hash
 from salt.config import load_experiment
 from salt.config.data import Data
 from salt.config.hashing import content_hash
 from salt.config.released import weights_root
-from salt.data.captions import Captioned, read_captions, read_clip
+from salt.config.scale import Scale
+from salt.data.captions import Captioned, check_length, read_captions, read_clip
 from salt.data.clips import ClipSource, as_tensor
 from salt.data.latents import About, LatentBank, write_bank
 from salt.data.store import WHOLE
@@ -27,6 +31,7 @@ from salt.files import sha256
 from salt.flow.grid import time_grid
 from salt.methods.streams import Streams
 from salt.models.precision import in_precision
+from salt.training.run import alone
 
 SEED = 3
 """Of the world's clips, and of the noise that the teacher starts from."""
@@ -40,12 +45,14 @@ def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WH
     scale = assets.scale
     assets.on(device)
     if scale.data is None:
-        source, at_once = content_hash(scale.world), CHUNK
+        at_once = CHUNK
         clips: Clips = WorldClips(assets, ClipSource(scale.world, "train", SEED), device)
     else:
-        path, at_once = captions_file(scale.data), scale.evaluation.batch_size
-        captioned = Captions(assets, read_captions(path, scale.data), device)
-        source, clips = captioned.hash(sha256(path)), captioned
+        at_once, lines = scale.evaluation.batch_size, read_captions(captions_file(scale.data), scale.data)
+        for line in lines:
+            if line.video is not None:
+                check_length(line.video, scale.world.frames, scale.world.fps)
+        clips = Captions(assets, lines, device)
     size = max(1, SHARD_BYTES // (2 * prod(assets.latent_shape)))
     size = size // at_once * at_once or size
 
@@ -59,13 +66,43 @@ def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WH
             bar.update(len(told))
         return torch.cat(latents), captions
 
-    with tqdm(total=scale.clips, desc="latents", mininterval=5) as bar, torch.no_grad():
-        write_bank(out, About(codec=assets.codec_hash, source=source), scale.clips, size, make, part)
+    about = about_bank(assets)
+    with (
+        alone(part_lease(out, part)),
+        tqdm(total=scale.clips, desc="latents", mininterval=5) as bar,
+        torch.no_grad(),
+    ):
+        write_bank(out, about, scale.clips, size, make, part)
 
 
-def open_bank(folder: Path, assets: Assets, seed: int) -> LatentBank:
-    """The bank of latents, which must be of this codec and this size."""
-    return LatentBank(folder, assets.text_encoder, seed, {"codec": assets.codec_hash}, assets.latent_shape)
+def part_lease(folder: Path, part: tuple[int, int]) -> Path:
+    """Held by who writes a part of a store."""
+    return folder.with_name(f".{folder.name}.part_{part[0]}.lease")
+
+
+def about_bank(assets: Assets) -> About:
+    """What decides the latents of a scale: the world, or captions, and and how those without a video are shown."""
+    scale, evaluation = assets.scale, assets.scale.evaluation
+    if scale.data is None:
+        return About(codec=assets.codec_hash, source=content_hash(scale.world))
+    path = captions_file(scale.data)
+    decides: list[Any] = [sha256(path), scale.world.frames, scale.world.fps]
+    if any(line.video is None for line in read_captions(path, scale.data)):
+        decides += [weights_hash(assets.folder / TRANSFORMER), weights_hash(assets.folder / TEXT_ENCODER)]
+        decides += [scale.text.tokens, scale.text.precision, evaluation.precision]
+        decides += [evaluation.teacher_nfe, evaluation.cfg_weight, teacher_shift(scale)]
+    return About(codec=assets.codec_hash, source=hashlib.sha256(json.dumps(decides).encode()).hexdigest())
+
+
+def open_bank(folder: Path, assets: Assets, seed: int, before: bool = False, hashed: bool = True) -> LatentBank:
+    """The bank of latents, which must be of this scale; `before` and `hashed` as of `LatentBank`."""
+    expected = about_bank(assets).model_dump()
+    return LatentBank(folder, assets.text_encoder, seed, expected, assets.latent_shape, before, hashed)
+
+
+def teacher_shift(scale: Scale) -> float:
+    """Of the grid by which the teacher is sampled."""
+    return load_experiment(TEACHER, scale.name).grid.shift
 
 
 def captions_file(data: Data) -> Path:
@@ -96,13 +133,6 @@ class Captions:
     lines: Sequence[Captioned]
     device: str
 
-    def hash(self, captions: str) -> str:
-        """What decides the latents besides the codec: the captions, and who shows those without video, and how."""
-        evaluation = self.assets.scale.evaluation
-        shown = any(line.video is None for line in self.lines)
-        teacher = weights_hash(self.assets.folder / TRANSFORMER) if shown else "none"
-        return f"{captions}/{teacher}/{evaluation.teacher_nfe}/{evaluation.cfg_weight}/{self._shift}"
-
     def __call__(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
         """Latents and captions of the lines with these numbers."""
         found: dict[int, Tensor] = {}
@@ -127,7 +157,7 @@ class Captions:
         evaluation, streams = self.assets.scale.evaluation, Streams(SEED)
         noise = streams.normal("latents/noise", 0, numbers, self.assets.latent_shape).to(self.device)
         velocity = self._teacher.velocity([self.lines[number].caption for number in numbers])
-        grid = time_grid(evaluation.teacher_nfe, self._shift)
+        grid = time_grid(evaluation.teacher_nfe, teacher_shift(self.assets.scale))
         return generate(velocity, noise, grid, "euler", lambda i, like: torch.zeros_like(like))
 
     @cached_property
@@ -135,7 +165,3 @@ class Captions:
         evaluation = self.assets.scale.evaluation
         model = in_precision(self.assets.teacher().to(self.device).eval(), evaluation.precision, self.device)
         return Network(model, self.assets.text_encoder, evaluation.cfg_weight, self.device)
-
-    @property
-    def _shift(self) -> float:
-        return load_experiment(TEACHER, self.assets.scale.name).grid.shift

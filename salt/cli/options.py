@@ -44,7 +44,7 @@ def part_of(text: str) -> tuple[int, int]:
         SaltError: no such part.
     """
     index, sign, parts = text.partition("/")
-    if not (index.isdigit() and sign and parts.isdigit() and int(index) < int(parts)):
+    if not (index.isdecimal() and sign and parts.isdecimal() and int(index) < int(parts)):
         raise SaltError(f"--part {text}: accepted: i/n with 0 <= i < n, as in 0/4")
     return int(index), int(parts)
 

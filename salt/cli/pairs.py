@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from salt.cli.assets import TRANSFORMER, Assets, weights_hash
+from salt.cli.assets import TEXT_ENCODER, TRANSFORMER, Assets, weights_hash
+from salt.cli.latents import part_lease
 from salt.cli.models import student_of
 from salt.config.schema import Experiment, Pairs
 from salt.data.latents import LatentBank
@@ -23,6 +24,7 @@ from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
 from salt.methods.streams import Streams
 from salt.models.precision import in_precision
+from salt.training.run import alone
 
 SEED = 0
 """Of the noise, and of no training seed: students that share a store share their start, as the released ones do."""
@@ -33,10 +35,13 @@ def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: 
     pairs = _pairs(experiment)
     grid = time_grid(experiment.grid.train_steps, experiment.grid.shift)
     folder = assets.folder / TRANSFORMER if weights is None else weights
+    text = experiment.scale.text
     return About(
         kind="bidirectional" if weights is None else "causal",
         teacher=weights_hash(folder),
         codec=assets.codec_hash,
+        text=f"{weights_hash(assets.folder / TEXT_ENCODER)}/{text.tokens}/{text.precision}",
+        precision=experiment.scale.evaluation.precision,
         source=sha256(latents / INDEX),
         seed=SEED,
         solver_steps=pairs.solver_steps,
@@ -47,7 +52,7 @@ def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: 
 
 
 def open_pairs(
-    experiment: Experiment, assets: Assets, latents: Path, init: Path | None, folder: Path, seed: int
+    experiment: Experiment, assets: Assets, latents: Path, init: Path | None, folder: Path, seed: int, hashed: bool
 ) -> PairBank:
     """The store that an experiment regresses, which must be of its teacher, clips and solver.
 
@@ -55,7 +60,7 @@ def open_pairs(
     """
     weights = None if _pairs(experiment).teacher == TEACHER else init
     expected = about_pairs(experiment, assets, latents, weights).model_dump()
-    return PairBank(folder, assets.text_encoder, seed, expected)
+    return PairBank(folder, assets.text_encoder, seed, expected, hashed)
 
 
 def make_pairs(
@@ -87,6 +92,7 @@ def make_pairs(
         )
     network = student_of(pairs.teacher, experiment.scale.name, assets, weights).to(device).eval()
     model = in_precision(network, experiment.scale.evaluation.precision, device)
+    assets.on(device)
     uncond = assets.text_encoder.encode([""]).to(device)
     grid = time_grid(pairs.solver_steps, experiment.grid.shift)
     stride = pairs.solver_steps // experiment.grid.train_steps
@@ -107,7 +113,7 @@ def make_pairs(
             bar.update(len(rows))
         return torch.cat(parts), captions
 
-    with tqdm(total=pairs.count, desc="trajectories", mininterval=5) as bar:
+    with alone(part_lease(out, part)), tqdm(total=pairs.count, desc="trajectories", mininterval=5) as bar:
         write_pairs(out, about, pairs.count, pairs.shard_size, make, part)
 
 

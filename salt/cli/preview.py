@@ -29,15 +29,16 @@ def draw_preview(generator: nn.Module, experiment: Experiment, assets: Assets, p
     cell = Cell(experiment.title, experiment.name, scale.name, 0, "extended", solver, nfe)
     items = [Item(prompt, 0) for prompt in _prompts(scale)]
     latents = source_of(generator, experiment, assets, device).parts(cell, items)
-    videos = as_uint8(assets.codec.decode(torch.cat(list(latents), dim=2).cpu()))
+    videos = as_uint8(assets.codec.decode(torch.cat(list(latents), dim=2)).cpu())
     captions = [item.prompt.text("extended") for item in items]
     path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet([upscale(video, scale.video_scale) for video in videos], captions, path)
 
 
 def _prompts(scale: Scale) -> list[Prompt] | list[OwnPrompt]:
-    """Of the world's validation split, or the captions that follow those of the latent bank."""
+    """Of the world's validation split, or the captions that follow those of the latent bank; its last if none do."""
     if scale.data is None:
         return report_prompts(scale.world, PROMPTS, "validation")
-    lines = read_captions(captions_file(scale.data), scale.data, PROMPTS)[scale.data.clips :]
+    lines = read_captions(captions_file(scale.data), scale.data, PROMPTS)
+    lines = lines[scale.data.clips :] or lines[-PROMPTS:]
     return [OwnPrompt(f"own{index:04d}", index, line.caption) for index, line in enumerate(lines)]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from torch import nn
+from torch import distributed, nn
 
 from salt.cli.assets import Assets
 from salt.cli.latents import open_bank
@@ -41,16 +41,19 @@ def train_student(
         raise SaltError(f"{experiment.name}: --pairs {pairs}: it regresses no trajectories; leave it out")
 
     def build() -> tuple[Method, Data]:
+        together = distributed.is_initialized()
+        # what is split over processes goes to its device block by block: the whole would not fit beside the others
+        place = "cpu" if experiment.train.shard and together else device
+        dmd, hashed = experiment.objectives.dmd, not together or distributed.get_rank() == 0
         assets.on(device)
-        teacher = None if experiment.objectives.dmd is None else assets.teacher().to(device).eval()
-        generator = start_of(experiment, seed, assets, init).to(device)
+        teacher = None if dmd is None else assets.teacher().to(place).eval()
+        generator = start_of(experiment, seed, assets, init).to(place)
         data: Data = (
-            open_bank(latents, assets, seed)
+            open_bank(latents, assets, seed, experiment.rollout.history is not None, hashed)
             if pairs is None
-            else open_pairs(experiment, assets, latents, init, pairs, seed)
+            else open_pairs(experiment, assets, latents, init, pairs, seed, hashed)
         )
-        asked = experiment.objectives.dmd is not None and experiment.objectives.dmd.teacher == "larger"
-        larger = assets.larger().to(device).eval() if asked else None
+        larger = assets.larger().to(place).eval() if dmd is not None and dmd.teacher == "larger" else None
         method = build_method(experiment, generator, teacher, Streams(seed), larger)
         if experiment.train.recompute:
             for network in method.trainable.values():

@@ -18,13 +18,13 @@ NOT_TRAINING: dict[str, Any] = {
     "released": True,
     "train": {"checkpoint_every", "keep_checkpoints", "preview_every", "recompute", "shard", "tensorboard", "threads"},
     "scale": {
-        **dict.fromkeys(("name", "meaningful", "assets", "teacher", "training_seeds", "evaluation"), True),
+        **dict.fromkeys(("name", "meaningful", "assets", "larger", "teacher", "training_seeds", "evaluation"), True),
         "world": {"video_scale", "fps"},
     },
 }
 """The keys that leave the trained weights as they are: names, book-keeping, and how videos are stored and scored.
 
-The teacher counts by its files (see `rule train`), not by the name of their folder.
+Teachers count by their files (see `rule train`), not by the names of their folders.
 """
 
 

@@ -63,7 +63,7 @@ class Released(Section):
 
 
 def weights_root() -> Path:
-    """Where downloaded weights lie: `SALT_WEIGHTS`, else `released` in the scratch folder."""
+    """Where downloaded weights lie: `SALT_WEIGHTS`, else `released` in the folder `SALT_SCRATCH`."""
     scratch = Path(os.environ.get("SALT_SCRATCH", "scratch"))
     return Path(os.environ.get("SALT_WEIGHTS") or scratch / "released").absolute()
 

@@ -75,6 +75,24 @@ def read_clip(path: Path, frames: int, fps: int, height: int, width: int) -> NDA
     return np.stack(taken)
 
 
+def check_length(path: Path, frames: int, fps: int) -> None:
+    """Refuse a video that `read_clip` would find too short, or unreadable, by what its container says.
+
+    Raises:
+        SaltError: with how long it is.
+    """
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            if stream.duration is None or stream.time_base is None:
+                return  # not told: seen when it is decoded
+            there = round(float(stream.duration * stream.time_base) * fps)
+    except (OSError, IndexError, av.FFmpegError) as error:
+        raise SaltError(f"{path}: cannot be decoded ({error}); accepted: a video") from error
+    if there < frames:
+        raise SaltError(f"{path}: {there} frames at {fps} a second; accepted: {frames} or more")
+
+
 def _at_rate(path: Path, fps: int, height: int, width: int) -> Iterator[NDArray[np.uint8]]:
     wanted, reformatter = 0, VideoReformatter()
     try:

@@ -43,7 +43,14 @@ class LatentBank:
     """
 
     def __init__(
-        self, folder: Path, text_encoder: TextEncoder, seed: int, expect: Mapping[str, Any], shape: Sequence[int]
+        self,
+        folder: Path,
+        text_encoder: TextEncoder,
+        seed: int,
+        expect: Mapping[str, Any],
+        shape: Sequence[int],
+        before: bool = False,
+        hashed: bool = True,
     ) -> None:
         """Read what `write_bank` finished.
 
@@ -53,11 +60,13 @@ class LatentBank:
             seed: of the order in which samples show the clips.
             expect: what `about` must say, for some of its fields.
             shape: `(C, T, h, w)` that a clip must have.
+            before: give batches `text_before` too.
+            hashed: see `Store`.
 
         Raises:
             SaltError: clips of another shape, or as of `Store`.
         """
-        self._store = Store(folder, About, expect, COMMAND)
+        self._store, self._before = Store(folder, About, expect, COMMAND, hashed), before
         if self._store.shape != tuple(shape):
             raise SaltError(
                 f"{folder}: latents {self._store.shape}; accepted: {tuple(shape)}; make such a folder with `{COMMAND}`"
@@ -76,5 +85,6 @@ class LatentBank:
     def batch(self, samples: Sequence[int]) -> Batch:
         """The clips of these samples."""
         rows = self._order.rows(samples)
-        text, before = (self._text.rows((rows + n) % len(self)) for n in (0, 1))
-        return Batch(self._store.latents(rows), text, self._text.empty, tuple(samples), text_before=before)
+        before = self._text.rows((rows + 1) % len(self)) if self._before else None
+        clean, text = self._store.latents(rows), self._text.rows(rows)
+        return Batch(clean, text, self._text.empty, tuple(samples), text_before=before)

@@ -29,6 +29,10 @@ class About(Section):
     """Hash of its weights."""
     codec: str
     """Hash of the codec's."""
+    text: str
+    """Hash of the text encoder's, how many tokens it reads, and its precision."""
+    precision: str
+    """What the teacher computed in."""
     source: str
     """Hash of what captions, and the clean context of a causal teacher, come from."""
     seed: NonNegativeInt
@@ -68,7 +72,9 @@ class PairBank:
         about: what the trajectories are, with the times of their states.
     """
 
-    def __init__(self, folder: Path, text_encoder: TextEncoder, seed: int, expect: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, text_encoder: TextEncoder, seed: int, expect: Mapping[str, Any], hashed: bool = True
+    ) -> None:
         """Read what `write_pairs` finished.
 
         Args:
@@ -76,11 +82,12 @@ class PairBank:
             text_encoder: embeds the captions.
             seed: of the order in which samples show the trajectories.
             expect: what `about` must say, for some of its fields.
+            hashed: see `Store`.
 
         Raises:
             SaltError: see `Store`.
         """
-        self._store = Store(folder, About, expect, COMMAND)
+        self._store = Store(folder, About, expect, COMMAND, hashed)
         self.about = self._store.about
         self._text = Embedded(self._store.captions, text_encoder)
         self._order = Order(len(self._store), seed)

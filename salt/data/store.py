@@ -85,25 +85,32 @@ def write_store(
         ValueError: `make` gave another number of latents or captions.
     """
     index = Index[type(about)](about=about, total=total, shard_size=shard_size, shards={})  # type: ignore[misc, operator]
-    for path in sorted(folder.glob(f"{PROGRESS}*.json")):
-        found = _read(path, type(about), command)
-        _same(path, found.identity(), index.identity(), "give another folder, or remove this one")
-        index = index.model_copy(update={"shards": dict(sorted((index.shards | found.shards).items()))})
-    folder.mkdir(parents=True, exist_ok=True)
     first, parts = part
     path = folder / (f"{PROGRESS}.json" if part == WHOLE else f"{PROGRESS}_{first}.json")
+    noted: dict[str, list[Shard]] = {}  # by any writer; two may have made one shard, on two devices
+    for other in sorted(folder.glob(f"{PROGRESS}*.json")):
+        found = _read(other, type(about), command)
+        _same(other, found.identity(), index.identity(), "give another folder, or remove this one")
+        for name, shard in found.shards.items():
+            noted.setdefault(name, []).append(shard)
+        index = found if other == path else index
+    folder.mkdir(parents=True, exist_ok=True)
     for name, (start, stop) in list(index.ranges().items())[first::parts]:
-        if name in index.shards and _state(folder / name) == index.shards[name]:
+        if name in noted and (there := _state(folder / name)) in noted[name]:
+            index = _with(index, name, there)
             continue
         latents, captions = make(start, stop)
         if (len(latents), len(captions)) != (stop - start, stop - start):
             raise ValueError(f"{folder / name}: latents {tuple(latents.shape)} and {len(captions)} captions came")
         _write_shard(folder / name, latents.to(torch.float16), captions)
-        shards = index.shards | {name: _state(folder / name)}
-        index = index.model_copy(update={"shards": dict(sorted(shards.items()))})
+        index = _with(index, name, _state(folder / name))
         write_text(path, index.model_dump_json(indent=1) + "\n")
     if part == WHOLE:
         write_text(folder / INDEX, index.model_dump_json(indent=1) + "\n")
+
+
+def _with(index: Index[Any], name: str, shard: Shard | None) -> Index[Any]:
+    return index.model_copy(update={"shards": dict(sorted((index.shards | {name: shard}).items()))})
 
 
 def _write_shard(path: Path, latents: Tensor, captions: Sequence[str]) -> None:
@@ -128,7 +135,9 @@ class Store(Generic[About]):
         captions: of all of them.
     """
 
-    def __init__(self, folder: Path, kind: type[About], expect: Mapping[str, Any], command: str) -> None:
+    def __init__(
+        self, folder: Path, kind: type[About], expect: Mapping[str, Any], command: str, hashed: bool = True
+    ) -> None:
         """Open a store.
 
         Args:
@@ -136,6 +145,7 @@ class Store(Generic[About]):
             kind: the class of its `about`.
             expect: what `about` must say, for some of its fields.
             command: as `write_store` takes it.
+            hashed: compare the hashes of all shards too, not their sizes alone; one of several processes is enough.
 
         Raises:
             SaltError: the index is missing, broken, unfinished or says something else; a shard is missing or changed.
@@ -148,7 +158,7 @@ class Store(Generic[About]):
         self._shards: list[Tensor] = []
         repair = f"go on with the `{command}` command that began it, which makes what is missing or broken"
         for name in index.ranges():
-            _check_shard(folder, name, index, repair)
+            _check_shard(folder, name, index, repair, hashed)
             with safe_open(folder / name, "pt") as file:
                 self._shards.append(file.get_tensor(KEY))
                 self.captions.extend(json.loads(file.metadata()[HEADER]))
@@ -187,14 +197,16 @@ class Embedded:
         return self._all[self._place[rows]]
 
 
-def _check_shard(folder: Path, name: str, index: Index[Any], repair: str) -> None:
+def _check_shard(folder: Path, name: str, index: Index[Any], repair: str, hashed: bool) -> None:
     """Refuse a shard that is not what the index says."""
     if name not in index.shards:
         raise SaltError(f"{folder / INDEX}: shards: {name} is not named; accepted: all of them; {repair}")
-    found = _state(folder / name)
-    if found is None:
-        raise SaltError(f"{folder / name}: the shard is missing; {repair}")
-    _same(folder / name, found.model_dump(), index.shards[name].model_dump(), repair)
+    path, wanted = folder / name, index.shards[name]
+    if not path.is_file():
+        raise SaltError(f"{path}: the shard is missing; {repair}")
+    _same(path, {"bytes": path.stat().st_size}, {"bytes": wanted.bytes}, repair)
+    if hashed:
+        _same(path, {"sha256": sha256(path)}, {"sha256": wanted.sha256}, repair)
 
 
 def _read(path: Path, kind: type[About], command: str) -> Index[About]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from salt.config.memory import Memory
-from salt.config.scale import Backbone, Scale
+from salt.config.scale import Backbone, Scale, Text
 from salt.config.schema import Align, Experiment
 
 
@@ -70,6 +70,20 @@ def parameters(backbone: Backbone) -> int:
     condition = backbone.freq_dim * d + d + d * d + d + 6 * (d * d + d) + backbone.text_dim * d + d + d * d + d
     ends = patch * (backbone.in_channels * d + d * backbone.out_channels + backbone.out_channels) + d + 2 * d
     return backbone.num_layers * block + condition + ends
+
+
+VOCABULARY = 256_384
+"""Tokens that UMT5 knows."""
+
+
+def text_parameters(text: Text) -> int:
+    """Of a UMT5 encoder with the vocabulary of the released ones and its 32 relative positions."""
+    attention = 4 * text.d_model**2 + 32 * text.num_heads
+    return (
+        VOCABULARY * text.d_model
+        + text.d_model
+        + text.num_layers * (attention + 3 * text.d_model * text.d_ff + 2 * text.d_model)
+    )
 
 
 # --------------------------------------------------------------------------------------------- rollouts
@@ -246,7 +260,8 @@ def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
     """Bytes on one device, by what they are for.
 
     Float32 weights, gradients and the two moments of AdamW of every trained network, the average, the teacher; the
-    activations that backward needs: of every block, or with `train.recompute` the inputs of blocks and one block's.
+    activations that backward needs: of every block, or with `train.recompute` the inputs of blocks and one block's; the
+    text encoder, which lies whole on every device.
     """
     train, backbone, clip = experiment.train, experiment.scale.backbone, clip_of(experiment.scale)
     count, share = parameters(backbone), processes if train.shard else 1
@@ -263,6 +278,9 @@ def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
         "gathered blocks": 2.0 * held * count / backbone.num_layers if share > 1 else 0.0,
         "activations": float(kept * values),
     }
+    if experiment.scale.data is not None:  # captions are embedded batch by batch
+        text = experiment.scale.text
+        found["text encoder"] = (2.0 if text.precision == "bfloat16" else 4.0) * text_parameters(text)
     if experiment.causal is not None and experiment.rollout.kind == "autoregressive":
         found["keys and values"] = 2.0 * backbone.num_layers * values
     return found

@@ -83,6 +83,19 @@ def lease_run(run: Path, workers: Workers = ALONE, wait: bool = False) -> Iterat
 
 
 @contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Wait until no other process works under a name, and keep others waiting; a dead one is taken over after LEASE."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lease = SoftFileLease(place, lease_duration=LEASE, poll_interval=0.2)
+    while not _take(lease, LOOK):
+        log.info("%s: waiting for another process", place)
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+@contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Add what is told here to a file: a workflow keeps a job's own log of the last attempt only."""
     handler = logging.FileHandler(path, encoding="utf-8")

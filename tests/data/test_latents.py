@@ -64,11 +64,17 @@ def test_every_clip_comes_back_with_its_caption(bank: LatentBank) -> None:
     expected = torch.tensor([i + 0.1 for i in clips]).view(-1, 1, 1, 1, 1).expand(-1, *SHAPE)
     torch.testing.assert_close(batch.x_0, expected, rtol=1e-3, atol=0)  # what float16 leaves
     assert batch.text.flatten().tolist() == [len(caption_of(i)) for i in clips]
-    assert batch.text_before is not None
-    assert batch.text_before.flatten().tolist() == [len(caption_of((i + 1) % CLIPS)) for i in clips]
+    assert batch.text_before is None
     assert batch.empty_text.tolist() == [[[0.0]]]
     assert batch.samples == tuple(range(CLIPS))
     assert batch.x_0.dtype == torch.float32
+
+
+def test_another_caption_comes_before_where_it_is_asked_for(bank: LatentBank, tmp_path: Path) -> None:
+    batch = LatentBank(tmp_path / "bank", Words(), 5, {}, SHAPE, before=True).batch(range(CLIPS))
+    assert batch.text_before is not None
+    expected = [len(caption_of((i + 1) % CLIPS)) for i in shown(bank, range(CLIPS))]
+    assert batch.text_before.flatten().tolist() == expected
 
 
 def test_clips_come_in_their_own_order_too(bank: LatentBank) -> None:
@@ -86,9 +92,8 @@ def test_captions_are_embedded_once_unless_they_are_very_many(tmp_path: Path, mo
     bank, words = read(folder, words=words), words
     assert words.asked[2:] == [[""]]
     few = bank.batch(range(30))
-    assert len(words.asked) == 5, "one call for the captions of the samples, one for those before them"
+    assert len(words.asked) == 4, "one call for the captions of the samples"
     assert torch.equal(few.text, whole.text)
-    assert torch.equal(few.text_before, whole.text_before)
 
 
 @pytest.mark.parametrize("shard_size", [1, 3, CLIPS, 100])

@@ -23,6 +23,8 @@ ABOUT = About(
     kind="bidirectional",
     teacher="abc",
     codec="def",
+    text="ghi",
+    precision="float32",
     source="012",
     seed=7,
     solver_steps=24,
@@ -229,6 +231,26 @@ def test_who_finishes_makes_what_a_lost_writer_left_out(store: Path, tmp_path: P
     write(folder)
     names = [*SHARDS, "index.json"]
     assert {name: (folder / name).read_bytes() for name in names} == {name: content(store)[name] for name in names}
+
+
+def test_a_shard_that_was_made_again_stays_as_it_is(store: Path, tmp_path: Path) -> None:
+    """Another device gives other bytes: what lies there counts, not what an earlier writer noted."""
+    folder = tmp_path / "shared"
+    write_pairs(folder, ABOUT, TOTAL, SHARD_SIZE, make, (0, 2))
+    write_pairs(folder, ABOUT, TOTAL, SHARD_SIZE, make, (1, 2))
+    (folder / SHARDS[2]).unlink()
+    asked = []
+
+    def elsewhere(start: int, stop: int) -> tuple[Tensor, list[str]]:
+        asked.append(start)
+        states, captions = make(start, stop)
+        return states + 1, captions
+
+    write(folder, elsewhere)
+    first = content(folder)
+    write(folder, elsewhere)
+    assert asked == [2 * SHARD_SIZE]
+    assert content(folder) == first
 
 
 # ------------------------------------------------------------------------------------------- what is refused

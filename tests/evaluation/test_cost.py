@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import UMT5Config, UMT5EncoderModel
 
 from salt.cli.models import as_experiment
-from salt.config import load_experiment
+from salt.config import load_experiment, load_scale
 from salt.config.memory import Memory
 from salt.config.scale import Backbone
 from salt.config.schema import Experiment
@@ -30,6 +31,22 @@ def test_parameters_and_operations_of_wan(size):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         empty_wan(backbone)(*inputs)
     assert cost.forward(backbone, 32760, 32760, 512) == counter.get_total_flops()
+
+
+def test_parameters_of_the_text_encoder():
+    text = load_scale("paper").text
+    config = UMT5Config(
+        vocab_size=cost.VOCABULARY,
+        d_model=text.d_model,
+        d_kv=text.d_model // text.num_heads,
+        d_ff=text.d_ff,
+        num_layers=text.num_layers,
+        num_heads=text.num_heads,
+        feed_forward_proj="gated-gelu",
+    )
+    with torch.device("meta"):
+        model = UMT5EncoderModel(config)
+    assert cost.text_parameters(text) == sum(p.numel() for p in model.parameters()) == 5_680_910_336
 
 
 def shrunk(name: str, **changes: object) -> Experiment:

@@ -26,9 +26,9 @@ rule teacher:
 rule latents:
     input:
         teacher=rules.teacher.output.provenance,
-        parts=parts_of("latents", f"{SCRATCH}/latents"),
+        parts=parts_of("latents", LATENTS),
     output:
-        index=f"{SCRATCH}/latents/index.json",
+        index=f"{LATENTS}/index.json",
     log:
         f"{SCRATCH}/logs/latents.log",
     benchmark:
@@ -52,7 +52,7 @@ rule latents_part:
     input:
         teacher=rules.teacher.output.provenance,
     output:
-        touch(f"{SCRATCH}/latents/part_{{part}}_of_{{parts}}"),
+        touch(f"{LATENTS}/part_{{part}}_of_{{parts}}"),
     log:
         f"{SCRATCH}/logs/latents_part/part_{{part}}_of_{{parts}}.log",
     benchmark:

@@ -69,15 +69,20 @@ def teacher_state():
     """What decides the teacher: the shipped files, the folder that is linked, or what it is trained with."""
     shared = [STAGE["teacher"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text, SCALE.backbone))]
     if SCALE.teacher == "linked":
-        return shared + [SCALE.assets]
+        return shared + [SCALE.assets, SCALE.larger and content_hash(SCALE.larger)]
     if SCALE.teacher == "shipped":
         return shared + [sha256(path) for path in sorted((repository_root() / SCALE.assets).rglob("provenance.json"))]
     return shared + [training_hash(entry) for name, entry in EXPERIMENTS.items() if name not in STUDENTS]
 
 
 def latents_state():
-    given = [part for part in (SCALE.vae, SCALE.data) if part]
-    return [STAGE["latents"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text, *given))]
+    """What decides the latent bank: clips of the world and the codec, or captions and the teacher that shows them."""
+    own = [STAGE["latents"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text))]
+    if SCALE.data is None:
+        return own
+    evaluation, shown = SCALE.evaluation, EXPERIMENTS["teacher"].grid
+    own += [*map(content_hash, (SCALE.vae, SCALE.data, shown)), *teacher_state()]
+    return own + [evaluation.teacher_nfe, evaluation.cfg_weight, evaluation.precision]
 
 
 def pairs_state(name):
@@ -86,6 +91,7 @@ def pairs_state(name):
     if experiment.pairs is None:
         return []
     own = [STAGE["ode_pairs"], content_hash(experiment.pairs), content_hash(experiment.grid)]
+    own += [SCALE.evaluation.precision, *latents_state(), *teacher_state()]
     return own + (weights_state(experiment.pairs.teacher) if experiment.pairs.teacher in STUDENTS else [])
 
 
@@ -109,7 +115,8 @@ def start_of(name):
 
 
 def pairs_of(name):
-    return [f"{SCRATCH}/pairs/{name}/index.json"] if EXPERIMENTS[name].pairs is not None else []
+    found = f"{SCRATCH}/pairs/{name}/{digest(pairs_state(name))}/index.json"
+    return [found] if EXPERIMENTS[name].pairs is not None else []
 
 
 def pairs_teacher(name):
@@ -144,9 +151,13 @@ def check_starts():
             chain.append(init)
 
 
+def digest(state):
+    """Names the folder of a run, or of a store, by its state: it goes on with itself, not with what other values began."""
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:8]
+
+
 def run_dir(name, state):
-    """A run directory of this state alone: a run resumes itself, not what was begun with other values or other code."""
-    return f"{SCRATCH}/runs/{name}/{hashlib.sha256(repr(state).encode()).hexdigest()[:8]}"
+    return f"{SCRATCH}/runs/{name}/{digest(state)}"
 
 
 def paper_state(entry):
@@ -284,6 +295,7 @@ VBENCH_LONG = dimensions_of(SCALE.evaluation.long)
 TABLES = {name: entry for name, entry in SUITE["tables"].items() if not (VBENCH and "controls" in entry["uses"])}
 FIGURES = SUITE["figures"]
 SCRATCH = Path(SETTINGS["scratch"], SCALE.name).as_posix()
+LATENTS = f"{SCRATCH}/latents/{digest(latents_state())}"
 # By stage number, because `salt sample` keeps whole videos of the same weights.
 VIDEOS = f"{SCRATCH}/videos/v{STAGE['sample']}"
 # Beside those of weights trained here: a row of either kind must never stand for the other.

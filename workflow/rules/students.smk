@@ -7,13 +7,13 @@ rule ode_pairs:
         teacher=rules.teacher.output.provenance,
         latents=rules.latents.output.index,
         weights=lambda wildcards: pairs_teacher(wildcards.experiment),
-        parts=lambda wildcards: parts_of("ode_pairs", f"{SCRATCH}/pairs/{wildcards.experiment}"),
+        parts=lambda wildcards: parts_of("ode_pairs", f"{SCRATCH}/pairs/{wildcards.experiment}/{wildcards.state}"),
     output:
-        index=f"{SCRATCH}/pairs/{{experiment}}/index.json",
+        index=f"{SCRATCH}/pairs/{{experiment}}/{{state}}/index.json",
     log:
-        f"{SCRATCH}/logs/ode_pairs/{{experiment}}.log",
+        f"{SCRATCH}/logs/ode_pairs/{{experiment}}_{{state}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/ode_pairs/{{experiment}}.tsv"
+        f"{SCRATCH}/benchmarks/ode_pairs/{{experiment}}_{{state}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -38,11 +38,11 @@ rule ode_pairs_part:
         latents=rules.latents.output.index,
         weights=lambda wildcards: pairs_teacher(wildcards.experiment),
     output:
-        touch(f"{SCRATCH}/pairs/{{experiment}}/part_{{part}}_of_{{parts}}"),
+        touch(f"{SCRATCH}/pairs/{{experiment}}/{{state}}/part_{{part}}_of_{{parts}}"),
     log:
-        f"{SCRATCH}/logs/ode_pairs_part/{{experiment}}_part_{{part}}_of_{{parts}}.log",
+        f"{SCRATCH}/logs/ode_pairs_part/{{experiment}}_{{state}}_part_{{part}}_of_{{parts}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/ode_pairs_part/{{experiment}}_part_{{part}}_of_{{parts}}.tsv"
+        f"{SCRATCH}/benchmarks/ode_pairs_part/{{experiment}}_{{state}}_part_{{part}}_of_{{parts}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
