@@ -89,15 +89,17 @@ def about_bank(assets: Assets) -> About:
     decides: list[Any] = [sha256(path), scale.world.frames, scale.world.fps]
     if any(line.video is None for line in read_captions(path, scale.data)):
         decides += [weights_hash(assets.folder / TRANSFORMER), weights_hash(assets.folder / TEXT_ENCODER)]
-        decides += [scale.text.tokens, scale.text.precision, evaluation.precision]
+        decides += [content_hash(scale.text), evaluation.precision]
         decides += [evaluation.teacher_nfe, evaluation.cfg_weight, teacher_shift(scale)]
     return About(codec=assets.codec_hash, source=hashlib.sha256(json.dumps(decides).encode()).hexdigest())
 
 
-def open_bank(folder: Path, assets: Assets, seed: int, before: bool = False, hashed: bool = True) -> LatentBank:
-    """The bank of latents, which must be of this scale; `before` and `hashed` as of `LatentBank`."""
+def open_bank(
+    folder: Path, assets: Assets, seed: int, before: bool = False, hashed: bool = True, empty: str = ""
+) -> LatentBank:
+    """The bank of latents, which must be of this scale; what follows `seed` is as of `LatentBank`."""
     expected = about_bank(assets).model_dump()
-    return LatentBank(folder, assets.text_encoder, seed, expected, assets.latent_shape, before, hashed)
+    return LatentBank(folder, assets.text_encoder, seed, expected, assets.latent_shape, before, hashed, empty)
 
 
 def teacher_shift(scale: Scale) -> float:
@@ -164,4 +166,5 @@ class Captions:
     def _teacher(self) -> Network:
         evaluation = self.assets.scale.evaluation
         model = in_precision(self.assets.teacher().to(self.device).eval(), evaluation.precision, self.device)
-        return Network(model, self.assets.text_encoder, evaluation.cfg_weight, self.device)
+        negative = self.assets.scale.text.negative
+        return Network(model, self.assets.text_encoder, evaluation.cfg_weight, self.device, negative)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from salt.cli.assets import TEXT_ENCODER, TRANSFORMER, Assets, weights_hash
 from salt.cli.latents import part_lease
 from salt.cli.models import student_of
+from salt.config.hashing import content_hash
 from salt.config.schema import Experiment, Pairs
 from salt.data.latents import LatentBank
 from salt.data.pairs import About, PairBank, write_pairs
@@ -35,12 +36,11 @@ def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: 
     pairs = _pairs(experiment)
     grid = time_grid(experiment.grid.train_steps, experiment.grid.shift)
     folder = assets.folder / TRANSFORMER if weights is None else weights
-    text = experiment.scale.text
     return About(
         kind="bidirectional" if weights is None else "causal",
         teacher=weights_hash(folder),
         codec=assets.codec_hash,
-        text=f"{weights_hash(assets.folder / TEXT_ENCODER)}/{text.tokens}/{text.precision}",
+        text=f"{weights_hash(assets.folder / TEXT_ENCODER)}/{content_hash(experiment.scale.text)}",
         precision=experiment.scale.evaluation.precision,
         source=sha256(latents / INDEX),
         seed=SEED,
@@ -93,7 +93,7 @@ def make_pairs(
     network = student_of(pairs.teacher, experiment.scale.name, assets, weights).to(device).eval()
     model = in_precision(network, experiment.scale.evaluation.precision, device)
     assets.on(device)
-    uncond = assets.text_encoder.encode([""]).to(device)
+    uncond = assets.text_encoder.encode([experiment.scale.text.negative]).to(device)
     grid = time_grid(pairs.solver_steps, experiment.grid.shift)
     stride = pairs.solver_steps // experiment.grid.train_steps
 

@@ -83,7 +83,8 @@ def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, l
         memory, length = (causal.memory, 1) if long is None else (long.memory, long.length)
         return SampledByChunk(model, assets.text_encoder, memory, shift, shape, length, device)
     cfg_weight = experiment.scale.evaluation.cfg_weight if experiment.name == TEACHER else None
-    return Sampled(Network(model, assets.text_encoder, cfg_weight, device), shift, shape)
+    negative = experiment.scale.text.negative
+    return Sampled(Network(model, assets.text_encoder, cfg_weight, device, negative), shift, shape)
 
 
 def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
@@ -159,7 +160,7 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
 
     def network(model: nn.Module, cfg_weight: float | None) -> Network:
         lowered = in_precision(model.to(device).eval(), evaluation.precision, device)
-        return Network(lowered, assets.text_encoder, cfg_weight, device)
+        return Network(lowered, assets.text_encoder, cfg_weight, device, experiment.scale.text.negative)
 
     student = network(load_student(weights, experiment), None)
     teacher = network(assets.teacher(), evaluation.cfg_weight)

@@ -96,6 +96,8 @@ class Text(Section):
     """Updates of its pretext task (reading the scene off the caption)."""
     precision: Precision = Field(default="float32", exclude_if=lambda value: value == "float32")
     """What it computes in; embeddings are float32."""
+    negative: str = Field(default="", exclude_if=lambda value: not value)
+    """What guidance steers away from: the caption of its unconditional branch."""
 
 
 class Backbone(Section):

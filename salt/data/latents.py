@@ -51,6 +51,7 @@ class LatentBank:
         shape: Sequence[int],
         before: bool = False,
         hashed: bool = True,
+        empty: str = "",
     ) -> None:
         """Read what `write_bank` finished.
 
@@ -62,6 +63,7 @@ class LatentBank:
             shape: `(C, T, h, w)` that a clip must have.
             before: give batches `text_before` too.
             hashed: see `Store`.
+            empty: what stands for the empty caption.
 
         Raises:
             SaltError: clips of another shape, or as of `Store`.
@@ -72,7 +74,7 @@ class LatentBank:
                 f"{folder}: latents {self._store.shape}; accepted: {tuple(shape)}; make such a folder with `{COMMAND}`"
             )
         self.about = self._store.about
-        self._text = Embedded(self._store.captions, text_encoder)
+        self._text = Embedded(self._store.captions, text_encoder, empty)
         self._order = Order(len(self._store), seed)
 
     def __len__(self) -> int:

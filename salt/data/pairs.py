@@ -30,7 +30,7 @@ class About(Section):
     codec: str
     """Hash of the codec's."""
     text: str
-    """Hash of the text encoder's, how many tokens it reads, and its precision."""
+    """Hashes of the text encoder's weights and of its configuration."""
     precision: str
     """What the teacher computed in."""
     source: str

@@ -180,9 +180,9 @@ class Store(Generic[About]):
 class Embedded:
     """The embeddings of a store's captions, by number: all held in memory, if they are not too many."""
 
-    def __init__(self, captions: Sequence[str], text_encoder: TextEncoder) -> None:
-        self.empty = text_encoder.encode([""])
-        """The empty caption's, `(1, L, D)`."""
+    def __init__(self, captions: Sequence[str], text_encoder: TextEncoder, empty: str = "") -> None:
+        self.empty = text_encoder.encode([empty])
+        """Of the empty caption, or of what stands for it, `(1, L, D)`."""
         self._captions, self._encoder = captions, text_encoder
         distinct = sorted(set(captions))
         place = {text: i for i, text in enumerate(distinct)}

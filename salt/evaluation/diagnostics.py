@@ -188,7 +188,8 @@ def defect_protocol(scale: Scale) -> str:
         "clip": [world.size, world.frames],
         "teacher": [evaluation.teacher_nfe, evaluation.cfg_weight, sorted(evaluation.nfe)],
     }
-    return digest(decides | size_of_vae(scale) | low_precision(evaluation))
+    steered = scale.text.model_dump(include={"negative"})  # nothing where there is none
+    return digest(decides | size_of_vae(scale) | low_precision(evaluation) | steered)
 
 
 @torch.no_grad()

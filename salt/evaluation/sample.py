@@ -89,7 +89,9 @@ class Sampled:
 
     def settings(self) -> dict[str, Any]:
         """Shift and guidance."""
-        return {"shift": self.shift, "cfg_weight": self.network.cfg_weight}
+        network = self.network
+        steered = {"negative": network.negative} if network.negative and network.cfg_weight is not None else {}
+        return {"shift": self.shift, "cfg_weight": network.cfg_weight} | steered
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,14 @@ class Network:
         text_encoder: gives embeddings on any device.
         cfg_weight: w of the guidance; None: without, as students are sampled.
         device: where latents are computed.
+        negative: what guidance steers away from.
     """
 
     model: VelocityModel
     text_encoder: TextEncoder
     cfg_weight: float | None
     device: str = "cpu"
+    negative: str = ""
 
     def velocity(self, captions: Sequence[str]) -> Velocity:
         """The field of B captions; with guidance each evaluation costs two calls of the network."""
@@ -42,7 +44,7 @@ class Network:
         if self.cfg_weight is None:
             return cond
         weight = self.cfg_weight
-        uncond = bind(self.model, self.text_encoder.encode([""]).to(self.device).expand_as(text))
+        uncond = bind(self.model, self.text_encoder.encode([self.negative]).to(self.device).expand_as(text))
         return lambda x_t, t: guide(cond(x_t, t), uncond(x_t, t), weight)
 
 

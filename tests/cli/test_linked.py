@@ -20,9 +20,11 @@ from safetensors.torch import load_file
 from transformers import UMT5EncoderModel
 
 from salt.cli.assets import load_assets
+from salt.cli.latents import open_bank
 from salt.config.load import load_scale
 from salt.config.scale import Text
 from salt.data.captions import read_clip
+from salt.evaluation.solvers import Network
 from salt.evaluation.video import read_mp4, write_mp4
 from salt.models.text import build_text_encoder, load_text_encoder, save_text_encoder
 
@@ -46,7 +48,7 @@ SCALE = {
     "world": {"frames": 9},
     "data": {"captions": "data/captions.jsonl", "clips": 4},
     "vae": {"height": 32, "width": 48, "channels": 4},
-    "text": {"tokens": 8, "d_model": 32, "precision": "bfloat16"},
+    "text": {"tokens": 8, "d_model": 32, "precision": "bfloat16", "negative": "snow"},
     "backbone": BACKBONE,
     "larger": {"assets": "Wan-large", "backbone": BACKBONE | {"num_layers": 3}},
     "evaluation": {
@@ -167,6 +169,27 @@ def test_a_clip_with_a_video_is_that_video_and_the_others_the_teachers_own(
     torch.testing.assert_close(latents[1], expected, rtol=2e-3, atol=2e-3)
     assert latents.shape == (4, 4, 3, 4, 6)
     assert latents[0].std() > 0.3, "from noise of variance 1"
+
+
+def test_guidance_steers_away_from_the_negative_caption(
+    chain: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALT_ROOT", str(root))
+    assets = load_assets(chain / "teacher", load_scale("mini"))
+    snow, nothing = assets.text_encoder.encode(["snow", ""])
+    assert not torch.equal(snow, nothing)
+    asked: list[torch.Tensor] = []
+
+    def model(x_t: torch.Tensor, t: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        asked.append(text)
+        return x_t
+
+    network = Network(model, assets.text_encoder, 3.0, negative=assets.scale.text.negative)
+    network.velocity(["rain"])(torch.zeros(1, 4, 1, 2, 2), torch.ones(1))
+    assert torch.equal(asked[1][0], snow)
+    for empty, expected in (("snow", snow), ("", nothing)):
+        batch = open_bank(chain / "latents", assets, 0, empty=empty).batch([0, 1])
+        assert torch.equal(batch.empty_text[0], expected)
 
 
 def test_two_jobs_share_the_latents(salt: Salt, chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
