@@ -49,9 +49,10 @@ def sample_model(
 
     With `long`, those beyond the training length, which only a causal student has.
     """
-    scale, codec = experiment.scale, assets.on(device).codec
+    scale = experiment.scale
     if name == REAL and scale.evaluation.vbench is not None:
         raise SaltError(f"{REAL}: there are no clips of VBench's prompts; accepted: a student, or {TEACHER}")
+    codec = assets.on(device).codec
     _check_words(own, assets.text_encoder)
     at = assets.codec_folder
     hashes = {f"{at.name}/{file}": digest for file, digest in hash_files(at).items()}
