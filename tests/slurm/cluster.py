@@ -65,6 +65,7 @@ PartitionName=urgent Nodes=ALL PriorityTier=10 PreemptMode=OFF
 # The device of a fake GPU; with a `Count=` alone the nodes would be refused.
 GRES_CONF = f"NodeName=gpu[1-{len(NODES)}] Name=gpu File=/dev/null # {NAME}\n"
 FILES = {ETC / "slurm.conf": SLURM_CONF, ETC / "gres.conf": GRES_CONF}
+os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"  # where daemons lie; a plain shell does not look there
 
 
 def why_not() -> str | None:
