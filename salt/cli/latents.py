@@ -81,7 +81,7 @@ def part_lease(folder: Path, part: tuple[int, int]) -> Path:
 
 
 def about_bank(assets: Assets) -> About:
-    """What decides the latents of a scale: the world, or captions, and and how those without a video are shown."""
+    """What decides the latents of a scale: the world; or captions, and how those without a video are shown."""
     scale, evaluation = assets.scale, assets.scale.evaluation
     if scale.data is None:
         return About(codec=assets.codec_hash, source=content_hash(scale.world))

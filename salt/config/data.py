@@ -16,4 +16,4 @@ class Data(Section):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Of that file; None: any, and its own hash counts."""
     clips: PositiveInt
-    """So many of its captions, from the first on; the eight after them are those of contact sheets."""
+    """So many of its captions, from the first on; contact sheets show the eight after them, if there are any."""
