@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from salt.config.files import repository_root
 from salt.config.released import weights_root
@@ -18,13 +19,18 @@ from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.files import whole_folder, write_text
 from salt.models.codec import TinyCodec, load_codec
+from salt.models.image import CLIPImageEncoder, load_image_encoder
+from salt.models.protocol import FirstFrame
 from salt.models.text import UMT5TextEncoder, load_text_encoder
 from salt.models.vae import WanVAE, load_vae
 from salt.models.wan import WanVelocity, load_wan
 from salt.training.provenance import NAME, hash_files
 
 CODEC, VAE, TRANSFORMER, TEXT_ENCODER, TOKENIZER = "codec", "vae", "transformer", "text_encoder", "tokenizer"
+IMAGE_ENCODER, IMAGE_PROCESSOR = "image_encoder", "image_processor"
 LARGER = "larger"
+OWN_CONFIG = {TOKENIZER: "tokenizer_config.json", IMAGE_PROCESSOR: "preprocessor_config.json"}
+"""What their format calls `config.json`."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,25 @@ class Assets:
     scale: Scale
     codec: TinyCodec | WanVAE
     text_encoder: UMT5TextEncoder
+    image_encoder: CLIPImageEncoder | None = None
+    """Of scales whose networks are shown features of a first frame."""
 
     def on(self, device: str) -> "Assets":
         """The same, moved to a device."""
         self.codec.to(device)
         self.text_encoder.to(device)
+        if self.image_encoder is not None:
+            self.image_encoder.to(device)
         return self
+
+    def show(self, frames: Tensor) -> FirstFrame:
+        """What image-to-video networks are shown of first frames `(B, 3, H, W)` in [0, 1], on the codec's device.
+
+        Mid-grey stands for the frames to be made: 0 in the range that Wan's autoencoder takes.
+        """
+        grey = torch.full_like(frames, 0.5)[:, :, None].expand(-1, -1, self.scale.world.frames - 1, -1, -1)
+        latents = self.codec.encode(torch.cat([frames[:, :, None], grey], dim=2))
+        return FirstFrame(latents, None if self.image_encoder is None else self.image_encoder.encode(frames))
 
     def teacher(self) -> WanVelocity:
         """The teacher, a fresh copy."""
@@ -60,6 +79,11 @@ class Assets:
     def codec_hash(self) -> str:
         """SHA-256 of the codec's weights: latents of one codec mean nothing to another."""
         return weights_hash(self.codec_folder)
+
+    @property
+    def image_encoder_hash(self) -> str | None:
+        """SHA-256 of what makes the features of a first frame; None where networks take none."""
+        return None if self.image_encoder is None else weights_hash(self.folder / IMAGE_ENCODER)
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
@@ -91,10 +115,16 @@ def load_assets(folder: Path, scale: Scale) -> Assets:
     else:
         codec = load_vae(folder / VAE)
         checks.append(("vae.channels", codec.vae.config.z_dim, scale.vae.channels))
+    image_encoder = None
+    if scale.first_frame is not None and scale.first_frame.tokens:
+        image_encoder = load_image_encoder(folder)
+        tokens, width = image_encoder.shape
+        checks.append(("first_frame.tokens", tokens, scale.first_frame.tokens))
+        checks.append(("backbone.image_dim", width, scale.backbone.image_dim or 0))
     for key, found, wanted in checks:
         if found != wanted:
             raise SaltError(f"{folder}: {key}={found}, but scale {scale.name} has {key}={wanted}")
-    return Assets(folder, scale, codec, text_encoder)
+    return Assets(folder, scale, codec, text_encoder, image_encoder)
 
 
 # --------------------------------------------------------------------------------------------- shipped
@@ -134,11 +164,14 @@ def released_parts(scale: Scale) -> dict[str, Path]:
         SaltError: a part is missing.
     """
     root = weights_root()
-    parts = {part: root / scale.assets / part for part in (TRANSFORMER, TEXT_ENCODER, TOKENIZER, VAE)}
+    named = [TRANSFORMER, TEXT_ENCODER, TOKENIZER, VAE]
+    if scale.first_frame is not None and scale.first_frame.tokens:
+        named += [IMAGE_ENCODER, IMAGE_PROCESSOR]
+    parts = {part: root / scale.assets / part for part in named}
     if scale.larger is not None:
         parts[LARGER] = root / scale.larger.assets / TRANSFORMER
     for part, source in parts.items():
-        wanted = "tokenizer_config.json" if part == TOKENIZER else "config.json"
+        wanted = OWN_CONFIG.get(part, "config.json")
         if not (source / wanted).is_file():
             raise SaltError(
                 f"{source}: there is no {wanted}; accepted: a pipeline in diffusers' format "

@@ -22,9 +22,10 @@ from salt.config.released import weights_root
 from salt.config.scale import Scale
 from salt.data.captions import Captioned, check_length, read_captions, read_clip
 from salt.data.clips import ClipSource, as_tensor
-from salt.data.latents import About, LatentBank, write_bank
+from salt.data.latents import About, LatentBank, Shape, write_bank
 from salt.data.store import WHOLE
 from salt.data.store import Make as Clips
+from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.evaluation.solvers import Network, generate
 from salt.files import sha256
@@ -38,6 +39,8 @@ SEED = 3
 CHUNK = 256
 """Clips of the world that are coded at once."""
 SHARD_BYTES = 64 << 20
+LATENTS_ALONE = "latents alone"
+"""In the place of an image encoder's hash."""
 
 
 def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WHOLE) -> None:
@@ -52,8 +55,13 @@ def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WH
         for line in lines:
             if line.video is not None:
                 check_length(line.video, scale.world.frames, scale.world.fps)
+            elif scale.first_frame is not None:
+                raise SaltError(
+                    f"{captions_file(scale.data)}: {line.caption[:60]!r} has no video, whose first frame networks of "
+                    f'scale {scale.name} are shown; accepted: a .jsonl of {{"caption": ..., "video": FILE}} a line'
+                )
         clips = Captions(assets, lines, device)
-    size = max(1, SHARD_BYTES // (2 * prod(assets.latent_shape)))
+    size = max(1, SHARD_BYTES // (2 * prod(shape_of(assets).row())))
     size = size // at_once * at_once or size
 
     def make(start: int, stop: int) -> tuple[Tensor, Sequence[str]]:
@@ -80,18 +88,26 @@ def part_lease(folder: Path, part: tuple[int, int]) -> Path:
     return folder.with_name(f".{folder.name}.part_{part[0]}.lease")
 
 
+def shape_of(assets: Assets) -> Shape:
+    """Of what is kept of one clip."""
+    features = None if assets.image_encoder is None else assets.image_encoder.shape
+    return Shape(assets.latent_shape, features, assets.scale.first_frame is not None)
+
+
 def about_bank(assets: Assets) -> About:
     """What decides the latents of a scale: the world; or captions, and how those without a video are shown."""
     scale, evaluation = assets.scale, assets.scale.evaluation
+    shown = None if scale.first_frame is None else assets.image_encoder_hash or LATENTS_ALONE
     if scale.data is None:
-        return About(codec=assets.codec_hash, source=content_hash(scale.world))
+        return About(codec=assets.codec_hash, source=content_hash(scale.world), first_frame=shown)
     path = captions_file(scale.data)
     decides: list[Any] = [sha256(path), scale.world.frames, scale.world.fps]
     if any(line.video is None for line in read_captions(path, scale.data)):
         decides += [weights_hash(assets.folder / TRANSFORMER), weights_hash(assets.folder / TEXT_ENCODER)]
         decides += [content_hash(scale.text), evaluation.precision]
         decides += [evaluation.teacher_nfe, evaluation.cfg_weight, teacher_shift(scale)]
-    return About(codec=assets.codec_hash, source=hashlib.sha256(json.dumps(decides).encode()).hexdigest())
+    source = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+    return About(codec=assets.codec_hash, source=source, first_frame=shown)
 
 
 def open_bank(
@@ -99,7 +115,7 @@ def open_bank(
 ) -> LatentBank:
     """The bank of latents, which must be of this scale; what follows `seed` is as of `LatentBank`."""
     expected = about_bank(assets).model_dump()
-    return LatentBank(folder, assets.text_encoder, seed, expected, assets.latent_shape, before, hashed, empty)
+    return LatentBank(folder, assets.text_encoder, seed, expected, shape_of(assets), before, hashed, empty)
 
 
 def teacher_shift(scale: Scale) -> float:
@@ -110,6 +126,12 @@ def teacher_shift(scale: Scale) -> float:
 def captions_file(data: Data) -> Path:
     """Where the captions of a scale lie."""
     return weights_root() / data.captions
+
+
+def coded(assets: Assets, videos: Tensor) -> Tensor:
+    """Rows of the bank `(B, *row)` of videos `(B, 3, F, H, W)`."""
+    image = None if assets.scale.first_frame is None else assets.show(videos[:, :, 0])
+    return shape_of(assets).pack(assets.codec.encode(videos), image)
 
 
 @dataclass(frozen=True)
@@ -123,8 +145,8 @@ class WorldClips:
     def __call__(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
         """Latents and captions of the clips with these numbers."""
         clips = [self.source.clip(i) for i in range(start, stop)]
-        videos = as_tensor(np.stack([clip.video for clip in clips]))
-        return self.assets.codec.encode(videos.to(self.device)), [clip.caption for clip in clips]
+        videos = as_tensor(np.stack([clip.video for clip in clips])).to(self.device)
+        return coded(self.assets, videos), [clip.caption for clip in clips]
 
 
 @dataclass(frozen=True)
@@ -152,8 +174,7 @@ class Captions:
         assert scale.vae is not None  # `Scale` refuses `data` without it
         assert video is not None
         clip = read_clip(video, scale.world.frames, scale.world.fps, scale.vae.height, scale.vae.width)
-        latents: Tensor = self.assets.codec.encode(as_tensor(clip[None]).to(self.device))[0]
-        return latents
+        return coded(self.assets, as_tensor(clip[None]).to(self.device))[0]
 
     def _generated(self, numbers: Sequence[int]) -> Tensor:
         evaluation, streams = self.assets.scale.evaluation, Streams(SEED)

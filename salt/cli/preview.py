@@ -41,4 +41,7 @@ def _prompts(scale: Scale) -> list[Prompt] | list[OwnPrompt]:
         return report_prompts(scale.world, PROMPTS, "validation")
     lines = read_captions(captions_file(scale.data), scale.data, PROMPTS)
     lines = lines[scale.data.clips :] or lines[-PROMPTS:]
-    return [OwnPrompt(f"own{index:04d}", index, line.caption) for index, line in enumerate(lines)]
+    return [
+        OwnPrompt(f"own{index:04d}", index, line.caption, image=None if line.video is None else str(line.video))
+        for index, line in enumerate(lines)
+    ]

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from salt.cli.assets import TRANSFORMER, Assets
+from salt.cli.assets import IMAGE_ENCODER, TRANSFORMER, Assets, weights_hash
 from salt.cli.models import load_student
 from salt.cli.vbench_jobs import gathered
 from salt.config.released import MARK
@@ -22,10 +22,12 @@ from salt.evaluation.cache_study import measure_caches
 from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
 from salt.evaluation.controls import run_controls
 from salt.evaluation.diagnostics import measure
+from salt.evaluation.first_frames import Show
 from salt.evaluation.sample import MANIFEST, RealClips, Sampled, Source, sample_cells
 from salt.evaluation.score import Cell, protocol_hash, protocol_of, records, score_folder, vbench_of, write_cell
 from salt.evaluation.solvers import Network
 from salt.evaluation.streaming import SampledByChunk
+from salt.evaluation.vbench import board_of
 from salt.files import whole_file
 from salt.models.precision import in_precision
 from salt.models.text import UMT5TextEncoder
@@ -61,6 +63,8 @@ def sample_model(
     else:
         folder = weights or assets.folder / TRANSFORMER
         hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")
+        if assets.image_encoder is not None:
+            hashes |= {IMAGE_ENCODER: weights_hash(assets.folder / IMAGE_ENCODER)}
         source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device, long)
     cells = model_cells(name, experiment, seed, long)
     if own:  # it has one variant
@@ -85,7 +89,13 @@ def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, l
         return SampledByChunk(model, assets.text_encoder, memory, shift, shape, length, device)
     cfg_weight = experiment.scale.evaluation.cfg_weight if experiment.name == TEACHER else None
     negative = experiment.scale.text.negative
-    return Sampled(Network(model, assets.text_encoder, cfg_weight, device, negative), shift, shape)
+    network = Network(model, assets.text_encoder, cfg_weight, device, negative)
+    return Sampled(network, shift, shape, experiment.scale, shows(assets))
+
+
+def shows(assets: Assets) -> Show | None:
+    """How networks of a scale are shown a first frame; None: they are not."""
+    return None if assets.scale.first_frame is None else assets.show
 
 
 def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
@@ -132,6 +142,7 @@ def score_model(
                 scale.world,
                 protocol,
                 length,
+                board_of(scale),
             )
             write_cell(details, cell, scores, {"commit": _commit()})
             rows, single = records(cell, scores), scores.wide
@@ -165,7 +176,7 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
 
     student = network(load_student(weights, experiment), None)
     teacher = network(assets.teacher(), evaluation.cfg_weight)
-    found = measure(student, teacher, experiment, seed, assets.latent_shape)
+    found = measure(student, teacher, experiment, seed, assets.latent_shape, shows(assets))
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
     write_csv(found.records, out)
 

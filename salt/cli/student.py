@@ -120,7 +120,8 @@ def sample(
         typer.Option(
             "--prompts",
             help="Your own captions, one a line; such videos are not scored. With --long a line may be `caption A => "
-            "caption B`: A for the first half of the chunks, B for the rest; any number of captions, equal parts.",
+            "caption B`: A for the first half of the chunks, B for the rest; any number of captions, equal parts. "
+            'Where networks are shown a first frame: a .jsonl of {"caption": ..., "image": FILE} a line.',
         ),
     ] = None,
     long: Long = False,

@@ -18,7 +18,9 @@ NOT_TRAINING: dict[str, Any] = {
     "released": True,
     "train": {"checkpoint_every", "keep_checkpoints", "preview_every", "recompute", "shard", "tensorboard", "threads"},
     "scale": {
-        **dict.fromkeys(("name", "meaningful", "assets", "larger", "teacher", "training_seeds", "evaluation"), True),
+        **dict.fromkeys(
+            ("name", "extends", "meaningful", "assets", "larger", "teacher", "training_seeds", "evaluation"), True
+        ),
         "world": {"video_scale", "fps"},
     },
 }

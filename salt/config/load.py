@@ -1,11 +1,12 @@
 """Reads scale and experiment files into `Scale` and `Experiment`.
 
 An experiment file holds keys of `Experiment` plus `extends: NAME` and `scales: {SCALE: keys for this scale only}`;
-a scale file holds keys of `Scale` plus `defaults: keys of Experiment that every experiment inherits`.
+a scale file holds keys of `Scale` plus `defaults: keys of Experiment that every experiment inherits`, and may extend
+another scale: what files say for that one holds for it as well.
 Names are those of the files. `_layers` is the one place that says in which order the files count.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,14 @@ def load_scale(name: str) -> Scale:
     Raises:
         SaltError: no such scale, or its file is wrong: one line with file, key, value and what is accepted.
     """
-    values, _ = _read_scale(name)
+    own = [Layer(values, source) for source, values, _ in map(_read_scale, scale_chain(name))]
     source = relative(_scale_path(name))
-    return validate(Scale, Merged([Layer({**values, "name": name}, source)]), source)
+    return validate(Scale, Merged([*own, Layer({"name": name}, source)]), source)
+
+
+def scale_chain(name: str) -> list[str]:
+    """The scales along `extends`, the base of all first."""
+    return _chain(name, _read_scale_keys, scale_names, "scale")
 
 
 def load_experiment(name: str, scale: str, overrides: Mapping[str, str] = {}) -> Experiment:
@@ -63,45 +69,49 @@ def load_experiment(name: str, scale: str, overrides: Mapping[str, str] = {}) ->
 def _layers(name: str, scale: str, overrides: Mapping[str, str]) -> list[Layer]:
     """Everything that has a say in an experiment, weakest first; what comes later wins.
 
-    1. the scale's file: its own keys (they become `scale`) and its `defaults`;
+    1. the scale's files along `extends`: their own keys (they become `scale`) and their `defaults`;
     2. the experiment files along `extends`: the base of all first, the experiment itself last;
-    3. their parts `scales: {SCALE: ...}`, in the same order, of which `released` counts in the experiment's own alone;
+    3. their parts `scales: {SCALE: ...}`, in the same order for each scale along its `extends`, of which `released`
+       counts in the experiment's own for this very scale alone;
     4. the overrides of the command line, in the order given.
 
     Mappings are merged key by key; every other value, a list too, is replaced as a whole; `null` takes away what was
     set before it, so that the schema's default holds again and an optional section is off (`critic: null`).
     Mind 3: a part for one scale outranks a plain key even of a file that extends it.
     """
-    values, defaults = _read_scale(scale)
-    source = relative(_scale_path(scale))
-    chain = [(relative(_experiment_path(link)), _read_experiment(link)) for link in _chain(name)]
+    scales = [_read_scale(link) for link in scale_chain(scale)]
+    names = _chain(name, _read_experiment, experiment_names, "experiment")
+    chain = [(relative(_experiment_path(link)), _read_experiment(link)) for link in names]
     return [
         Layer({"name": name}, chain[-1][0]),
-        Layer({"scale": {"name": scale, **values}}, source),
-        Layer(defaults, source, ("defaults",)),
+        *(Layer({"scale": values}, source) for source, values, _ in scales),
+        Layer({"scale": {"name": scale}}, scales[-1][0]),
+        *(Layer(defaults, source, ("defaults",)) for source, _, defaults in scales),
         *(Layer({key: keys[key] for key in EXPERIMENT_KEYS if key in keys}, file) for file, keys in chain),
         *(
-            Layer(_inherited(keys["scales"][scale], own=link == len(chain)), file, ("scales", scale))
-            for link, (file, keys) in enumerate(chain, start=1)
-            if scale in keys.get("scales", {})
+            Layer(_inherited(keys["scales"][part], (link, part) == (name, scale)), file, ("scales", part))
+            for part in scale_chain(scale)
+            for link, (file, keys) in zip(names, chain, strict=True)
+            if part in keys.get("scales", {})
         ),
         *(_override(key, text) for key, text in overrides.items()),
     ]
 
 
 def _inherited(part: Mapping[str, Any], own: bool) -> Mapping[str, Any]:
-    """What counts of a part for one scale: all in the experiment's own file, not its checkpoint in one it extends."""
+    """What counts of a part for one scale: all of the experiment's own for its own, a checkpoint of no other."""
     return part if own else {key: value for key, value in part.items() if key != OF_ONE_FILE}
 
 
-def _chain(name: str) -> list[str]:
-    """The experiments along `extends`, the base of all first."""
+def _chain(name: str, read: Callable[[str], Mapping[str, Any]], names: Callable[[], list[str]], kind: str) -> list[str]:
+    """The files along `extends`, the base of all first."""
     chain = [name]
-    while "extends" in (keys := _read_experiment(chain[-1])):
-        source, base = relative(_experiment_path(chain[-1])), keys["extends"]
-        if base not in experiment_names():
-            near = accepted(str(base), experiment_names())
-            raise SaltError(f"{source}: extends = {shown_value(base)}: no such experiment; {near}")
+    while "extends" in (keys := read(chain[-1])):
+        path = _experiment_path(chain[-1]) if kind == "experiment" else _scale_path(chain[-1])
+        source, base = relative(path), keys["extends"]
+        if base not in names():
+            near = accepted(str(base), names())
+            raise SaltError(f"{source}: extends = {shown_value(base)}: no such {kind}; {near}")
         if base in chain:
             circle = " -> ".join([*chain, base])
             raise SaltError(f"{source}: extends = {base}: the chain {circle} is a cycle; accepted: a chain that ends")
@@ -125,18 +135,24 @@ def _read_experiment(name: str) -> dict[str, Any]:
     return values
 
 
-def _read_scale(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The keys of a scale's file, and its `defaults`."""
+def _read_scale_keys(name: str) -> dict[str, Any]:
+    """The keys of a scale's file, their names checked."""
     path = _scale_path(name)
     source = relative(path)
     if name not in scale_names():
         raise SaltError(f"scale {name!r}: there is no {source}; {accepted(name, scale_names())}")
     values = read_mapping(path)
     _check_keys(values, (*SCALE_KEYS, "defaults"), source)
+    return values
+
+
+def _read_scale(name: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """A scale's file as messages name it, its keys, and its `defaults`."""
+    values, source = _read_scale_keys(name), relative(_scale_path(name))
     defaults = as_mapping(values.pop("defaults", {}), f"{source}: defaults")
     _check_keys(defaults, EXPERIMENT_KEYS, source, "defaults.")
     _check_place(defaults, source, "defaults.")
-    return values, defaults
+    return source, values, defaults
 
 
 def _override(key: str, text: str) -> Layer:

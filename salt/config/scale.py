@@ -10,6 +10,8 @@ from salt.config.memory import Memory
 from salt.config.released import Below
 from salt.config.vbench import VBench
 
+MASK_CHANNELS = 4
+"""Of what tells a network which frames it is shown: one for each video frame of a latent frame, as in Wan 2.1 I2V."""
 Solver = Literal["euler", "cm"]
 Split = Literal["train", "validation", "report"]
 
@@ -117,6 +119,17 @@ class Backbone(Section):
     text_dim: PositiveInt = 4096
     freq_dim: PositiveInt = 256
     rope_max_seq_len: PositiveInt = 1024
+    image_dim: PositiveInt | None = Field(default=None, exclude_if=is_none)
+    """Width of an image's features; None: the network takes none."""
+    added_kv_proj_dim: PositiveInt | None = Field(default=None, exclude_if=is_none)
+    """The network's own width, where it takes features of an image."""
+
+
+class FirstFrame(Section):
+    """Image-to-video: networks are shown a clip's first frame, as latents beside x_t (Wan 2.1 I2V)."""
+
+    tokens: NonNegativeInt = 0
+    """Of CLIP's features of that frame, each of width `backbone.image_dim`; 0: the latents say it all (Wan 2.2)."""
 
 
 class Larger(Section):
@@ -182,6 +195,8 @@ class Scale(Section):
 
     name: Name
     """The stem of the scale's file."""
+    extends: Name | None = Field(default=None, exclude_if=is_none)
+    """The scale that this one is, but for what its file says."""
     meaningful: bool = True
     """False: the numbers mean nothing, and every table says so."""
     assets: str
@@ -200,6 +215,8 @@ class Scale(Section):
     text: Text = Text()
     backbone: Backbone
     """The Wan of this scale: num_layers, num_attention_heads, attention_head_dim, ffn_dim, ..."""
+    first_frame: FirstFrame | None = Field(default=None, exclude_if=is_none)
+    """What networks are shown of a clip besides its caption; None: nothing (text-to-video)."""
     larger: Larger | None = Field(default=None, exclude_if=is_none)
     """The teacher of experiments with `objectives.dmd.teacher: larger`; None: there is none."""
     evaluation: Evaluation = Evaluation()
@@ -214,6 +231,25 @@ class Scale(Section):
             raise ValueError(
                 f"larger is linked beside the scale's teacher, but teacher={self.teacher}: linked is accepted"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _networks_see_what_is_shown(self) -> "Scale":
+        channels, backbone = self.latent_shape[0], self.backbone
+        wanted = channels if self.first_frame is None else 2 * channels + MASK_CHANNELS
+        if backbone.in_channels != wanted:
+            more = "" if self.first_frame is None else f", {MASK_CHANNELS} of the mask, those of the first frame"
+            raise ValueError(
+                f"backbone.in_channels={backbone.in_channels}: accepted: {wanted}, the channels of x_t{more}"
+            )
+        takes, shown = backbone.image_dim is not None, self.first_frame is not None and self.first_frame.tokens > 0
+        if takes != shown or takes != (backbone.added_kv_proj_dim is not None):
+            raise ValueError(
+                "first_frame.tokens, backbone.image_dim and backbone.added_kv_proj_dim belong together, where networks "
+                "are shown features of an image: give all or none"
+            )
+        if shown and self.teacher != "linked":
+            raise ValueError(f"first_frame.tokens asks for a released image encoder, but teacher={self.teacher}: 0")
         return self
 
     @property

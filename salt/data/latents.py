@@ -5,16 +5,20 @@ permutation of the bank.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
+import torch
+from pydantic import Field
 from torch import Tensor
 
-from salt.config.base import Section
+from salt.config.base import Section, is_none
 from salt.data.order import Order
 from salt.data.store import WHOLE, Embedded, Make, Store, write_store
 from salt.errors import SaltError
-from salt.models.protocol import Batch, TextEncoder
+from salt.models.protocol import Batch, FirstFrame, TextEncoder
 
 COMMAND = "salt latents"
 
@@ -26,6 +30,8 @@ class About(Section):
     """Hash of the codec's weights."""
     source: str
     """Hash of what the clips come from."""
+    first_frame: str | None = Field(default=None, exclude_if=is_none)
+    """Of image-to-video scales, hash of what makes the features of a first frame; None: no first frames."""
 
 
 def write_bank(
@@ -33,6 +39,40 @@ def write_bank(
 ) -> None:
     """Write latents and their captions, or what is missing of them: see `write_store`."""
     write_store(folder, about, total, shard_size, make, COMMAND, part)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of what is known of one clip."""
+
+    latents: tuple[int, int, int, int]
+    """`(C, T, h, w)`."""
+    features: tuple[int, int] | None = None
+    """`(N, D)` of its first frame; None: it has none, or networks take none."""
+    first_frame: bool = False
+    """Whether its first frame is kept beside it, as latents and features."""
+
+    def row(self) -> tuple[int, ...]:
+        """Of one row of the store: the latents; with a first frame the numbers of all three, one after another."""
+        return (sum(self._sizes()),) if self.first_frame else self.latents
+
+    def pack(self, x_0: Tensor, image: FirstFrame | None) -> Tensor:
+        """Rows `(N, *row)` of clips."""
+        if image is None:
+            return x_0
+        parts = [x_0, image.latents, image.features]
+        return torch.cat([part.flatten(1) for part in parts if part is not None], dim=1)
+
+    def unpack(self, rows: Tensor) -> tuple[Tensor, FirstFrame | None]:
+        """What `pack` was given."""
+        if not self.first_frame:
+            return rows, None
+        x_0, latents, *features = rows.split(self._sizes(), dim=1)
+        kept = features[0].unflatten(1, self.features) if self.features else None
+        return x_0.unflatten(1, self.latents), FirstFrame(latents.unflatten(1, self.latents), kept)
+
+    def _sizes(self) -> list[int]:
+        return [prod(self.latents)] * 2 + ([prod(self.features)] if self.features else [])
 
 
 class LatentBank:
@@ -48,7 +88,7 @@ class LatentBank:
         text_encoder: TextEncoder,
         seed: int,
         expect: Mapping[str, Any],
-        shape: Sequence[int],
+        shape: Shape,
         before: bool = False,
         hashed: bool = True,
         empty: str = "",
@@ -60,7 +100,7 @@ class LatentBank:
             text_encoder: embeds the captions.
             seed: of the order in which samples show the clips.
             expect: what `about` must say, for some of its fields.
-            shape: `(C, T, h, w)` that a clip must have.
+            shape: that a clip must have.
             before: give batches `text_before` too.
             hashed: see `Store`.
             empty: what stands for the empty caption.
@@ -68,10 +108,10 @@ class LatentBank:
         Raises:
             SaltError: clips of another shape, or as of `Store`.
         """
-        self._store, self._before = Store(folder, About, expect, COMMAND, hashed), before
-        if self._store.shape != tuple(shape):
+        self._store, self._before, self._shape = Store(folder, About, expect, COMMAND, hashed), before, shape
+        if self._store.shape != shape.row():
             raise SaltError(
-                f"{folder}: latents {self._store.shape}; accepted: {tuple(shape)}; make such a folder with `{COMMAND}`"
+                f"{folder}: latents {self._store.shape}; accepted: {shape.row()}; make such a folder with `{COMMAND}`"
             )
         self.about = self._store.about
         self._text = Embedded(self._store.captions, text_encoder, empty)
@@ -82,11 +122,12 @@ class LatentBank:
 
     def clips(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
         """Latents `(stop - start, C, T, h, w)` and captions, in the order of the store."""
-        return self._store.latents(range(start, stop)), self._store.captions[start:stop]
+        x_0, _ = self._shape.unpack(self._store.latents(range(start, stop)))
+        return x_0, self._store.captions[start:stop]
 
     def batch(self, samples: Sequence[int]) -> Batch:
         """The clips of these samples."""
         rows = self._order.rows(samples)
         before = self._text.rows((rows + 1) % len(self)) if self._before else None
-        clean, text = self._store.latents(rows), self._text.rows(rows)
-        return Batch(clean, text, self._text.empty, tuple(samples), text_before=before)
+        x_0, image = self._shape.unpack(self._store.latents(rows))
+        return Batch(x_0, self._text.rows(rows), self._text.empty, tuple(samples), text_before=before, image=image)

@@ -21,7 +21,7 @@ import numpy as np
 from salt.config.scale import Split, World
 from salt.data.world import SHORT_FORMS, Content, Mentions, caption, contents_of, sample_scene
 from salt.errors import SaltError
-from salt.files import write_text
+from salt.files import sha256, write_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -102,6 +102,10 @@ class OwnPrompt:
     caption: str
     later: tuple[str, ...] = ()
     """What a long video is told after it, each for as long."""
+    image: str | None = None
+    """File of the picture that an image-to-video network begins with."""
+    image_hash: str | None = None
+    """SHA-256 of that file."""
 
     def text(self, variant: Variant) -> str:
         """The caption that the model is given."""
@@ -162,12 +166,14 @@ def write_prompts(path: Path, prompts: Sequence["DataclassInstance"]) -> None:
 def read_prompts(path: Path, most: int = 1) -> list[OwnPrompt]:
     """A user's own captions: a text file in UTF-8, one caption a line. Ids are `own0000`, `own0001`, ...
 
+    In a `.jsonl` a line is `{"caption": ..., "image": FILE}`: the picture that the video begins with.
+
     Args:
         path: the file.
         most: captions that a line may hold, `caption A => caption B`: what a video is told in turn.
 
     Raises:
-        SaltError: no such file, more captions in a line, or one that `check_prompt_text` refuses.
+        SaltError: no such file, more captions in a line, one that `check_prompt_text` refuses, or no such picture.
     """
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -176,6 +182,9 @@ def read_prompts(path: Path, most: int = 1) -> list[OwnPrompt]:
     prompts: list[OwnPrompt] = []
     for index, line in enumerate(lines):
         place = f"{path}: line {index + 1}"
+        if path.suffix == ".jsonl":
+            prompts.append(_pictured(place, path.parent, index, line))
+            continue
         captions = [part.strip() for part in line.split(SWITCH)] if SWITCH in line else [line]
         if len(captions) > most:
             accepted = f"up to {most}, one for each chunk" if most > 1 else "one, or a long video"
@@ -183,6 +192,19 @@ def read_prompts(path: Path, most: int = 1) -> list[OwnPrompt]:
         caption, *later = [check_prompt_text(place, text) for text in captions]
         prompts.append(OwnPrompt(f"own{index:04d}", index, caption, tuple(later)))
     return prompts
+
+
+def _pictured(place: str, folder: Path, index: int, line: str) -> OwnPrompt:
+    """A caption and the picture that its video begins with."""
+    accepted = 'accepted: {"caption": ..., "image": FILE}, the file by its place from here or in full'
+    try:
+        row = json.loads(line)
+        caption, image = check_prompt_text(place, str(row["caption"])), folder / str(row["image"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SaltError(f"{place}: {error!r}; {accepted}") from error
+    if not image.is_file():
+        raise SaltError(f"{place}: there is no file {image}; {accepted}")
+    return OwnPrompt(f"own{index:04d}", index, caption, image=str(image), image_hash=sha256(image))
 
 
 def check_prompt_text(place: str, text: str) -> str:

@@ -169,4 +169,4 @@ def _round_trip(clip: Clip, codec: Codec) -> Video:
 def _percent(scores: CellScores) -> dict[str, float]:
     results = scores.scored.results
     row = {name: 100 * normalise(name, results[name][0]) for name in DIMENSIONS}
-    return row | {"quality": scores.scores.quality, "semantic": scores.scores.semantic, "total": scores.scores.total}
+    return row | dict(scores.scores)

@@ -26,6 +26,7 @@ from salt.config.schema import Experiment
 from salt.data.prompts import prompts_hash
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
+from salt.evaluation.first_frames import Show, shown
 from salt.evaluation.prompts import AnyPrompt, diagnosed_prompts
 from salt.evaluation.score import RECORD_COLUMNS, digest, low_precision, shared_columns, size_of_vae
 from salt.evaluation.solvers import Draw, Network, first_broken, initial_noise, renoise_of, trajectory
@@ -194,7 +195,12 @@ def defect_protocol(scale: Scale) -> str:
 
 @torch.no_grad()
 def measure(
-    student: Network, teacher: Network, experiment: Experiment, seed: int, latent_shape: Sequence[int]
+    student: Network,
+    teacher: Network,
+    experiment: Experiment,
+    seed: int,
+    latent_shape: Sequence[int],
+    show: Show | None = None,
 ) -> Diagnostics:
     """Measure one student on `diagnosed_prompts` (extended) and the first sampling seed.
 
@@ -204,6 +210,7 @@ def measure(
         experiment: the student's; its `grid` gives K and the shift, its scale all the rest.
         seed: the training seed, for the records.
         latent_shape: `(C, T, H, W)`.
+        show: how networks are shown a first frame; None: they are not.
 
     Raises:
         SaltError: states that are not finite, naming path and prompt.
@@ -218,9 +225,10 @@ def measure(
         draws = [Draw(evaluation.seeds[0], prompt.index) for prompt in batch]
         captions = [prompt.extended for prompt in batch]
         noise = initial_noise(draws, latent_shape).to(student.device)
-        velocity = student.velocity(captions)
+        image = shown([(prompt, evaluation.seeds[0]) for prompt in batch], experiment.scale, show, student.device)
+        velocity = student.velocity(captions, image)
         paths = _student_paths(velocity, noise, renoise_of(draws), plan)
-        fine = trajectory(teacher.velocity(captions), noise, plan.fine, "euler", renoise_of(draws))
+        fine = trajectory(teacher.velocity(captions, image), noise, plan.fine, "euler", renoise_of(draws))
         _check_finite(experiment, seed, {**paths, (TEACHER, len(plan.fine)): fine}, batch)
         for key, values in _measurements(velocity, paths, fine, plan):
             measured.setdefault(key, []).append(values.double().cpu())

@@ -24,6 +24,13 @@ raw = low + s (high - low), so that normalising gives s back. What s is:
 | temporal_style | displacements from frame to frame that fit one speed and direction of the world |
 | overall_consistency | clean frames in which everything told is right; 0 where the direction is told and wrong |
 
+Of a video that should begin with a given image also VBench-I2V's, but for camera motion, which the world has not:
+
+| dimension | s |
+|---|---|
+| i2v_subject | frames that are clean and have the image's objects, shape and colour; the first in their places |
+| i2v_background | 1 - change from the image of the pixels apart from objects / 64 units |
+
 Left out of a caption, an attribute is not asked. Frames without objects count 0 for aesthetic and imaging quality, so
 an empty clip is no way to a good score. Objects may fade towards the background without touching appearance_style:
 that is blur or low contrast, and the business of aesthetic_quality.
@@ -38,7 +45,7 @@ from salt.data.prompts import Prompt, Variant
 from salt.data.world import BACKGROUNDS, COLOURS, RADIUS, Content, Mentions
 from salt.evaluation import motion
 from salt.evaluation.synthesis import BACKGROUND_NAMES, COLOUR_NAMES, SHAPE_NAMES, Bools, Fit, Floats, fit
-from salt.evaluation.vbench import BOOLEAN, PERCENT, denormalise
+from salt.evaluation.vbench import BOOLEAN, I2V_DIMENSIONS, PERCENT, denormalise
 from salt.evaluation.video import Video, downscale
 
 SCORER = "groundtruth"
@@ -48,30 +55,45 @@ STEADY = 64.0
 """Mean change from frame to frame, in units of 255, at which a background counts as not consistent at all."""
 PALETTE_REACH = 96.0
 """RGB distance from the palette at which a colour counts as not the world's at all."""
+IN_PLACE = 1
+"""Pixels along an axis within which an object is where the image has it."""
 WORST_PSNR, BEST_PSNR = 10.0, 40.0
 
 _COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
 _BACKGROUNDS = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
 
 
-def score_video(stored: Video, prompt: Prompt, variant: Variant, video_scale: int) -> dict[str, Any]:
+def score_video(
+    stored: Video, prompt: Prompt, variant: Variant, video_scale: int, image: Video | None = None
+) -> dict[str, Any]:
     """VBench's per-video results of a stored video, uint8 `(F, H, W, 3)`, and the extra `same_object`.
+
+    Args:
+        stored: the video.
+        prompt: what it should show.
+        variant: the caption that was told.
+        video_scale: by what it was enlarged.
+        image: what it should begin with, in the world's own size; None: anything.
 
     Returns:
         The prompt's dimensions: raw scores from 0 to 1, imaging quality from 0 to 100, two booleans, and None for the
-        colour of a video without a clean frame; `same_object`, the share behind subject_consistency.
+        colour of a video without a clean frame; `same_object`, the share behind subject_consistency; with `image`
+        `i2v_subject` and `i2v_background`.
     """
     frames = downscale(stored, video_scale)
     explained = fit(frames)
     paths = motion.tracks(explained)
     shares = _quality(explained, frames, paths) | _semantics(explained, paths, prompt.content, prompt.mentions(variant))
+    if image is not None:
+        shares |= _continued(explained, frames, image[None].astype(np.float32))
     results: dict[str, Any] = {"temporal_flickering": flickering(stored), "same_object": shares["subject_consistency"]}
     for name, share in shares.items():
         if name in BOOLEAN or share is None:
             results[name] = share
         else:
             results[name] = 100 * share if name in PERCENT else denormalise(name, share)
-    return {name: results[name] for name in (*prompt.dimensions(variant), "same_object")}
+    of_image = I2V_DIMENSIONS.keys() & results.keys()
+    return {name: results[name] for name in (*prompt.dimensions(variant), "same_object", *sorted(of_image))}
 
 
 def score_frames(stored: Video, prompt: Prompt, variant: Variant, video_scale: int) -> dict[str, NDArray[np.float64]]:
@@ -215,6 +237,24 @@ def _colour_share(explained: Fit, content: Content) -> float | None:
     right = (explained.colour == COLOUR_NAMES.index(content.sprites[0].colour)) | (explained.shape < 0)
     clean = explained.clean()
     return _share(right.all(axis=1)[clean]) if clean.any() else None
+
+
+# ----------------------------------------------------------------------------------------- image to video
+def _continued(explained: Fit, frames: Floats, image: Floats) -> dict[str, float]:
+    """How much of the image `(1, H, W, 3)` a video keeps."""
+    begin = fit(image)
+    same = explained.clean() & (_objects(explained) == _objects(begin)).all(axis=1)
+    there = np.sort(explained.centre[0][explained.shape[0] >= 0], axis=0)
+    wanted = np.sort(begin.centre[0][begin.shape[0] >= 0], axis=0)
+    same[0] &= there.shape == wanted.shape and bool((np.abs(there - wanted) <= IN_PLACE).all())
+    apart = explained.apart & begin.apart
+    change = (np.abs(frames - image).mean(axis=3) * apart).sum(axis=(1, 2)) / np.maximum(apart.sum(axis=(1, 2)), 1)
+    return {"i2v_subject": _share(same), "i2v_background": float(np.clip(1 - change / STEADY, 0, 1).mean())}
+
+
+def _objects(explained: Fit) -> NDArray[np.int64]:
+    """Shape and colour of each frame's objects as numbers, in order of size; absent ones are negative."""
+    return np.sort(np.where(explained.shape < 0, -1, explained.shape * len(COLOUR_NAMES) + explained.colour), axis=1)
 
 
 def _share(frames: Bools) -> float:

@@ -25,15 +25,14 @@ from tqdm import tqdm
 from salt.config.scale import Scale, World
 from salt.data.clips import as_tensor, as_uint8
 from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, write_prompts
-from salt.data.world import render, sample_scene
 from salt.errors import SaltError
+from salt.evaluation.first_frames import Show, check_images, held_out_clip, shown
 from salt.evaluation.prompts import AnyPrompt
 from salt.evaluation.score import Cell, protocol_of, seeds_of
 from salt.evaluation.solvers import Draw, Network, first_broken, generate, initial_noise, renoise_of
 from salt.evaluation.video import decoded, growing_mp4, upscale
 from salt.files import write_text
 from salt.flow.grid import time_grid
-from salt.methods.streams import Streams
 from salt.models.protocol import Codec
 
 MANIFEST, MADE_FROM, PROMPTS = "manifest.json", "made_from.json", "prompts.json"
@@ -79,12 +78,17 @@ class Sampled:
     shift: float
     """Of the grids."""
     latent_shape: tuple[int, ...]
+    scale: Scale
+    """Which prompts begin with which first frame."""
+    show: Show | None = None
+    """How networks are shown a first frame; None: they are not."""
 
     def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
         """The whole, by the solver and the NFE of the cell."""
         draws = [item.draw() for item in items]
         noise = initial_noise(draws, self.latent_shape).to(self.network.device)
-        velocity = self.network.velocity([item.prompt.text(cell.variant) for item in items])
+        image = shown(items, self.scale, self.show, self.network.device)
+        velocity = self.network.velocity([item.prompt.text(cell.variant) for item in items], image)
         yield generate(velocity, noise, time_grid(cell.nfe, self.shift), cell.solver, renoise_of(draws))
 
     def settings(self) -> dict[str, Any]:
@@ -108,12 +112,9 @@ class RealClips:
 
     def clips(self, items: Sequence[Item]) -> Tensor:
         """One future of each content, drawn by the sampling seed, `(B, C, T, H, W)`."""
-        return self.codec.encode(as_tensor(np.stack([self._clip(item) for item in items])).to(self.device))
-
-    def _clip(self, item: Item) -> np.ndarray:
-        assert isinstance(item.prompt, Prompt)  # a user's own caption has no clip: `salt sample` refuses it
-        rng = Streams(item.seed).generator("sampling/scene", 0, item.prompt.index)
-        return render(sample_scene(item.prompt.content, self.world, rng), self.world)
+        clips = [held_out_clip(prompt, seed, self.world) for prompt, seed in items if isinstance(prompt, Prompt)]
+        assert len(clips) == len(items)  # a user's own caption has no clip: `salt sample` refuses it
+        return self.codec.encode(as_tensor(np.stack(clips)).to(self.device))
 
     def settings(self) -> dict[str, Any]:
         """None: the world is part of the protocol."""
@@ -151,6 +152,7 @@ def sample_cells(
     """
     report, protocol = protocol_of(cells[0], scale)
     prompts: Sequence[AnyPrompt | OwnPrompt] = own or report
+    check_images(prompts, scale)
     each = [(prompt, seeds_of(prompt, scale.evaluation)) for prompt in prompts]
     every = dict.fromkeys(seed for _, seeds in each for seed in seeds)
     items = [Item(prompt, seed) for seed in every for prompt, seeds in each if seed in seeds]

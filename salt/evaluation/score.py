@@ -22,20 +22,22 @@ from salt.data.prompts import OwnPrompt, Prompt, Variant, prompts_hash, report_p
 from salt.data.vbench_prompts import VBenchPrompt
 from salt.errors import SaltError
 from salt.evaluation import groundtruth
+from salt.evaluation.first_frames import held_out_clip
 from salt.evaluation.long import CLIP_TO_CLIP_WEIGHT, long_frames, score_long_video
 from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
 from salt.evaluation.vbench import (
-    DIMENSIONS,
+    I2V_DIMENSIONS,
     PERCENT,
+    TEXT,
+    Board,
     Entry,
     Scored,
-    Scores,
-    aggregate,
+    board_of,
     raw_scores,
     results_of,
     write_results,
 )
-from salt.evaluation.video import ENCODER, read_mp4
+from salt.evaluation.video import ENCODER, Video, read_mp4
 
 NAMED = 5
 """How many files an error message names."""
@@ -85,12 +87,14 @@ class CellScores:
     """Columns `prompt_id`, `sampling_seed`, the dimensions (raw, 0 to 1) and `same_object`; NaN where not scored. Of
     long videos also their parts `DIMENSION@PART`, as `score_long_video` names them."""
     scored: Scored
-    scores: Scores
+    scores: Mapping[str, float]
+    """The aggregates of the board, 0 to 100."""
 
 
-def protocol_hash(world: World, evaluation: Evaluation) -> str:
+def protocol_hash(world: World, evaluation: Evaluation, board: Board = TEXT) -> str:
     """12 hexadecimal digits of all that decides a score besides the model: prompts, seeds, videos, encoder, scorer."""
-    return digest(_decides(world, evaluation.prompts, evaluation))
+    begins = {} if board is TEXT else {"board": [*board.dimensions], "first frame": "of a held-out clip"}
+    return digest(_decides(world, evaluation.prompts, evaluation) | begins)
 
 
 def long_protocol_hash(world: World, evaluation: Evaluation, long: Long) -> str:
@@ -162,7 +166,7 @@ def protocol_of(cell: Cell, scale: Scale) -> tuple[Sequence[AnyPrompt], str]:
         return prompts, vbench_protocol_hash(prompts, scale, vbench, 1 if long is None else long.length)
     if long is not None:
         return prompts, long_protocol_hash(scale.world, evaluation, long)
-    return prompts, protocol_hash(scale.world, evaluation)
+    return prompts, protocol_hash(scale.world, evaluation, board_of(scale))
 
 
 def shared_columns(experiment: Experiment, seed: int, protocol: str) -> dict[str, Any]:
@@ -186,8 +190,12 @@ def score_folder(
     world: World,
     protocol: str,
     length: int = 1,
+    board: Board = TEXT,
 ) -> CellScores:
     """Score every video of a folder with the ground-truth scorer, those of `length` clips as VBench-Long does.
+
+    Where `board` has dimensions of VBench-I2V, videos should begin with the image that their prompt has under their
+    sampling seed.
 
     If no video of the whole folder has a clean frame, `color` has nothing to be a mean of (VBench then divides by
     zero): it is 0 for every video.
@@ -196,13 +204,13 @@ def score_folder(
         SaltError: where videos are missing, too many, undecodable or of the wrong size, in one message; where the
             prompts leave a dimension without any video.
     """
-    _check_coverage(prompts, variant)
+    _check_coverage(prompts, variant, board)
     _check_files(videos, {_file(prompt.id, seed) for prompt in prompts for seed in seeds})
-    rows = _without_clean_frame(_score_videos(videos, prompts, variant, seeds, world, length))
-    entries: dict[str, list[Entry]] = {name: [] for name in DIMENSIONS}
+    rows = _without_clean_frame(_score_videos(videos, prompts, variant, seeds, world, length, board))
+    entries: dict[str, list[Entry]] = {name: [] for name in board.dimensions}
     for row in rows:
         path = _file(row["prompt_id"], row["sampling_seed"])
-        for name in DIMENSIONS.keys() & row.keys():
+        for name in board.dimensions.keys() & row.keys():
             if row[name] is not None:
                 entries[name].append({"video_path": path, "video_results": row[name]})
     results = results_of(entries)
@@ -214,7 +222,7 @@ def score_folder(
         "prompts_hash": prompts_hash(prompts),
         "seeds": list(seeds),
     }
-    return CellScores(_wide(rows), Scored(results, provenance), aggregate(raw_scores(results)))
+    return CellScores(_wide(rows, board), Scored(results, provenance), board.aggregate(raw_scores(results)))
 
 
 def _file(prompt_id: str, seed: int) -> str:
@@ -222,14 +230,21 @@ def _file(prompt_id: str, seed: int) -> str:
 
 
 def _score_videos(
-    videos: Path, prompts: Sequence[Prompt], variant: Variant, seeds: Sequence[int], world: World, length: int
+    videos: Path,
+    prompts: Sequence[Prompt],
+    variant: Variant,
+    seeds: Sequence[int],
+    world: World,
+    length: int,
+    board: Board,
 ) -> list[dict[str, Any]]:
     """One row per video: its prompt, its sampling seed and its results."""
     rows: list[dict[str, Any]] = []
     broken: list[str] = []
     for prompt, seed in product(prompts, seeds):
+        image = held_out_clip(prompt, seed, world)[0] if "i2v_subject" in board.dimensions else None
         try:
-            results = _score_video(videos / _file(prompt.id, seed), prompt, variant, world, length)
+            results = _score_video(videos / _file(prompt.id, seed), prompt, variant, world, length, image)
         except SaltError as error:
             broken.append(str(error))
         else:
@@ -252,9 +267,9 @@ def _dimension(column: str) -> str:
     return column.partition("@")[0]
 
 
-def _check_coverage(prompts: Sequence[Prompt], variant: Variant) -> None:
-    covered = {name for prompt in prompts for name in prompt.dimensions(variant)}
-    if missing := set(DIMENSIONS) - covered:
+def _check_coverage(prompts: Sequence[Prompt], variant: Variant, board: Board) -> None:
+    covered = {name for prompt in prompts for name in prompt.dimensions(variant)} | I2V_DIMENSIONS.keys()
+    if missing := set(board.dimensions) - covered:
         raise SaltError(
             f"evaluation.prompts={len(prompts)}: no {variant} caption is scored on {', '.join(sorted(missing))}; "
             "accepted: 6 prompts or more, which cover all dimensions"
@@ -275,7 +290,9 @@ def _first(names: Sequence[str]) -> str:
     return "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
 
 
-def _score_video(path: Path, prompt: Prompt, variant: Variant, world: World, length: int) -> dict[str, Any]:
+def _score_video(
+    path: Path, prompt: Prompt, variant: Variant, world: World, length: int, image: Video | None
+) -> dict[str, Any]:
     video = read_mp4(path)
     frames, side = long_frames(world, length), world.size * world.video_scale
     if video.shape[:3] != (frames, side, side):
@@ -284,13 +301,13 @@ def _score_video(path: Path, prompt: Prompt, variant: Variant, world: World, len
             f"{frames} frames of {side} x {side}, as scale.world says"
         )
     if length == 1:
-        return groundtruth.score_video(video, prompt, variant, world.video_scale)
+        return groundtruth.score_video(video, prompt, variant, world.video_scale, image)
     return score_long_video(video, prompt, variant, world.video_scale, world.frames)
 
 
-def _wide(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def _wide(rows: list[dict[str, Any]], board: Board) -> pd.DataFrame:
     parts = dict.fromkeys(name for row in rows for name in row if "@" in name)
-    columns = [*DIMENSIONS, "same_object", *parts]
+    columns = [*board.dimensions, "same_object", *parts]
     frame = pd.DataFrame(rows, columns=["prompt_id", "sampling_seed", *columns])
     frame[columns] = frame[columns].astype(float)
     frame[[column for column in columns if _dimension(column) in PERCENT]] /= 100
@@ -315,7 +332,7 @@ def records(cell: Cell, scores: CellScores) -> pd.DataFrame:
         name: (score, len(entries)) for name, (score, entries) in scores.scored.results.items()
     }
     videos = len(scores.wide)
-    measured |= {name: (value, videos) for name, value in asdict(scores.scores).items()}
+    measured |= {name: (value, videos) for name, value in scores.scores.items()}
     for name in ("same_object", *(column for column in map(str, scores.wide.columns) if "@" in column)):
         measured[name] = float(scores.wide[name].mean()), int(scores.wide[name].count())
     rows = [

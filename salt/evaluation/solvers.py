@@ -16,7 +16,7 @@ from salt.flow.path import Velocity, guide
 from salt.flow.transport import Renoise, cm_sample, euler_sample
 from salt.methods.protocol import bind
 from salt.methods.streams import Streams
-from salt.models.protocol import TextEncoder, VelocityModel
+from salt.models.protocol import FirstFrame, TextEncoder, VelocityModel
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Network:
     device: str = "cpu"
     negative: str = ""
 
-    def velocity(self, captions: Sequence[str]) -> Velocity:
-        """The field of B captions; with guidance each evaluation costs two calls of the network."""
+    def velocity(self, captions: Sequence[str], image: FirstFrame | None = None) -> Velocity:
+        """The field of B captions and first frames; with guidance each evaluation costs two calls of the network."""
         text = self.text_encoder.encode(captions).to(self.device)
-        cond = bind(self.model, text)
+        cond = bind(self.model, text, image)
         if self.cfg_weight is None:
             return cond
         weight = self.cfg_weight
-        uncond = bind(self.model, self.text_encoder.encode([self.negative]).to(self.device).expand_as(text))
+        uncond = bind(self.model, self.text_encoder.encode([self.negative]).to(self.device).expand_as(text), image)
         return lambda x_t, t: guide(cond(x_t, t), uncond(x_t, t), weight)
 
 

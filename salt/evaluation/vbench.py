@@ -15,22 +15,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.config.vbench import Formula, Suite
+from salt.config.scale import Scale
+from salt.config.vbench import Formula
 from salt.errors import SaltError
 from salt.files import write_text
 
 Part = Literal["quality", "semantic", "i2v"]
-Number = TypeVar("Number", float, NDArray[np.float64])
 Entry = dict[str, Any]
 """One video of one dimension: `video_path`, `video_results`, and whatever else a scorer adds."""
 Results = dict[str, tuple[float, list[Entry]]]
-QUALITY_WEIGHT = 4.0
-SEMANTIC_WEIGHT = 1.0
 TOLERANCE = 1e-6
 
 
@@ -79,19 +77,86 @@ PERCENT = ("imaging_quality",)
 """Dimensions whose entries run from 0 to 100, while the score is their mean / 100."""
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Aggregates from 0 to 100 (a learned scorer may leave that range, as VBench does not clip)."""
-
-    quality: float
-    semantic: float
-    total: float
-
-
 # --------------------------------------------------------------------------------------- raw to aggregates
-def combine(quality: Number, semantic: Number) -> Number:
-    """Total of Quality and Semantic, in their unit."""
-    return (QUALITY_WEIGHT * quality + SEMANTIC_WEIGHT * semantic) / (QUALITY_WEIGHT + SEMANTIC_WEIGHT)
+@dataclass(frozen=True)
+class Board:
+    """What a suite scores, and how it counts: shares of two parts, and their weighted mean, the total."""
+
+    dimensions: Mapping[str, Dimension]
+    """In the order printed; weight 0: scored, and not counted."""
+    weights: Mapping[str, float]
+    """Of the two parts in the total."""
+
+    @property
+    def aggregates(self) -> tuple[str, ...]:
+        """The names of both parts, and `total`: 0 to 100 (a learned scorer may leave that, as VBench does not clip)."""
+        return (*self.weights, "total")
+
+    def aggregate(self, raw: Mapping[str, float]) -> dict[str, float]:
+        """Raw scores of all dimensions (0 to 1) to the aggregates (0 to 100).
+
+        Raises:
+            SaltError: where a dimension is missing, unknown, not a number, or outside of what it can be by more than
+                1e-6.
+        """
+        self._check_names(raw)
+        for name, value in raw.items():
+            least, most = self.dimensions[name].least, self.dimensions[name].most
+            if not least - TOLERANCE <= value <= most + TOLERANCE:  # false for NaN, too
+                raise SaltError(f"{name}: raw score {value}; accepted: {least:g} to {most:g}")
+        means = self.aggregate_means(np.array([raw[name] for name in self.dimensions]))
+        return dict(zip(self.aggregates, map(float, means), strict=True))
+
+    def aggregate_means(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`aggregate` without its checks, for resampling: `(..., D)` in the order of `dimensions` to `(..., 3)`."""
+        low, high, weight = (np.array([d[k] for d in self.dimensions.values()]) for k in (1, 2, 3))
+        share = 100 * (raw - low) / (high - low)
+        of = np.array([d.part for d in self.dimensions.values()])
+        parts = [np.average(share[..., of == part], axis=-1, weights=weight[of == part]) for part in self.weights]
+        return np.stack([*parts, np.average(parts, axis=0, weights=list(self.weights.values()))], axis=-1)
+
+    def aggregates_of(self, raw: Mapping[str, float]) -> dict[str, float]:
+        """Those that no absent dimension leaves undefined; VBench counts an absent dimension as 0."""
+        found: dict[str, float] = {}
+        for part in self.weights:
+            counted = {name: of for name, of in self.dimensions.items() if of.part == part and of.weight}
+            if set(counted) <= set(raw):
+                shares = [normalise(name, raw[name]) for name in counted]
+                found[part] = 100 * float(np.average(shares, weights=[of.weight for of in counted.values()]))
+        if len(found) == len(self.weights):
+            total = np.average([found[part] for part in self.weights], weights=list(self.weights.values()))
+            found["total"] = float(total)
+        return found
+
+    def _check_names(self, names: Iterable[str]) -> None:
+        missing, unknown = set(self.dimensions) - set(names), set(names) - set(self.dimensions)
+        if unknown:
+            raise SaltError(f"{', '.join(sorted(unknown))}: unknown dimension; accepted: {', '.join(self.dimensions)}")
+        if missing:
+            raise SaltError(
+                f"{', '.join(sorted(missing))}: missing dimension; accepted: all of {', '.join(self.dimensions)}"
+            )
+
+
+TEXT = Board(DIMENSIONS, {"quality": 4.0, "semantic": 1.0})
+"""VBench's and VBench-Long's: Total = (4 Quality + Semantic) / 5."""
+
+
+def image_board(formula: Formula, camera: bool = True) -> Board:
+    """VBench-I2V's: Total = (I2V + Quality) / 2; without `camera`, of a world that has none."""
+    ignored = I2V_LEFT_OUT[formula]
+    named = {name: of for name, of in (I2V_DIMENSIONS | DIMENSIONS).items() if of.part != "semantic"}
+    kept = {name: of for name, of in named.items() if camera or name != "camera_motion"}
+    counted = {name: of._replace(weight=0.0) if name == ignored else of for name, of in kept.items()}
+    return Board(counted, {"i2v": 1.0, "quality": 1.0})
+
+
+def board_of(scale: Scale) -> Board:
+    """What is scored of videos of training length at a scale; the world has no camera, so it leaves camera motion out."""
+    vbench = scale.evaluation.vbench
+    if scale.first_frame is None:
+        return TEXT
+    return image_board("leaderboard", camera=False) if vbench is None else image_board(vbench.i2v_formula)
 
 
 def normalise(dimension: str, raw: float) -> float:
@@ -102,59 +167,8 @@ def normalise(dimension: str, raw: float) -> float:
 
 def denormalise(dimension: str, share: float) -> float:
     """The raw score that `normalise` turns into `share`."""
-    low, high = DIMENSIONS[dimension].low, DIMENSIONS[dimension].high
+    low, high = KNOWN[dimension].low, KNOWN[dimension].high
     return low + share * (high - low)
-
-
-def aggregate(raw: Mapping[str, float]) -> Scores:
-    """Sixteen raw scores (0 to 1) to Quality, Semantic and Total (0 to 100).
-
-    Raises:
-        SaltError: where a dimension is missing, unknown, not a number, or outside of what it can be by more than 1e-6.
-    """
-    _check_names(raw)
-    for name, value in raw.items():
-        least, most = DIMENSIONS[name].least, DIMENSIONS[name].most
-        if not least - TOLERANCE <= value <= most + TOLERANCE:  # false for NaN, too
-            raise SaltError(f"{name}: raw score {value}; accepted: {least:g} to {most:g}")
-    return Scores(*map(float, aggregate_means(np.array([raw[name] for name in DIMENSIONS]))))
-
-
-def aggregate_means(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`aggregate` without its checks, for resampling: `(..., 16)` in the order of `DIMENSIONS` to `(..., 3)`."""
-    low, high, weight = (np.array([d[k] for d in DIMENSIONS.values()]) for k in (1, 2, 3))
-    share = 100 * (raw - low) / (high - low)
-    is_quality = np.array([d.part == "quality" for d in DIMENSIONS.values()])
-    quality, semantic = (np.average(share[..., of], axis=-1, weights=weight[of]) for of in (is_quality, ~is_quality))
-    return np.stack([quality, semantic, combine(quality, semantic)], axis=-1)
-
-
-def aggregates_of(raw: Mapping[str, float], suite: Suite, formula: Formula) -> dict[str, float]:
-    """Those of quality, semantic (i2v) and total, 0 to 100, that no absent dimension leaves undefined.
-
-    VBench counts an absent dimension as 0. Total of VBench-I2V is the mean of its two parts.
-    """
-    if suite == "i2v":
-        counted = {name: of for name, of in KNOWN.items() if of.part != "semantic" and name != I2V_LEFT_OUT[formula]}
-    else:
-        counted = DIMENSIONS
-    found: dict[str, float] = {}
-    for part in dict.fromkeys(of.part for of in counted.values()):
-        names = [name for name, of in counted.items() if of.part == part]
-        if set(names) <= set(raw):
-            weights = [counted[name].weight for name in names]
-            found[part] = 100 * float(np.average([normalise(name, raw[name]) for name in names], weights=weights))
-    if len(found) == 2:
-        found["total"] = sum(found.values()) / 2 if suite == "i2v" else combine(found["quality"], found["semantic"])
-    return found
-
-
-def _check_names(names: Iterable[str]) -> None:
-    missing, unknown = set(DIMENSIONS) - set(names), set(names) - set(DIMENSIONS)
-    if unknown:
-        raise SaltError(f"{', '.join(sorted(unknown))}: unknown dimension; accepted: {', '.join(DIMENSIONS)}")
-    if missing:
-        raise SaltError(f"{', '.join(sorted(missing))}: missing dimension; accepted: all of {', '.join(DIMENSIONS)}")
 
 
 # ------------------------------------------------------------------------------------ videos to raw scores

@@ -16,8 +16,9 @@ from salt.evaluation.vbench import (
     DIMENSIONS,
     KNOWN,
     PERCENT,
+    TEXT,
     Scored,
-    aggregates_of,
+    image_board,
     merge,
     raw_scores,
     read_results,
@@ -100,11 +101,11 @@ def vbench_records(cell: Cell, scored: Scored, protocol: VBench) -> pd.DataFrame
     measured: dict[str, tuple[float, int]] = {
         name: (value, len(scored.results[name][1])) for name, value in raw.items()
     }
-    scale = protocol.dimensions() if protocol.suite == "i2v" else tuple(DIMENSIONS)
-    measured |= {name: (math.nan, 0) for name in scale if name not in raw}
-    aggregates = aggregates_of(raw, protocol.suite, protocol.i2v_formula)
+    board = image_board(protocol.i2v_formula) if protocol.suite == "i2v" else TEXT
+    measured |= {name: (math.nan, 0) for name in board.dimensions if name not in raw}
+    aggregates = board.aggregates_of(raw)
     measured |= {name: (value, videos) for name, value in aggregates.items()}
-    undefined = {"quality", "i2v" if protocol.suite == "i2v" else "semantic", "total"} - set(aggregates)
+    undefined = set(board.aggregates) - set(aggregates)
     measured |= {name: (math.nan, 0) for name in sorted(undefined)}
     shared: Mapping[str, Any] = {**asdict(cell), "protocol": scored.provenance["protocol"]}
     rows = [{**shared, "metric": name, "value": value, "n": n} for name, (value, n) in measured.items()]

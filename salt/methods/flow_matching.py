@@ -11,6 +11,7 @@ from salt.config.schema import Causal
 from salt.config.schema import FlowMatching as FlowMatchingConfig
 from salt.flow.grid import shift_time
 from salt.flow.path import interpolate
+from salt.methods.protocol import bind
 from salt.methods.streams import Streams
 from salt.models.protocol import Batch
 from salt.objectives.regression import flow_matching_loss
@@ -44,7 +45,7 @@ class FlowMatching:
         x_0 = fold_chunks(batch.x_0, chunk)
         x_t = unfold_chunks(interpolate(x_0, eps, t), number)
         if self._causal is None:
-            v = self._generator(x_t, t, text)
+            v = bind(self._generator, text, batch.image)(x_t, t)
         else:
             v = self._generator(x_t, t.view(-1, number), text, batch.x_0)
         return self._config.weight * flow_matching_loss(fold_chunks(v, chunk), x_0, eps).mean(), {}

@@ -1,11 +1,11 @@
 """What the training loop knows of a method."""
 
-from typing import Protocol
+from typing import Protocol, cast
 
 from torch import Tensor, nn
 
 from salt.flow.path import Velocity
-from salt.models.protocol import Batch, VelocityModel
+from salt.models.protocol import Batch, FirstFrame, ImageToVideoModel, VelocityModel
 
 
 class Method(Protocol):
@@ -30,6 +30,10 @@ class Method(Protocol):
         ...
 
 
-def bind(model: VelocityModel, text: Tensor) -> Velocity:
-    """The velocity field (x_t, t) -> v of a network under a condition `(B, L, D)`."""
-    return lambda x_t, t: model(x_t, t, text)
+def bind(model: VelocityModel | ImageToVideoModel, text: Tensor, image: FirstFrame | None = None) -> Velocity:
+    """The velocity field (x_t, t) -> v of a network under a caption `(B, L, D)`, and a first frame where it has one."""
+    if image is None:
+        plain = cast(VelocityModel, model)
+        return lambda x_t, t: plain(x_t, t, text)
+    shown = cast(ImageToVideoModel, model)
+    return lambda x_t, t: shown(x_t, t, text, image=image)

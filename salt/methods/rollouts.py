@@ -76,7 +76,7 @@ class NoisedData:
         frames = batch.x_0.shape[2]
         chunk = frames if self.causal is None else self.causal.chunk
         number = frames // chunk
-        velocity = bind(self.model, batch.text)
+        velocity = bind(self.model, batch.text, batch.image)
         if self.causal is not None:
             velocity = by_chunk(velocity, number, chunk)
         index = self.draws.places(role, batch, step, len(self.grid), number)
@@ -97,7 +97,7 @@ class BackwardSimulation:
         """Every sample at its own t_s, on the student's own path."""
         index = self.draws.places(role, batch, step, len(self.grid))
         noise = self.draws.normal(f"{role}/noise", batch, step)
-        velocity = bind(self.model, batch.text)
+        velocity = bind(self.model, batch.text, batch.image)
         renoise = partial(_renoise, self.draws, batch, step, role, 1)
         sample = backward_simulation(velocity, noise, self.grid, index, renoise, most(int(index.max())))
         return Made(sample, sample.x_0, len(self.grid))

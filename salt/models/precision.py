@@ -35,9 +35,9 @@ class _Lowered:
     def chunk(self) -> int:
         return self._model.chunk
 
-    def __call__(self, x_t: Tensor, *given: Any) -> Tensor:
+    def __call__(self, x_t: Tensor, *given: Any, **shown: Any) -> Tensor:
         with self._low():
-            return self._model(x_t, *given).to(x_t.dtype)
+            return self._model(x_t, *given, **shown).to(x_t.dtype)
 
     def step(self, x_t: Tensor, *given: Any) -> Tensor:
         with self._low():

@@ -8,9 +8,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from salt.config.memory import Memory
+from salt.config.scale import MASK_CHANNELS
+
+
+@dataclass(frozen=True)
+class FirstFrame:
+    """What image-to-video networks are shown of a clip: its first frame (Wan 2.1 I2V).
+
+    Attributes:
+        latents: of the video that is this frame and mid-grey after it, `(B, C, T, H, W)`.
+        features: CLIP's of the frame, `(B, N, D)`; None where networks take none.
+    """
+
+    latents: Tensor
+    features: Tensor | None = None
+
+    def channels(self) -> Tensor:
+        """What stands beside x_t, `(B, 4 + C, T, H, W)`: the mask, 1 where the frame is shown, and the latents."""
+        mask = torch.zeros_like(self.latents[:, :1]).repeat(1, MASK_CHANNELS, 1, 1, 1)
+        mask[:, :, 0] = 1
+        return torch.cat([mask, self.latents], dim=1)
+
+    def to(self, device: str) -> "FirstFrame":
+        """The same on a device."""
+        return FirstFrame(self.latents.to(device), None if self.features is None else self.features.to(device))
 
 
 class VelocityModel(Protocol):
@@ -18,6 +43,14 @@ class VelocityModel(Protocol):
 
     def __call__(self, x_t: Tensor, t: Tensor, text: Tensor) -> Tensor:
         """`(B, C, T, H, W)`, `(B,)`, `(B, L, D)` -> v `(B, C, T, H, W)`."""
+        ...
+
+
+class ImageToVideoModel(Protocol):
+    """The same of image-to-video networks."""
+
+    def __call__(self, x_t: Tensor, t: Tensor, text: Tensor, *, image: FirstFrame) -> Tensor:
+        """`(B, C, T, H, W)`, `(B,)`, `(B, L, D)`, first frames -> v `(B, C, T, H, W)`."""
         ...
 
 
@@ -118,6 +151,7 @@ class Batch:
         samples: B numbers, each sample's place in the whole run; random draws are keyed by them.
         states: a teacher's trajectories `(B, S, C, T, H, W)`, noise first; None where none are regressed.
         text_before: of each sample another clip's caption `(B, L, D)`, for prompts that change; None where none do.
+        image: the clips' first frames, of image-to-video scales; None: networks are shown none.
     """
 
     x_0: Tensor
@@ -126,10 +160,13 @@ class Batch:
     samples: tuple[int, ...]
     states: Tensor | None = None
     text_before: Tensor | None = None
+    image: FirstFrame | None = None
 
     def to(self, device: str) -> "Batch":
         """The same batch on a device."""
         moved: dict[str, Any] = {
-            f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
+            f.name: value.to(device)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor | FirstFrame)
         }
         return replace(self, **moved)

@@ -137,7 +137,7 @@ def fit_text_encoder(
 
 def save_text_encoder(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write both in transformers' own format."""
-    with _silent_transformers():
+    with silent_transformers():
         model.save_pretrained(folder / "text_encoder")
         tokenizer.save_pretrained(folder / "tokenizer")
 
@@ -159,7 +159,7 @@ def load_text_encoder(folder: Path, tokens: int, dtype: torch.dtype = torch.floa
     if not (folder / "tokenizer").is_dir():  # transformers would take the path for a name on its hub
         raise SaltError(f"{wanted}: there is no tokenizer/")
     try:
-        with _silent_transformers():
+        with silent_transformers():
             model, report = UMT5EncoderModel.from_pretrained(
                 folder / "text_encoder",
                 dtype=dtype,
@@ -170,17 +170,32 @@ def load_text_encoder(folder: Path, tokens: int, dtype: torch.dtype = torch.floa
             tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     except Exception as error:  # transformers raises whatever the layer below it met
         raise SaltError(f"{wanted}: {str(error).splitlines()[0]}") from error
+    check_loaded(wanted, model, report, folder / "text_encoder")
+    return UMT5TextEncoder(model, tokenizer, tokens)
+
+
+def check_loaded(wanted: str, model: Any, report: dict[str, Any], place: Path) -> None:
+    """Refuse what transformers read in part, with invented weights, or with broken ones.
+
+    Args:
+        wanted: what was expected where, for the message.
+        model: as it was read.
+        report: transformers' own, of what was missing or left over.
+        place: where the weights lie.
+
+    Raises:
+        SaltError: naming the first of them.
+    """
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[kind]:
             raise SaltError(f"{wanted}: {kind.replace('_keys', '')} weights {sorted(report[kind])[0]!r}")
     for name, value in model.state_dict().items():
         if not bool(value.isfinite().all()):
-            raise SaltError(f"{folder}: text_encoder/: weights {name!r} hold NaN or infinity; finite ones are expected")
-    return UMT5TextEncoder(model, tokenizer, tokens)
+            raise SaltError(f"{place}: weights {name!r} hold NaN or infinity; finite ones are expected")
 
 
 @contextmanager
-def _silent_transformers() -> Iterator[None]:
+def silent_transformers() -> Iterator[None]:
     """Keep transformers from printing bars, and what is told in one line."""
     from transformers.utils import logging
 

@@ -19,6 +19,7 @@ from salt.config.scale import Backbone
 from salt.errors import SaltError
 from salt.files import whole_folder
 from salt.models.names import is_original, to_diffusers
+from salt.models.protocol import FirstFrame
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -30,10 +31,15 @@ class WanVelocity(nn.Module):
         super().__init__()
         self.transformer = transformer
 
-    def forward(self, x_t: Tensor, t: Tensor, text: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, text: Tensor, *, image: FirstFrame | None = None) -> Tensor:
         """`(B, C, T, H, W)`, `(B,)` in [0, 1], `(B, L, D)` -> v `(B, C, T, H, W)`."""
+        given: dict[str, Tensor] = {"hidden_states": x_t}
+        if image is not None:
+            given["hidden_states"] = torch.cat([x_t, image.channels().to(x_t)], dim=1)
+            if image.features is not None:
+                given["encoder_hidden_states_image"] = image.features.to(x_t)
         prediction: Tensor = self.transformer(
-            hidden_states=x_t, timestep=1000 * t, encoder_hidden_states=text, return_dict=False
+            **given, timestep=1000 * t, encoder_hidden_states=text, return_dict=False
         )[0]
         return prediction
 

@@ -1,19 +1,22 @@
 """The measured quantities: names, how they print, and all of them at once from dimension means.
 
-Dimension means are raw (0-1, or VBench's own ranges); everything printed is times 100, as in the paper. Quality,
-Semantic and Total are 0-100 already.
+Dimension means are raw (0-1, or VBench's own ranges); everything printed is times 100, as in the paper. The aggregates
+(Quality, Semantic or I2V, Total) are 0-100 already. Which there are is the `Board`'s to say.
 """
+
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.evaluation.vbench import DIMENSIONS as VBENCH
-from salt.evaluation.vbench import aggregate_means
+from salt.evaluation.statistics import Statistic
+from salt.evaluation.vbench import Board
 
-DIMENSIONS: tuple[str, ...] = tuple(VBENCH)
-AGGREGATES = ("quality", "semantic", "total")
-METRICS: tuple[str, ...] = (*AGGREGATES, *DIMENSIONS)
+AGGREGATES = ("quality", "semantic", "i2v", "total")
 SHORT_TITLES = {
+    "i2v": "I2V",
+    "i2v_subject": "I2V Subject",
+    "i2v_background": "I2V Background",
     "spatial_relationship": "Spatial Rel.",
     "multiple_objects": "Multi-Objects",
     "imaging_quality": "Imaging Q.",
@@ -30,6 +33,15 @@ def percent(metric: str) -> float:
     return 1.0 if metric in AGGREGATES else 100.0
 
 
-def all_metrics(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Dimension means `(..., 16)`, in the order of `DIMENSIONS`, to all `METRICS` as printed, `(..., 19)`."""
-    return np.concatenate([aggregate_means(means), 100.0 * means], axis=-1)
+def metrics_of(board: Board) -> tuple[str, ...]:
+    """All that a board measures: its aggregates, then its dimensions."""
+    return (*board.aggregates, *board.dimensions)
+
+
+def all_metrics(board: Board) -> Statistic:
+    """A function of dimension means `(..., D)`, in the order of the board, to `metrics_of` it as printed."""
+    return partial(_all_metrics, board)
+
+
+def _all_metrics(board: Board, means: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([board.aggregate_means(means), 100.0 * means], axis=-1)

@@ -26,7 +26,7 @@ from salt.config.released import MARK
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.evaluation.statistics import PromptScores, prompt_scores
-from salt.report.metrics import DIMENSIONS
+from salt.evaluation.vbench import Board, board_of
 
 Kind = Literal["scores", "long", "defect", "caches"]
 KEY = ["experiment", "seed", "prompts", "solver", "nfe", "metric"]
@@ -58,6 +58,11 @@ class Records:
 
     folder: Path
     scale: Scale
+
+    @property
+    def board(self) -> Board:
+        """What is scored at this scale."""
+        return board_of(self.scale)
 
     def seeds(self, kind: Kind, experiment: str, wanted: Iterable[int]) -> tuple[int, ...]:
         """Those of the wanted training seeds that have been measured."""
@@ -109,7 +114,7 @@ class Records:
         """The per-video scores of one setting, checked against the recorded means."""
         kind = "_long" if setting.kind == "long" else ""
         frames = [
-            _read_prompts(self.folder / f"{setting.experiment}_seed{seed}{kind}_prompts.csv.gz", setting)
+            _read_prompts(self.folder / f"{setting.experiment}_seed{seed}{kind}_prompts.csv.gz", setting, self.board)
             for seed in seeds
         ]
         for frame in frames[1:]:
@@ -119,8 +124,10 @@ class Records:
                     "scored on different videos; accepted: the same prompt_id and sampling_seed in all"
                 )
         prompts = list(frames[0].index.unique("prompt_id"))
-        values = np.stack([f.to_numpy(dtype=float).reshape(len(prompts), -1, len(DIMENSIONS)) for f in frames])
-        scores = prompt_scores(setting.experiment, seeds, prompts, DIMENSIONS, values)
+        values = np.stack(
+            [f.to_numpy(dtype=float).reshape(len(prompts), -1, len(self.board.dimensions)) for f in frames]
+        )
+        scores = prompt_scores(setting.experiment, seeds, prompts, tuple(self.board.dimensions), values)
         self._check_means(setting, scores)
         return scores
 
@@ -137,7 +144,7 @@ class Records:
         return self.folder / f"{experiment}_seed{seed}_{kind}.csv"
 
     def _check_means(self, setting: Setting, scores: PromptScores) -> None:
-        for column, dimension in enumerate(DIMENSIONS):
+        for column, dimension in enumerate(self.board.dimensions):
             recorded = self.values(setting.kind, setting, scores.seeds, dimension)
             found = scores.means()[:, column]
             if not np.allclose(found, recorded, rtol=TOLERANCE, atol=TOLERANCE):
@@ -185,24 +192,24 @@ def _check_names(frame: pd.DataFrame, path: Path, experiment: str, seed: int, sc
 
 
 @lru_cache(maxsize=64)
-def _read_all_prompts(path: Path) -> pd.DataFrame:
+def _read_all_prompts(path: Path, dimensions: tuple[str, ...]) -> pd.DataFrame:
     if not path.exists():
         raise SaltError(f"{path}: there is no such file; intervals need the per-video scores that `salt score` writes")
     frame = pd.read_csv(path)
-    _check_columns(frame, [*PROMPT_KEY, *DIMENSIONS], path)
+    _check_columns(frame, [*PROMPT_KEY, *dimensions], path)
     return frame
 
 
-def _read_prompts(path: Path, setting: Setting) -> pd.DataFrame:
+def _read_prompts(path: Path, setting: Setting, board: Board) -> pd.DataFrame:
     """Raw scores per video of one setting, indexed by prompt_id and sampling_seed, one column a dimension."""
-    frame = _read_all_prompts(path)
+    frame = _read_all_prompts(path, tuple(board.dimensions))
     chosen = frame[
         (frame["prompts"] == setting.prompts) & (frame["solver"] == setting.solver) & (frame["nfe"] == setting.nfe)
     ]
     where = f"{path}: prompts={setting.prompts} solver={setting.solver} nfe={setting.nfe}"
     if chosen.empty:
         raise SaltError(f"{where}: no video; score it again")
-    videos = chosen.set_index(["prompt_id", "sampling_seed"])[list(DIMENSIONS)].astype(float).sort_index()
+    videos = chosen.set_index(["prompt_id", "sampling_seed"])[list(board.dimensions)].astype(float).sort_index()
     if videos.index.has_duplicates:
         raise SaltError(f"{where}: {videos.index[videos.index.duplicated()][0]} is scored twice")
     if len(videos) % videos.index.get_level_values("prompt_id").nunique():

@@ -15,7 +15,7 @@ from salt.errors import SaltError
 from salt.evaluation.statistics import LEVEL, RESAMPLES, Interval, paired_interval
 from salt.evaluation.video import ENCODER
 from salt.report.content import Comparison, Table, TableRow
-from salt.report.metrics import METRICS, all_metrics, percent
+from salt.report.metrics import all_metrics, metrics_of, percent
 from salt.report.records import Provenance, Records, Setting, one_protocol, read_measurements, released_in
 from salt.report.render import write_table
 from salt.report.suite import TableSpec, table_spec
@@ -51,7 +51,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
     if "controls" in spec.uses:
         return _controls(name, spec, records)
     wanted = tuple(range(seeds if seeds is not None else spec.seeds))
-    metrics = spec.columns or METRICS
+    metrics = spec.columns or metrics_of(records.board)
     paper = [value for value in paper_values() if value.table == name]
     students = [
         _student(
@@ -207,7 +207,8 @@ def differences(records: Records, method: Setting, baseline: Setting, seeds: tup
     if records.absent(method, seeds) | records.absent(baseline, seeds):
         return {}
     pair = records.prompt_scores(method, seeds), records.prompt_scores(baseline, seeds)
-    return dict(zip(METRICS, paired_interval(*pair, all_metrics), strict=True))
+    intervals = paired_interval(*pair, all_metrics(records.board))
+    return dict(zip(metrics_of(records.board), intervals, strict=True))
 
 
 def _paper_difference(method: TableRow, baseline: TableRow, metric: str) -> float | None:
@@ -222,14 +223,15 @@ def _controls(name: str, spec: TableSpec, records: Records) -> Table:
     path = records.folder / "controls.csv"
     if not path.exists():
         raise SaltError(f"{path}: no records of {name}; accepted: what `salt controls` writes where no VBench scores")
+    metrics = metrics_of(records.board)
     frame = read_measurements(path)
-    frame = frame[(frame["prompts"] == spec.prompts) & frame["metric"].isin(METRICS)]
+    frame = frame[(frame["prompts"] == spec.prompts) & frame["metric"].isin(metrics)]
     rows = []
     for experiment, part in frame.groupby("experiment", sort=False):
         by_metric = zip(part["metric"].astype(str), part["value"].astype(float), strict=True)
         values: dict[str, tuple[float, ...]] = {metric: (percent(metric) * value,) for metric, value in by_metric}
         rows.append(TableRow(str(part["method"].iloc[0]), None, None, (0,), values, {}))
-        if set(values) != set(METRICS):
-            raise SaltError(f"{path}: {experiment} has {len(values)} metrics; accepted: all of {', '.join(METRICS)}")
+        if set(values) != set(metrics):
+            raise SaltError(f"{path}: {experiment} has {len(values)} metrics; accepted: all of {', '.join(metrics)}")
     provenance = Provenance(records.scale, (), one_protocol([frame], str(path)), "none", ())
-    return Table(name, spec.title, METRICS, tuple(rows), (), provenance, ())
+    return Table(name, spec.title, metrics, tuple(rows), (), provenance, ())

@@ -298,7 +298,7 @@ def test_real_clips_show_what_the_prompts_say(tmp_path):
     sample_cells(cells, RealClips(Plain(), WORLD), Plain(), scale, tmp_path, {}, None)
     prompts = report_prompts(WORLD, 6)
     scores = score_folder(tmp_path / "extended_none_0", prompts, "extended", (0, 1), WORLD, "p")
-    assert scores.scores.semantic > 98
+    assert scores.scores["semantic"] > 98
     assert contents(tmp_path / "extended_none_0") == contents(tmp_path / "short_none_0")
     videos = contents(tmp_path / "extended_none_0")
     assert any(videos[f"{p.id}/0.mp4"] != videos[f"{p.id}/1.mp4"] for p in prompts)

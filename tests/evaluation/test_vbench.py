@@ -13,12 +13,10 @@ from salt.errors import SaltError
 from salt.evaluation.vbench import (
     DIMENSIONS,
     KNOWN,
+    TEXT,
     Scored,
-    aggregate,
-    aggregate_means,
-    aggregates_of,
-    combine,
     denormalise,
+    image_board,
     merge,
     normalise,
     raw_scores,
@@ -35,31 +33,31 @@ ORIGIN = {"scorer": "groundtruth", "protocol": "0123456789ab"}
 
 # ------------------------------------------------------------------------------------------- arithmetic
 def test_ends_of_the_ranges():
-    lowest, highest = aggregate(LOWS), aggregate(HIGHS)
-    assert (lowest.quality, lowest.semantic, lowest.total) == (0, 0, 0)
-    assert (highest.quality, highest.semantic, highest.total) == pytest.approx((100, 100, 100))
+    lowest, highest = TEXT.aggregate(LOWS), TEXT.aggregate(HIGHS)
+    assert lowest == {"quality": 0, "semantic": 0, "total": 0}
+    assert highest == pytest.approx({"quality": 100, "semantic": 100, "total": 100})
 
 
 @pytest.mark.parametrize("name", DIMENSIONS)
 def test_weight_of_each_dimension(name):
     """Seven quality dimensions, dynamic degree with half a weight (6.5 in all); nine semantic ones; 4 to 1."""
-    got = aggregate(LOWS | {name: HIGHS[name]})
+    got = TEXT.aggregate(LOWS | {name: HIGHS[name]})
     if DIMENSIONS[name].part == "quality":
         weight = 0.5 if name == "dynamic_degree" else 1.0
-        assert (got.quality, got.semantic) == (pytest.approx(100 * weight / 6.5), 0)
-        assert got.total == pytest.approx(0.8 * got.quality)
+        assert (got["quality"], got["semantic"]) == (pytest.approx(100 * weight / 6.5), 0)
+        assert got["total"] == pytest.approx(0.8 * got["quality"])
     else:
-        assert (got.quality, got.semantic) == (0, pytest.approx(100 / 9))
-        assert got.total == pytest.approx(0.2 * got.semantic)
+        assert (got["quality"], got["semantic"]) == (0, pytest.approx(100 / 9))
+        assert got["total"] == pytest.approx(0.2 * got["semantic"])
 
 
 def test_absent_dimensions_leave_their_aggregates_undefined():
     """VBench counts them as 0: without colour and subject consistency its Total falls, here there is none."""
-    whole = aggregate(HIGHS)
-    assert aggregates_of(HIGHS, "vbench", "repository") == pytest.approx(vars(whole))
+    whole = TEXT.aggregate(HIGHS)
+    assert TEXT.aggregates_of(HIGHS) == pytest.approx(whole)
     lacking = {name: value for name, value in HIGHS.items() if name != "color"}
-    assert aggregates_of(lacking, "vbench", "repository") == pytest.approx({"quality": 100})
-    assert aggregates_of({}, "vbench", "repository") == {}
+    assert TEXT.aggregates_of(lacking) == pytest.approx({"quality": 100})
+    assert TEXT.aggregates_of({}) == {}
 
 
 @pytest.mark.parametrize(
@@ -72,9 +70,9 @@ def test_absent_dimensions_leave_their_aggregates_undefined():
 def test_both_formulas_of_images_to_video(formula, ignored, image_weights, quality_weight):
     """As their constants print them: (0.1, 1, 1) / 2.1 and 5.5, or (1, 1) / 2 and 6.5; Total is the mean of the two."""
     low = {name: of.low for name, of in KNOWN.items() if of.part != "semantic"}
-    assert aggregates_of(low, "i2v", formula) == pytest.approx({"quality": 0, "i2v": 0, "total": 0})
+    assert image_board(formula).aggregates_of(low) == pytest.approx({"quality": 0, "i2v": 0, "total": 0})
     for name in low:
-        got = aggregates_of(low | {name: KNOWN[name].high}, "i2v", formula)
+        got = image_board(formula).aggregates_of(low | {name: KNOWN[name].high})
         of_images = 100 * image_weights.get(name, 0) / sum(image_weights.values())
         weight = 0 if name == ignored or KNOWN[name].part == "i2v" else KNOWN[name].weight
         quality = 100 * weight / quality_weight
@@ -94,15 +92,15 @@ def test_total_of_all_published_rows():
     triples = [row for row in rows.values() if {"total", "quality", "semantic"} <= row.keys()]
     assert len(triples) == 36
     for row in triples:
-        assert abs(row["total"] - combine(row["quality"], row["semantic"])) < 0.0101, row
+        assert abs(row["total"] - (4 * row["quality"] + row["semantic"]) / 5) < 0.0101, row
 
 
 @given(st.lists(st.floats(0, 1), min_size=16, max_size=16))
 def test_vectorised_form_agrees(raw):
-    one = aggregate(dict(zip(DIMENSIONS, raw, strict=True)))
-    many = aggregate_means(np.tile(raw, (2, 3, 1)))
+    one = TEXT.aggregate(dict(zip(DIMENSIONS, raw, strict=True)))
+    many = TEXT.aggregate_means(np.tile(raw, (2, 3, 1)))
     assert many.shape == (2, 3, 3)
-    assert many[1, 2] == pytest.approx((one.quality, one.semantic, one.total))
+    assert dict(zip(TEXT.aggregates, many[1, 2], strict=True)) == pytest.approx(one)
 
 
 @given(st.sampled_from(sorted(DIMENSIONS)), st.floats(0, 1))
@@ -113,21 +111,21 @@ def test_denormalise_is_the_inverse(name, share):
 @pytest.mark.parametrize("name", DIMENSIONS)
 def test_missing_dimension_is_refused(name):
     with pytest.raises(SaltError, match=f"{name}: missing"):
-        aggregate({k: v for k, v in HIGHS.items() if k != name})
+        TEXT.aggregate({k: v for k, v in HIGHS.items() if k != name})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.00001, -1.00001, 96.0])
 @pytest.mark.parametrize("name", ["imaging_quality", "overall_consistency", "scene"])
 def test_impossible_values_are_refused(name, value):
     with pytest.raises(SaltError, match=f"{name}: raw score"):
-        aggregate(HIGHS | {name: value})
+        TEXT.aggregate(HIGHS | {name: value})
 
 
 def test_unknown_dimension_is_refused_and_rounding_is_not():
     with pytest.raises(SaltError, match="colour: unknown"):
-        aggregate(HIGHS | {"colour": 1.0})
-    assert aggregate(HIGHS | {"color": 1 + 5e-7}).semantic == pytest.approx(100)
-    assert aggregate(LOWS | {"appearance_style": -0.01}).semantic < 0
+        TEXT.aggregate(HIGHS | {"colour": 1.0})
+    assert TEXT.aggregate(HIGHS | {"color": 1 + 5e-7})["semantic"] == pytest.approx(100)
+    assert TEXT.aggregate(LOWS | {"appearance_style": -0.01})["semantic"] < 0
 
 
 # ------------------------------------------------------------------------------------------------ files

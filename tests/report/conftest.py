@@ -16,7 +16,7 @@ from salt.config.load import load_scale
 from salt.config.scale import World
 from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.long import FOLLOWED
-from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, aggregate, denormalise
+from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, TEXT, denormalise
 from salt.evaluation.video import upscale, write_mp4
 from salt.report.frames import SHEET_PROMPTS
 
@@ -182,8 +182,8 @@ class Synthetic:
             ("control_wrong_caption", 0.5),
         ):
             raw = {name: denormalise(name, skill) for name in DIMENSIONS}
-            totals = aggregate(raw)
-            for metric, value in {**raw, **vars(totals)}.items():
+            totals = TEXT.aggregate(raw)
+            for metric, value in {**raw, **totals}.items():
                 rows.append(self._line(control, 0, metric, value, self.prompts, PROTOCOL) | {"method": control})
         pd.DataFrame(rows).to_csv(self.folder / "controls.csv", index=False)
 
@@ -207,10 +207,10 @@ def _number(text: str) -> int:
 
 def _means(videos: pd.DataFrame) -> list[tuple[str, float, int]]:
     raw = {name: float(videos[name].mean()) for name in DIMENSIONS}
-    totals = aggregate(raw)
+    totals = TEXT.aggregate(raw)
     counts = videos.count()
     return [(name, value, int(counts[name])) for name, value in raw.items()] + [
-        (name, value, len(videos)) for name, value in vars(totals).items()
+        (name, value, len(videos)) for name, value in totals.items()
     ]
 
 

@@ -11,8 +11,8 @@ from salt.config.scale import Scale
 from salt.data.prompts import report_prompts
 from salt.errors import SaltError
 from salt.evaluation.statistics import PromptScores, prompt_scores
+from salt.evaluation.vbench import DIMENSIONS
 from salt.report.canvas import Canvas
-from salt.report.metrics import DIMENSIONS
 from salt.report.records import Records, Setting
 from salt.report.side_by_side import METRIC, Pair, cases, pairs
 from salt.report.suite import FigureSpec
@@ -35,8 +35,8 @@ class Known:
         assert (setting.prompts, setting.solver, setting.nfe) == ("extended", "cm", 4)
         values = self.values[setting.experiment]
         every = np.full((*values.shape, len(DIMENSIONS)), 7.0)  # every other dimension is noise to the rule
-        every[..., DIMENSIONS.index(METRIC)] = values
-        return prompt_scores(setting.experiment, seeds, self.ids[setting.experiment], DIMENSIONS, every)
+        every[..., list(DIMENSIONS).index(METRIC)] = values
+        return prompt_scores(setting.experiment, seeds, self.ids[setting.experiment], tuple(DIMENSIONS), every)
 
 
 def canvas(records: object, experiments: tuple[str, ...] = ("longlive", "salt_longlive")) -> Canvas:

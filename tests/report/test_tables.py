@@ -12,12 +12,15 @@ from salt.config.files import repository_root
 from salt.config.load import load_scale
 from salt.config.released import MARK
 from salt.errors import SaltError
-from salt.report.metrics import AGGREGATES, METRICS, all_metrics
+from salt.evaluation.vbench import TEXT
+from salt.report.metrics import AGGREGATES, all_metrics, metrics_of
 from salt.report.records import Records
 from salt.report.suite import load_suite
 from salt.report.tables import _protocol_line, build_table, make_table
 
 DIFFERENCE = ("difference", "low", "high")
+
+METRICS = metrics_of(TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +182,7 @@ def test_every_table_of_the_suite_can_be_built(results):
 
 def test_all_metrics_are_the_aggregates_and_the_dimensions_times_100():
     means = np.linspace(0.2, 0.9, 16)
-    values = dict(zip(METRICS, all_metrics(means), strict=True))
+    values = dict(zip(METRICS, all_metrics(TEXT)(means), strict=True))
     assert values["subject_consistency"] == pytest.approx(20)
     assert values["total"] == pytest.approx((4 * values["quality"] + values["semantic"]) / 5)
 

@@ -1,0 +1,73 @@
+"""The image encoder: CLIP's vision tower and its processor in transformers' own format, as Wan 2.1 I2V's.
+
+Pictures are `(N, 3, H, W)` in [0, 1]; features `(N, L, D)` are what goes into its last block, as Wan takes them
+(Wan-Video/Wan2.1, wan/modules/clip.py: `use_31_block`).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from salt.errors import SaltError
+from salt.models.text import check_loaded, silent_transformers
+
+
+class CLIPImageEncoder:
+    """Pictures to features."""
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        self.model, self.processor = model.eval().requires_grad_(False), processor
+
+    def to(self, device: str) -> "CLIPImageEncoder":
+        """Move the network; features come on its device."""
+        self.model.to(device)
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(L, D)` of a picture's features: the class token and the patches."""
+        config = self.model.config
+        return 1 + (config.image_size // config.patch_size) ** 2, config.hidden_size
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """`(N, L, D)`, float32."""
+        shown = (255 * pictures.clamp(0, 1)).round().to(torch.uint8).cpu()
+        pixels = self.processor(images=list(shown), return_tensors="pt").pixel_values
+        states = self.model(pixels.to(self.model.device, self.model.dtype), output_hidden_states=True).hidden_states
+        features: Tensor = states[-2].float()
+        return features
+
+
+def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIPImageEncoder:
+    """Read `image_encoder/` and `image_processor/` below a folder.
+
+    Args:
+        folder: in one file or in shards with an index.
+        dtype: what it computes in.
+
+    Raises:
+        SaltError: a file is missing or broken, or weights are missing, left over or not finite.
+    """
+    from transformers import AutoImageProcessor, CLIPVisionModel
+
+    wanted = f"{folder}: image_encoder/ and image_processor/ in transformers' format are expected"
+    for part in ("image_encoder", "image_processor"):
+        if not (folder / part).is_dir():  # transformers would take the path for a name on its hub
+            raise SaltError(f"{wanted}: there is no {part}/")
+    try:
+        with silent_transformers():
+            model, report = CLIPVisionModel.from_pretrained(
+                folder / "image_encoder",
+                dtype=dtype,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # the report tells them
+                output_loading_info=True,
+            )
+            processor = AutoImageProcessor.from_pretrained(folder / "image_processor", local_files_only=True)
+    except Exception as error:  # transformers raises whatever the layer below it met
+        raise SaltError(f"{wanted}: {str(error).splitlines()[0]}") from error
+    check_loaded(wanted, model, report, folder / "image_encoder")
+    return CLIPImageEncoder(model, processor)
