@@ -25,6 +25,8 @@ PER_SEED = (
 )
 """Rules of one student or reference."""
 NAMED = ("table", "figure")
+BESIDE = "beside_"
+"""What the rules of the scale beside this one begin with (`Scale.beside`)."""
 _SEED = re.compile(r"/(?P<folder>[^/]+)/seed(?P<n>\d+)(?P<long>_long)?/|/records/(?P<file>.+)_seed(?P<m>\d+)_")
 
 
@@ -68,7 +70,7 @@ class Planned:
 
 
 def jobs_of(target: str, scale: str, scratch: Path, settings: Sequence[str] = ()) -> list[Planned]:
-    """Every job of a target, done or not.
+    """Every job of a target at this scale, done or not; those of the scale beside it are asked for by its own name.
 
     Args:
         target: as `snakemake` takes it.
@@ -88,6 +90,8 @@ def jobs_of(target: str, scale: str, scratch: Path, settings: Sequence[str] = ()
         raise SaltError(f"snakemake {target}: {said[-1] if said else 'it failed and said nothing'}")
     found: dict[tuple[str, str, int, str], Planned] = {}
     for row in csv.DictReader(done.stdout.splitlines(), delimiter="\t"):
+        if row["rule"].startswith(BESIDE):
+            continue
         job = Planned(row["rule"], *_whose(row["rule"], row["output_file"]), row["plan"] != "no update")
         key = (job.rule, job.name, job.seed, job.part)
         found[key] = replace(job, todo=job.todo or found.get(key, job).todo)

@@ -10,19 +10,23 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from salt.cli.assets import CODEC, TRANSFORMER, load_assets
+from salt.cli.assets import CODEC, TEXT_ENCODER, TOKENIZER, TRANSFORMER, load_assets, shipped_files
 from salt.cli.latents import make_bank, open_bank
+from salt.cli.models import RANDOM
+from salt.config import load_scale, repository_root
 from salt.config.hashing import content_hash
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.data.clips import ClipSource, pretext, vocabulary
 from salt.data.latents import LatentBank
+from salt.errors import SaltError
+from salt.evaluation.cells import TEACHER
 from salt.files import whole_folder, write_text
 from salt.methods import Streams, build_method
 from salt.methods.protocol import Method
 from salt.models.codec import TinyCodec, fit_codec, save_codec
 from salt.models.text import build_text_encoder, fit_text_encoder, save_text_encoder
-from salt.models.wan import build_wan, save_wan
+from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan, shown_first_frames
 from salt.training.job import run_training
 from salt.training.provenance import NAME, hash_files
 
@@ -35,21 +39,32 @@ LINEAR_CLIPS = 1024
 
 
 def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, device: str, wait: bool) -> None:
-    """Make codec, text encoder and teacher, in this order, each kept in the run directory as soon as it is done."""
+    """Make codec, text encoder and teacher, in this order, each kept in the run directory as soon as it is done.
+
+    A teacher with `init: teacher` starts from the one of the scale that its own extends, and shares the rest with it.
+
+    Raises:
+        SaltError: `init` is something else, or that scale ships no teacher.
+    """
     scale = experiment.scale
     torch.set_num_threads(experiment.train.threads)
+    if experiment.init not in (RANDOM, TEACHER):
+        raise SaltError(f"{experiment.name}: init={experiment.init}: a teacher starts from: {RANDOM}, {TEACHER}")
     base = run_dir / f"base_{content_hash(scale.world)}_{content_hash(scale.codec)}_{content_hash(scale.text)}"
     if not base.exists():
         with whole_folder(base) as folder:
-            _make_codec(scale, folder / CODEC, device)
-            _make_text_encoder(scale, folder)
+            if experiment.init == TEACHER:
+                _take_over(scale, folder)
+            else:
+                _make_codec(scale, folder / CODEC, device)
+                _make_text_encoder(scale, folder)
     assets = load_assets(base, scale)
     bank = base.with_name(f"{base.name}_latents")
     make_bank(assets, bank, device)
 
     def build() -> tuple[Method, LatentBank]:
-        generator = build_wan(scale.backbone, seed).to(device)
-        return build_method(experiment, generator, None, Streams(seed)), open_bank(bank, assets, seed)
+        start = build_wan(scale.backbone, seed) if experiment.init == RANDOM else _text_to_video(scale)
+        return build_method(experiment, start.to(device), None, Streams(seed)), open_bank(bank, assets, seed)
 
     def preview(step: int, generator: nn.Module) -> None:
         from salt.cli.preview import draw_preview
@@ -71,11 +86,36 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
         wait,
     )
     with whole_folder(out) as folder:
-        shutil.copytree(base, folder, dirs_exist_ok=True)
+        shutil.copytree(base, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(NAME))
         shutil.copytree(export, folder / TRANSFORMER, ignore=shutil.ignore_patterns(NAME))
         training = json.loads((export / NAME).read_text(encoding="utf-8"))
         known = {"files": hash_files(folder), "git": training["git"], "teacher": training}
         write_text(folder / NAME, json.dumps(known, indent=1) + "\n")
+
+
+def _take_over(scale: Scale, folder: Path) -> None:
+    """Codec and text encoder of the scale that this one extends."""
+    source = _extended(scale)
+    shipped_files(source)
+    for part in (CODEC, TEXT_ENCODER, TOKENIZER):
+        shutil.copytree(repository_root() / source.assets / part, folder / part)
+
+
+def _text_to_video(scale: Scale) -> WanVelocity:
+    """The teacher of that scale, made to take a first frame."""
+    source = _extended(scale)
+    shipped_files(source)
+    return shown_first_frames(
+        load_wan(repository_root() / source.assets / TRANSFORMER, source.backbone), scale.backbone
+    )
+
+
+def _extended(scale: Scale) -> Scale:
+    """The scale whose teacher is where this one's starts."""
+    source = None if scale.extends is None else load_scale(scale.extends)
+    if source is None or source.teacher != "shipped" or source.vae is not None:
+        raise SaltError(f"teacher: init={TEACHER}: scale {scale.name} extends none that ships a teacher; {RANDOM}")
+    return source
 
 
 def _make_codec(scale: Scale, folder: Path, device: str) -> None:

@@ -76,9 +76,10 @@ def status(
 ) -> None:
     """What of each table and figure is done, running, stopped or not begun, and what it took."""
     from salt.cli.dag import jobs_of
+    from salt.config import load_scale
     from salt.report.suite import load_suite
 
-    suite = load_suite()
+    suite = load_suite().at(load_scale(scale))
     print(f"{'':<16}{'done':>6}{'running':>9}{'stopped':>9}{'not begun':>11}{'hours so far':>14}")
     for target in targets or [*suite.tables, *suite.figures]:
         states: dict[str, int] = defaultdict(int)

@@ -9,6 +9,7 @@ from statistics import mean
 from salt.cli.dag import Planned
 from salt.config import Experiment, load_experiment, load_scale, repository_root
 from salt.config.files import accepted, read_mapping
+from salt.config.load import of_scale
 from salt.errors import SaltError
 from salt.evaluation import cost
 from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
@@ -20,7 +21,7 @@ VIDEO_BYTES = 0.6
 
 def asked_of(scale: str) -> dict[str, dict[str, int]]:
     """Rule -> what its jobs ask for at a scale (`default`: rules that are not named)."""
-    asked: dict[str, dict[str, int]] = read_mapping(repository_root() / "workflow" / "resources.yaml")[scale]
+    asked: dict[str, dict[str, int]] = of_scale(read_mapping(repository_root() / "workflow" / "resources.yaml"), scale)
     return asked
 
 

@@ -8,7 +8,7 @@ Names are those of the files. `_layers` is the one place that says in which orde
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from salt.config.files import (
     accepted,
@@ -30,6 +30,7 @@ OF_ONE_FILE = "released"
 """The key of an experiment that holds at one scale and for its own file: a checkpoint is of one network."""
 SCALE_KEYS = tuple(key for key in Scale.model_fields if key != "name")
 COMMAND_LINE = "command line"
+Entry = TypeVar("Entry")
 
 
 def load_scale(name: str) -> Scale:
@@ -41,6 +42,18 @@ def load_scale(name: str) -> Scale:
     own = [Layer(values, source) for source, values, _ in map(_read_scale, scale_chain(name))]
     source = relative(_scale_path(name))
     return validate(Scale, Merged([*own, Layer({"name": name}, source)]), source)
+
+
+def of_scale(entries: Mapping[str, Entry], name: str) -> Entry:
+    """What a file says for a scale, or for the nearest that it extends.
+
+    Raises:
+        SaltError: nothing for any of them.
+    """
+    for scale in reversed(scale_chain(name)):
+        if scale in entries:
+            return entries[scale]
+    raise SaltError(f"scale {name}: no entry for it or what it extends; accepted: one of {', '.join(entries)}")
 
 
 def scale_chain(name: str) -> list[str]:

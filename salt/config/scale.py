@@ -197,6 +197,8 @@ class Scale(Section):
     """The stem of the scale's file."""
     extends: Name | None = Field(default=None, exclude_if=is_none)
     """The scale that this one is, but for what its file says."""
+    beside: Name | None = Field(default=None, exclude_if=is_none)
+    """A scale whose tables and figures are made with this one's: image-to-video beside text-to-video (Table 1)."""
     meaningful: bool = True
     """False: the numbers mean nothing, and every table says so."""
     assets: str

@@ -152,7 +152,7 @@ def image_board(formula: Formula, camera: bool = True) -> Board:
 
 
 def board_of(scale: Scale) -> Board:
-    """What is scored of videos of training length at a scale; the world has no camera, so it leaves camera motion out."""
+    """What is scored of videos of training length at a scale. The world has no camera whose motion could be scored."""
     vbench = scale.evaluation.vbench
     if scale.first_frame is None:
         return TEXT

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from salt.config.scale import Backbone
 from salt.errors import SaltError
@@ -119,6 +120,22 @@ def wan_of(weights: Mapping[str, Tensor], backbone: Backbone, source: Path) -> W
         _check_finite(original, value, source)
     network.transformer.load_state_dict({name: weights[key] for name, key in renamed.items()}, assign=True)
     return network
+
+
+def shown_first_frames(network: WanVelocity, backbone: Backbone) -> WanVelocity:
+    """A text-to-video network that takes a first frame as well, and does not heed it yet: its new inputs weigh 0.
+
+    Args:
+        network: of the same shape but for `in_channels`.
+        backbone: the shape to be.
+    """
+    weights = dict(network.transformer.state_dict())
+    name = "patch_embedding.weight"
+    more = backbone.in_channels - weights[name].shape[1]
+    weights[name] = functional.pad(weights[name], (0, 0, 0, 0, 0, 0, 0, more))
+    widened = build_wan(backbone, 0)
+    widened.transformer.load_state_dict(weights)
+    return widened
 
 
 def recompute_blocks(model: nn.Module) -> None:

@@ -53,7 +53,7 @@ def make_claims(scale: str, records_dir: Path, out_dir: Path) -> list[Path]:
         SaltError: broken records, or records of different protocols.
     """
     records = Records(records_dir, load_scale(scale))
-    judged = [judge(claim, records) for claim in claims(records.scale.evaluation.main_solver)]
+    judged = [judge(claim, records) for claim in claims(records.scale)]
     out_dir.mkdir(parents=True, exist_ok=True)
     texts = {"csv": to_csv(judged), "md": to_markdown(judged, _provenance(records, judged))}
     for kind, text in texts.items():

@@ -28,7 +28,8 @@ DRAW: dict[str, Callable[[Canvas], tuple["Figure", str]]] = {
     "fig_lambda": curves.lambda_curves,
     "fig_steps": curves.steps_curves,
     "fig_depth": curves.depth_curves,
-    "fig_causal": sheets.causal_sheet,
+    "fig_causal": sheets.student_sheet,
+    "fig_i2v": sheets.student_sheet,
     "fig_long": sheets.long_sheet,
     "fig_drift": memory.drift,
     "fig_caches": memory.caches,
@@ -52,11 +53,12 @@ def make_figure(
     Raises:
         SaltError: an unknown figure, nothing to draw, or broken records or videos.
     """
-    spec = figure_spec(name)
+    known = load_scale(scale)
+    spec = figure_spec(name, known)
     if name not in DRAW:
         raise SaltError(f"figure {name!r}: nothing draws it; {accepted(name, DRAW)}")
     wanted = tuple(range(seeds if seeds is not None else spec.seeds))
-    canvas = Canvas(name, spec, Records(records_dir, load_scale(scale)), videos_dir, wanted)
+    canvas = Canvas(name, spec, Records(records_dir, known), videos_dir, wanted)
     with styled():
         figure, footnote = DRAW[name](canvas)
         return save(figure, out_dir, name, footnote)

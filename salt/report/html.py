@@ -84,7 +84,7 @@ def make_report(scale: str, results_dir: Path, figures_dir: Path, out: Path) -> 
     Raises:
         SaltError: an unknown scale, or nothing to show.
     """
-    suite = load_suite()
+    suite = load_suite().at(load_scale(scale))
     texts = {"claims": results_dir / "claims.md"}
     texts |= {name: results_dir / "tables" / f"{name}.md" for name in suite.tables}
     pictures = {name: figures_dir / f"{name}.png" for name in suite.figures}

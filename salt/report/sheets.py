@@ -1,4 +1,4 @@
-"""fig_causal, fig_long: contact sheets of all causal students at several step counts, of training length and beyond.
+"""fig_causal, fig_i2v, fig_long: contact sheets of students at several step counts, of training length and beyond.
 
 The captions follow the rule of `frames`: the first of each kind of the report list; of long videos the very first. One
 training and one sampling seed, the first of each.
@@ -20,7 +20,7 @@ SHORT_FRAMES = 5
 LONG_FRAMES = 18
 
 
-def causal_sheet(canvas: Canvas) -> tuple["Figure", str]:
+def student_sheet(canvas: Canvas) -> tuple["Figure", str]:
     """One block per student, a row per number of steps, one caption of each kind side by side."""
     single, *_, pair = shown_prompts(canvas)
     figure = _sheet(canvas, [single, pair], SHORT_FRAMES, STEP_COUNTS)

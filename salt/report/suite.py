@@ -1,15 +1,18 @@
 """`experiments/tables.yaml` as typed data: which rows make which table, which experiments make which figure."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, TypeVar
 
 from pydantic import Field, PositiveInt
 
 from salt.config.base import Name, Section
 from salt.config.files import accepted, read_mapping, relative, repository_root
+from salt.config.scale import Scale
 from salt.config.validate import Layer, Merged, validate
 from salt.data.prompts import Variant
 from salt.errors import SaltError
 
+Spec = TypeVar("Spec", "TableSpec", "FigureSpec")
 Use = Literal["scores", "long", "defect", "caches", "videos", "long_videos", "controls"]
 
 
@@ -41,6 +44,8 @@ class TableSpec(Section):
     """Students, in the order printed."""
     references: tuple[Literal["teacher", "real"], ...]
     """Rows below the students, seed 0 only."""
+    first_frame: bool = False
+    """Of scales whose networks are shown a first frame; the others are of those whose are not."""
 
 
 class FigureSpec(Section):
@@ -56,6 +61,8 @@ class FigureSpec(Section):
     """In the order drawn."""
     references: tuple[Literal["teacher", "real"], ...] = ()
     """Drawn as well, seed 0 only."""
+    first_frame: bool = False
+    """As of tables."""
 
 
 class Ablations(Section):
@@ -75,6 +82,13 @@ class Suite(Section):
     ablations: Ablations
     """Seeds of the ablations."""
 
+    def at(self, scale: Scale) -> "Suite":
+        """Those tables and figures that a scale has."""
+        shown = scale.first_frame is not None
+        tables = {name: entry for name, entry in self.tables.items() if entry.first_frame == shown}
+        figures = {name: entry for name, entry in self.figures.items() if entry.first_frame == shown}
+        return self.model_copy(update={"tables": tables, "figures": figures})
+
 
 def load_suite() -> Suite:
     """Read the file.
@@ -87,17 +101,20 @@ def load_suite() -> Suite:
     return validate(Suite, Merged([Layer(read_mapping(path), source)]), source)
 
 
-def table_spec(name: str) -> TableSpec:
-    """One table by name; an unknown name is a `SaltError`."""
-    tables = load_suite().tables
-    if name not in tables:
-        raise SaltError(f"table {name!r}: not in experiments/tables.yaml; {accepted(name, tables)}")
-    return tables[name]
+def table_spec(name: str, scale: Scale) -> TableSpec:
+    """One table by name; one that there is not, or not at this scale, is a `SaltError`."""
+    return _named("table", name, load_suite().tables, load_suite().at(scale).tables, scale)
 
 
-def figure_spec(name: str) -> FigureSpec:
-    """One figure by name; an unknown name is a `SaltError`."""
-    figures = load_suite().figures
-    if name not in figures:
-        raise SaltError(f"figure {name!r}: not in experiments/tables.yaml; {accepted(name, figures)}")
-    return figures[name]
+def figure_spec(name: str, scale: Scale) -> FigureSpec:
+    """One figure by name; one that there is not, or not at this scale, is a `SaltError`."""
+    return _named("figure", name, load_suite().figures, load_suite().at(scale).figures, scale)
+
+
+def _named(kind: str, name: str, every: Mapping[str, Spec], here: Mapping[str, Spec], scale: Scale) -> Spec:
+    if name not in every:
+        raise SaltError(f"{kind} {name!r}: not in experiments/tables.yaml; {accepted(name, every)}")
+    if name not in here:
+        shown = "shown no first frame" if scale.first_frame is None else "shown a first frame"
+        raise SaltError(f"{kind} {name}: networks of scale {scale.name} are {shown}; {accepted(name, here)}")
+    return here[name]

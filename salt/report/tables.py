@@ -47,7 +47,7 @@ def make_table(name: str, scale: str, records_dir: Path, seeds: int | None, out_
 
 def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
     """Everything that a table prints, from its records."""
-    spec = table_spec(name)
+    spec = table_spec(name, records.scale)
     if "controls" in spec.uses:
         return _controls(name, spec, records)
     wanted = tuple(range(seeds if seeds is not None else spec.seeds))

@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from salt.config import content_hash, experiment_names, load_experiment, load_scale, repository_root, training_hash
+from salt.config.load import of_scale
 from salt.config.files import accepted, read_mapping
 from salt.errors import SaltError
 from salt.files import sha256
@@ -47,9 +48,18 @@ def imported():
     return found
 
 
+def experiments_here():
+    """Those that this scale has: all, or where networks are shown a first frame those that its tables and figures name."""
+    if SCALE.first_frame is None:
+        return experiment_names()
+    suite = load_suite().at(SCALE).model_dump()
+    named = [name for kind in ("tables", "figures") for entry in suite[kind].values() for name in experiments_of(entry)]
+    return ["teacher", *dict.fromkeys(named)]
+
+
 def checked_suite():
     """Which students make which table and figure."""
-    suite = load_suite().model_dump()
+    suite = load_suite().at(SCALE).model_dump()
     for kind in ("tables", "figures"):
         for name, entry in suite[kind].items():
             for experiment in experiments_of(entry):
@@ -57,6 +67,12 @@ def checked_suite():
                     place = f"experiments/tables.yaml: {kind}.{name}: {experiment}"
                     raise SaltError(f"{place}: no such student; {accepted(experiment, STUDENTS)}")
     return suite
+
+
+def targets_of(scale):
+    """The names of a scale's tables and figures."""
+    suite = load_suite().at(scale)
+    return [*suite.tables, *suite.figures]
 
 
 def experiments_of(entry):
@@ -78,6 +94,8 @@ def teacher_state():
 def latents_state():
     """What decides the latent bank: clips of the world and the codec, or captions and the teacher that shows them."""
     own = [STAGE["latents"], *map(content_hash, (SCALE.world, SCALE.codec, SCALE.text))]
+    if SCALE.first_frame is not None:
+        own.append(content_hash(SCALE.first_frame))
     if SCALE.data is None:
         return own
     evaluation, shown = SCALE.evaluation, EXPERIMENTS["teacher"].grid
@@ -278,12 +296,12 @@ def launcher(rule):
 try:
     SETTINGS = settings()
     SCALE = load_scale(SETTINGS["scale"])
-    EXPERIMENTS = {name: load_experiment(name, SCALE.name) for name in experiment_names()}
+    EXPERIMENTS = {name: load_experiment(name, SCALE.name) for name in experiments_here()}
     STUDENTS = [name for name in EXPERIMENTS if name != "teacher"]
     check_starts()
     SUITE = checked_suite()
     IMPORTED = imported()
-    NEEDS = read_mapping(Path(workflow.basedir) / "resources.yaml")[SCALE.name]
+    NEEDS = of_scale(read_mapping(Path(workflow.basedir) / "resources.yaml"), SCALE.name)
     STAGE = read_mapping(Path(workflow.basedir) / "stages.yaml")
 except SaltError as error:
     raise WorkflowError(str(error)) from None
