@@ -13,8 +13,8 @@ import pytest
 import torch
 import yaml
 from chain import Salt, refused
-from diffusers import AutoencoderKLWan
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+from mini import BACKBONE, CAPTIONS, SCALE, make_pipeline, make_video
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import UMT5EncoderModel
@@ -22,58 +22,10 @@ from transformers import UMT5EncoderModel
 from salt.cli.assets import load_assets
 from salt.cli.latents import open_bank
 from salt.config.load import load_scale
-from salt.config.scale import Text
 from salt.data.captions import read_clip
 from salt.evaluation.solvers import Network
-from salt.evaluation.video import read_mp4, write_mp4
-from salt.models.text import build_text_encoder, load_text_encoder, save_text_encoder
-
-CAPTIONS = ["a red ball", "a cat on a roof", "rain", "two dogs", "a red kite", "snow"]
-BACKBONE = {
-    "num_layers": 2,
-    "num_attention_heads": 2,
-    "attention_head_dim": 16,
-    "ffn_dim": 32,
-    "in_channels": 4,
-    "out_channels": 4,
-    "text_dim": 32,
-    "freq_dim": 16,
-    "rope_max_seq_len": 64,
-}
-SCALE = {
-    "meaningful": False,
-    "assets": "Wan-mini",
-    "teacher": "linked",
-    "training_seeds": 1,
-    "world": {"frames": 9},
-    "data": {"captions": "data/captions.jsonl", "clips": 4},
-    "vae": {"height": 32, "width": 48, "channels": 4},
-    "text": {"tokens": 8, "d_model": 32, "precision": "bfloat16", "negative": "snow"},
-    "backbone": BACKBONE,
-    "larger": {"assets": "Wan-large", "backbone": BACKBONE | {"num_layers": 3}},
-    "evaluation": {
-        "prompts": 2,
-        "batch_size": 2,
-        "nfe": [2],
-        "short_nfe": [2],
-        "teacher_nfe": 4,
-        "defect_samples": 2,
-        "precision": "bfloat16",
-        "vbench": {"prompt_list_hash": None, "extended_list": None},
-    },
-    "defaults": {
-        "grid": {"shift": 5.0},
-        "objectives": {"dmd": {"cfg_weight": 3.0}},
-        "train": {
-            "iterations": 1,
-            "batch_size": 2,
-            "optimiser": {"lr": 1e-4},
-            "critic": {"ratio": 1, "optimiser": {"lr": 1e-4}},
-            "checkpoint_every": 1,
-        },
-    },
-}
-NAMES = ("teacher", "latents", "pairs", "ode_init", "self_forcing")
+from salt.evaluation.video import read_mp4
+from salt.models.text import load_text_encoder
 
 
 @pytest.fixture(scope="module")
@@ -92,19 +44,9 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         whole = yaml.safe_load(path.read_text())
         path.write_text(yaml.safe_dump(whole | {"scales": whole["scales"] | {"mini": part}}))
     weights = tmp_path_factory.mktemp("weights")
-    pipeline = weights / "Wan-mini"
-    torch.manual_seed(0)
-    WanTransformer3DModel(**BACKBONE).save_pretrained(pipeline / "transformer", max_shard_size="40KB")
+    make_pipeline(weights / "Wan-mini", BACKBONE)
     WanTransformer3DModel(**BACKBONE | {"num_layers": 3}).save_pretrained(weights / "Wan-large" / "transformer")
-    AutoencoderKLWan(
-        base_dim=8, z_dim=4, num_res_blocks=1, latents_mean=[0.1] * 4, latents_std=[2.0] * 4
-    ).save_pretrained(pipeline / "vae")
-    words = sorted({word for caption in CAPTIONS for word in caption.split()})
-    model, tokenizer = build_text_encoder(Text(d_model=32, num_heads=2, d_ff=32, tokens=8), words, 0)
-    save_text_encoder(model, tokenizer, pipeline)
-    (weights / "data").mkdir()
-    grey = np.arange(12, dtype=np.uint8)[:, None, None, None] * 20
-    write_mp4(weights / "data" / "ball.mp4", np.broadcast_to(grey, (12, 64, 64, 3)).copy(), 16)
+    make_video(weights / "data" / "ball.mp4")
     lines = [{"caption": caption} for caption in CAPTIONS]
     lines[1]["video"] = "ball.mp4"
     (weights / "data" / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from salt.data import store
-from salt.data.latents import About, LatentBank, write_bank
+from salt.data.latents import About, LatentBank, Shape, write_bank
 from salt.errors import SaltError
+from salt.models.protocol import FirstFrame
 
 SHAPE = (2, 1, 2, 2)
 CLIPS = 11
@@ -44,7 +45,7 @@ def write(folder: Path, shard_size: int = 4) -> Path:
 
 
 def read(folder: Path, seed: int = 5, words: Words | None = None) -> LatentBank:
-    return LatentBank(folder, words or Words(), seed, {"codec": "abc"}, SHAPE)
+    return LatentBank(folder, words or Words(), seed, {"codec": "abc"}, Shape(SHAPE))
 
 
 @pytest.fixture
@@ -71,10 +72,43 @@ def test_every_clip_comes_back_with_its_caption(bank: LatentBank) -> None:
 
 
 def test_another_caption_comes_before_where_it_is_asked_for(bank: LatentBank, tmp_path: Path) -> None:
-    batch = LatentBank(tmp_path / "bank", Words(), 5, {}, SHAPE, before=True).batch(range(CLIPS))
+    batch = LatentBank(tmp_path / "bank", Words(), 5, {}, Shape(SHAPE), before=True).batch(range(CLIPS))
     assert batch.text_before is not None
     expected = [len(caption_of((i + 1) % CLIPS)) for i in shown(bank, range(CLIPS))]
     assert batch.text_before.flatten().tolist() == expected
+
+
+@pytest.mark.parametrize("features", [None, (3, 5)])
+def test_first_frames_come_back_with_their_clips(tmp_path: Path, features: tuple[int, int] | None) -> None:
+    """Of clip i the latents are i, those of its first frame -i, its features i / 2."""
+    shape = Shape(SHAPE, features, first_frame=True)
+
+    def make_shown(start: int, stop: int) -> tuple[Tensor, list[str]]:
+        number = torch.arange(start, stop).float()
+        x_0 = number.view(-1, 1, 1, 1, 1).expand(-1, *SHAPE)
+        seen = None if features is None else (number / 2).view(-1, 1, 1).expand(-1, *features)
+        return shape.pack(x_0, FirstFrame(-x_0, seen)), [caption_of(i) for i in range(start, stop)]
+
+    write_bank(tmp_path / "bank", ABOUT, CLIPS, 4, make_shown)
+    bank = LatentBank(tmp_path / "bank", Words(), 5, {}, shape)
+    batch = bank.batch(range(20))
+    clips = batch.x_0[:, 0, 0, 0, 0]
+    assert batch.image is not None
+    assert batch.x_0.shape == batch.image.latents.shape == (20, *SHAPE)
+    assert torch.equal(batch.image.latents, -batch.x_0)
+    assert sorted(clips[:CLIPS].tolist()) == list(range(CLIPS))
+    if features is None:
+        assert batch.image.features is None
+    else:
+        assert batch.image.features is not None
+        assert torch.equal(batch.image.features, (clips / 2).view(-1, 1, 1).expand(-1, *features))
+    latents, _ = bank.clips(2, 5)
+    assert latents[:, 0, 0, 0, 0].tolist() == [2, 3, 4]
+    moved = batch.to("meta")
+    assert moved.image is not None
+    assert moved.image.latents.device.type == "meta"
+    with pytest.raises(SaltError, match=r"latents .*; accepted: \(2, 1, 2, 2\)"):
+        LatentBank(tmp_path / "bank", Words(), 5, {}, Shape(SHAPE))
 
 
 def test_clips_come_in_their_own_order_too(bank: LatentBank) -> None:
@@ -122,6 +156,6 @@ def test_the_clip_of_a_sample_depends_on_its_number_and_the_seed_alone(bank: Lat
 def test_clips_of_another_shape_or_codec_are_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "bank")
     with pytest.raises(SaltError, match=r"bank: latents \(2, 1, 2, 2\); accepted: \(2, 3, 2, 2\).*`salt latents`"):
-        LatentBank(folder, Words(), 0, {}, (2, 3, 2, 2))
+        LatentBank(folder, Words(), 0, {}, Shape((2, 3, 2, 2)))
     with pytest.raises(SaltError, match=r"index\.json: codec is 'abc'; accepted: 'xyz'.*`salt latents`"):
-        LatentBank(folder, Words(), 0, {"codec": "xyz"}, SHAPE)
+        LatentBank(folder, Words(), 0, {"codec": "xyz"}, Shape(SHAPE))
