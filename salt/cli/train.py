@@ -34,12 +34,6 @@ def train_student(
     """Train what an experiment says, and export the averaged generator into `out`."""
     if experiment.name == TEACHER:
         raise SaltError(f"{experiment.name}: `salt train` trains students; `salt teacher` trains this one")
-    if experiment.causal is not None and experiment.scale.first_frame is not None:
-        name = experiment.scale.name
-        raise SaltError(
-            f"{experiment.name}: scale {name} shows networks a first frame, which causal students do not take; "
-            "accepted: an experiment of whole clips"
-        )
     check_weights_of(experiment.init, experiment.scale.name, "--init", init, (TEACHER, RANDOM))
     if pairs is None and experiment.pairs is not None:
         raise SaltError(f"{experiment.name}: --pairs is missing: the folder that `salt ode-pairs` made is accepted")

@@ -238,7 +238,7 @@ class Scale(Section):
     @model_validator(mode="after")
     def _networks_see_what_is_shown(self) -> "Scale":
         channels, backbone = self.latent_shape[0], self.backbone
-        wanted = channels if self.first_frame is None else 2 * channels + MASK_CHANNELS
+        wanted = backbone.out_channels if self.first_frame is None else 2 * channels + MASK_CHANNELS
         if backbone.in_channels != wanted:
             more = "" if self.first_frame is None else f", {MASK_CHANNELS} of the mask, those of the first frame"
             raise ValueError(

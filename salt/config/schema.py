@@ -240,6 +240,11 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Experiment":
+        if self.causal is not None and self.scale.first_frame is not None:
+            raise ValueError(
+                f"scale {self.scale.name} shows networks a first frame, which causal ones do not take; accepted: an "
+                "experiment of whole clips"
+            )
         if (self.objectives.dmd is None) != (self.train.critic is None):
             raise ValueError("objectives.dmd and train.critic belong together: give both or neither")
         if (self.objectives.ode is None) != (self.pairs is None):

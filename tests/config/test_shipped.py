@@ -18,13 +18,22 @@ from salt.config import (
 )
 from salt.config.files import read_mapping
 from salt.config.jsonschema import main, schemas
+from salt.errors import SaltError
 
 FOLDER = repository_root() / "experiments"
-EVERY = list(product(experiment_names(), scale_names()))
+SHOWN = ["paper_i2v", "smoke_i2v", "tiny_i2v"]
+"""Scales whose networks are shown a first frame: of them there are students of whole clips alone."""
+CAUSAL = [name for name in experiment_names() if load_experiment(name, "tiny").causal is not None]
+EVERY = [(name, scale) for name, scale in product(experiment_names(), scale_names()) if scale not in SHOWN]
+EVERY += [(name, scale) for name, scale in product(experiment_names(), SHOWN) if name not in CAUSAL]
+
+
+def names_at(scale):
+    return [name for name, at in EVERY if at == scale]
 
 
 def test_names():
-    assert scale_names() == ["paper", "small", "smoke", "tiny"]
+    assert scale_names() == sorted(["paper", "small", "smoke", "tiny", *SHOWN])
     assert {"teacher", "dmd_4", "dmd_8", "dmd_16", "sc_dmd", "dmd_4_bs", "dmd_8_bs", "dmd_16_bs"} <= set(
         experiment_names()
     )
@@ -43,7 +52,7 @@ def test_every_experiment_loads_at_every_scale(name, scale):
 
 @pytest.mark.parametrize("scale", scale_names())
 def test_no_two_experiments_are_one(scale):
-    experiments = [load_experiment(name, scale) for name in experiment_names()]
+    experiments = [load_experiment(name, scale) for name in names_at(scale)]
     for one, other in combinations(experiments, 2):
         assert training_hash(one) != training_hash(other), f"{one.name} and {other.name} train the same model"
         assert one.title != other.title, f"{one.name} and {other.name} have one title"
@@ -51,7 +60,7 @@ def test_no_two_experiments_are_one(scale):
 
 @pytest.mark.parametrize("scale", scale_names())
 def test_students_are_what_their_names_say(scale):
-    every = {name: load_experiment(name, scale) for name in experiment_names() if name != "teacher"}
+    every = {name: load_experiment(name, scale) for name in names_at(scale) if name != "teacher"}
     students = {name: student for name, student in every.items() if student.causal is None}
     grids = {name: (student.grid.steps, student.grid.train_steps) for name, student in students.items()}
     assert grids["dmd_4"] == grids["dmd_4_bs"] == (4, 4)
@@ -62,7 +71,7 @@ def test_students_are_what_their_names_say(scale):
     for name, student in students.items():
         assert student.init == "teacher"
         assert student.objectives.dmd is not None
-        assert (student.rollout.kind == "backward_simulation") == name.endswith("_bs")
+        assert (student.rollout.kind == "backward_simulation") == (name.endswith("_bs") or name == "lightx2v")
         assert (student.objectives.sc is not None) == name.startswith("sc_")
         if "_lambda_" in name:
             assert student.objectives.sc.weight == float(name.split("_lambda_")[1].replace("_", "."))
@@ -73,7 +82,7 @@ def test_students_are_what_their_names_say(scale):
 
 @pytest.mark.parametrize("scale", scale_names())
 def test_causal_students_are_what_their_names_say(scale):
-    students = {name: load_experiment(name, scale) for name in experiment_names()}
+    students = {name: load_experiment(name, scale) for name in names_at(scale)}
     students = {name: student for name, student in students.items() if student.causal is not None}
     starts = {"ar_teacher": "teacher", "ode_init": "teacher", "causal_ode": "ar_teacher"}
     starts["longlive_long"] = "longlive"
@@ -97,7 +106,7 @@ def test_causal_students_are_what_their_names_say(scale):
 @pytest.mark.parametrize("scale", scale_names())
 def test_a_window_hides_something_in_training(scale):
     """A policy that sees all of a rollout is the full cache by another name: two rows of a table would be one."""
-    for name in experiment_names():
+    for name in names_at(scale):
         setting = load_experiment(name, scale)
         if setting.causal is None or setting.causal.memory.window is None:
             continue
@@ -124,11 +133,30 @@ def test_paper_scale_has_the_published_values():
     assert (backbone.ffn_dim, backbone.patch_size, backbone.text_dim) == (8960, (1, 2, 2), 4096)
 
 
+@pytest.mark.parametrize("scale", SHOWN)
+def test_causal_students_take_no_first_frame(scale):
+    for name in CAUSAL:
+        with pytest.raises(SaltError, match="shows networks a first frame, which causal ones do not take"):
+            load_experiment(name, scale)
+
+
+def test_image_to_video_is_what_it_extends_but_for_the_first_frame():
+    """Latents, text and size are the same, and so is every student, but for what Table 1 says of it."""
+    for name in SHOWN:
+        shown, plain = load_scale(name), load_scale(name.removesuffix("_i2v"))
+        assert (shown.extends, plain.beside, shown.beside) in [(plain.name, name, None), (plain.name, None, None)]
+        assert (shown.world, shown.codec, shown.vae, shown.text) == (plain.world, plain.codec, plain.vae, plain.text)
+        assert shown.backbone.in_channels == 2 * plain.latent_shape[0] + 4
+        if name != "paper_i2v":
+            assert load_experiment("sc_dmd", name).train == load_experiment("sc_dmd", plain.name).train
+    assert load_experiment("sc_dmd", "paper_i2v").train.iterations == 800
+
+
 @pytest.mark.parametrize("scale", ["smoke", "tiny", "small"])
 def test_codec_text_and_backbone_fit_together(scale):
     made = load_scale(scale)
     backbone, side = made.backbone, made.world.size // made.codec.stride
-    assert backbone.in_channels == backbone.out_channels == made.codec.channels
+    assert backbone.out_channels == made.codec.channels
     assert backbone.text_dim == made.text.d_model
     assert made.world.size % made.codec.stride == 0
     assert side % backbone.patch_size[1] == side % backbone.patch_size[2] == 0
@@ -143,7 +171,7 @@ def test_codec_text_and_backbone_fit_together(scale):
 
 
 def test_only_smoke_means_nothing():
-    assert [name for name in scale_names() if not load_scale(name).meaningful] == ["smoke"]
+    assert [name for name in scale_names() if not load_scale(name).meaningful] == ["smoke", "smoke_i2v"]
 
 
 # ------------------------------------------------------------------------------------- schemas for editors
@@ -264,7 +292,7 @@ def test_contradictions_are_noted():
     assert {("table2", "Ours - Causal Forcing", 4), ("text", "Ours - Causal Forcing", 4), ("table1", "PCM", 8)} <= noted
 
 
-@pytest.mark.parametrize("scale", scale_names())
+@pytest.mark.parametrize("scale", sorted({*scale_names()} - {*SHOWN}))
 def test_students_start_from_the_levels_that_they_train_on(scale: str) -> None:
     """CausVid alone has a grid of its own: its published weights were trained on that one."""
     students = [load_experiment(name, scale) for name in experiment_names()]

@@ -201,3 +201,45 @@ def test_sharpness_is_symmetric_in_contrast():
     changed = shares(np.clip(1.2 * video, 0, 255), prompt)
     assert changed["aesthetic_quality"] < 1
     assert changed["appearance_style"] < 1
+
+
+# ----------------------------------------------------------------------------------------- image to video
+def of_image(video, prompt, image):
+    """The two shares of VBench-I2V."""
+    stored = upscale(np.asarray(video, np.uint8), WORLD.video_scale)
+    out = score_video(stored, prompt, "extended", WORLD.video_scale, np.asarray(image, np.uint8))
+    return {name: normalise(name, out[name]) for name in ("i2v_subject", "i2v_background")}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS[:6], ids=lambda prompt: prompt.id)
+def test_a_clip_continues_its_own_first_frame(prompt):
+    clip = clip_of(prompt)
+    assert of_image(clip, prompt, clip[0]) == pytest.approx({"i2v_subject": 1, "i2v_background": 1}, abs=1e-4)
+
+
+def test_only_the_first_frame_must_have_the_objects_in_their_places():
+    """The same object elsewhere: one frame of nine is not as the image has it."""
+    clip = clip_of(SINGLE)
+    assert of_image(clip[::-1], SINGLE, clip[0])["i2v_subject"] == pytest.approx(1 - 1 / WORLD.frames)
+
+
+@pytest.mark.parametrize("prompt", [SINGLE, PAIR], ids=["single", "pair"])
+def test_other_objects_and_another_background_cost_what_they_should(prompt):
+    clip, content = clip_of(prompt), prompt.content
+    colours = tuple(Sprite(sprite.shape, other(COLOURS, sprite.colour)) for sprite in content.sprites)
+    recoloured = of_image(clip_of(prompt, replace(content, sprites=colours)), prompt, clip[0])
+    assert recoloured == pytest.approx({"i2v_subject": 0, "i2v_background": 1}, abs=1e-4)
+    elsewhere = of_image(
+        clip_of(prompt, replace(content, background=other(BACKGROUNDS, content.background))), prompt, clip[0]
+    )
+    assert elsewhere["i2v_subject"] == 1
+    assert elsewhere["i2v_background"] < 0.9
+
+
+def test_an_object_that_is_gone_or_come_costs():
+    clip = clip_of(PAIR)
+    gone = clip.copy()
+    alone = replace(PAIR.content, sprites=PAIR.content.sprites[:1], relation=None, direction=SINGLE.content.direction)
+    gone[4:] = clip_of(SINGLE, alone)[4:]
+    assert of_image(gone, PAIR, clip[0])["i2v_subject"] == pytest.approx(4 / WORLD.frames)
+    assert of_image(clip, PAIR, gone[8])["i2v_subject"] == 0

@@ -11,6 +11,7 @@ from salt.config.scale import Evaluation, Long, World
 from salt.data.prompts import report_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
+from salt.evaluation.first_frames import held_out_clip
 from salt.evaluation.score import (
     RECORD_COLUMNS,
     Cell,
@@ -20,7 +21,7 @@ from salt.evaluation.score import (
     score_folder,
     write_cell,
 )
-from salt.evaluation.vbench import DIMENSIONS, TEXT, raw_scores, read_results
+from salt.evaluation.vbench import DIMENSIONS, TEXT, image_board, raw_scores, read_results
 from salt.evaluation.video import upscale, write_mp4
 
 WORLD = World()
@@ -236,3 +237,32 @@ def test_the_long_protocol_is_its_own():
         ),
     ]
     assert len({base, *others}) == 7
+
+
+# ----------------------------------------------------------------------------------------- image to video
+def test_videos_of_images_are_scored_as_vbench_i2v_does(tmp_path):
+    """Held-out clips are what their first frames become; of another sampling seed's they are not."""
+    board = image_board("leaderboard", camera=False)
+    for prompt in PROMPTS:
+        for seed in SEEDS:
+            clip = held_out_clip(prompt, seed, WORLD)
+            write_mp4(tmp_path / prompt.id / f"{seed}.mp4", upscale(clip, WORLD.video_scale), WORLD.fps)
+    scores = score_folder(tmp_path, PROMPTS, "extended", SEEDS, WORLD, "0123456789ab", board=board)
+    assert set(scores.scored.results) == set(board.dimensions)
+    assert not {"camera_motion", "object_class"} & set(board.dimensions)
+    assert scores.scores["i2v"] > 99
+    assert list(scores.scores) == ["i2v", "quality", "total"]
+    assert scores.scores["total"] == pytest.approx((scores.scores["i2v"] + scores.scores["quality"]) / 2)
+    for prompt in PROMPTS:
+        (tmp_path / prompt.id / "0.mp4").rename(tmp_path / prompt.id / "tmp")
+        (tmp_path / prompt.id / "3.mp4").rename(tmp_path / prompt.id / "0.mp4")
+        (tmp_path / prompt.id / "tmp").rename(tmp_path / prompt.id / "3.mp4")
+    swapped = score_folder(tmp_path, PROMPTS, "extended", SEEDS, WORLD, "0123456789ab", board=board)
+    assert swapped.scores["i2v"] < scores.scores["i2v"] - 2
+    assert swapped.scores["quality"] == pytest.approx(scores.scores["quality"])
+
+
+def test_scores_of_images_have_a_protocol_of_their_own():
+    base = Evaluation(prompts=12)
+    board = image_board("leaderboard", camera=False)
+    assert protocol_hash(WORLD, base, board) != protocol_hash(WORLD, base)
