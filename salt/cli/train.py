@@ -45,9 +45,10 @@ def train_student(
         # what is split over processes goes to its device block by block: the whole would not fit beside the others
         place = "cpu" if experiment.train.shard and together else device
         dmd, hashed = experiment.objectives.dmd, not together or distributed.get_rank() == 0
-        empty = "" if dmd is None else experiment.scale.text.negative  # flow matching drops captions for none at all
+        distils = dmd is not None or experiment.objectives.pcm is not None
+        empty = experiment.scale.text.negative if distils else ""  # flow matching drops captions for none at all
         assets.on(device)
-        teacher = None if dmd is None else assets.teacher().to(place).eval()
+        teacher = assets.teacher().to(place).eval() if distils else None
         generator = start_of(experiment, seed, assets, init).to(place)
         data: Data = (
             open_bank(latents, assets, seed, experiment.rollout.history is not None, hashed, empty)

@@ -178,21 +178,36 @@ class ODE(Section):
     weight: NonNegativeFloat = 1.0
 
 
+class PCM(Section):
+    """Phased consistency (arXiv 2405.18407) along a guided teacher's path, in K phases: the steps of T^(K)."""
+
+    weight: NonNegativeFloat = 1.0
+    solver_steps: PositiveInt = 48
+    """Euler steps of the teacher from 1 to 0; a multiple of K."""
+    cfg_weight: NonNegativeFloat = 5.0
+    """w of uncond + w (cond - uncond) on the teacher."""
+    huber: PositiveFloat = 1e-3
+    """c of the distance sqrt(d^2 + c^2) - c."""
+
+
 class Objectives(Section):
-    """What judges the samples; an objective that is absent is off. Exactly one of the first three drives."""
+    """What judges the samples; an objective that is absent is off. Exactly one of the first four drives."""
 
     dmd: DMD | None = None
     flow_matching: FlowMatching | None = None
     ode: ODE | None = None
+    pcm: PCM | None = Field(default=None, exclude_if=is_none)
     sc: SC | None = None
     align: Align | None = None
 
     @model_validator(mode="after")
     def _one_drives(self) -> "Objectives":
-        driving = [name for name in ("dmd", "flow_matching", "ode") if getattr(self, name) is not None]
+        driving = [name for name in ("dmd", "flow_matching", "ode", "pcm") if getattr(self, name) is not None]
         if len(driving) != 1:
             given = ", ".join(driving) or "none"
-            raise ValueError(f"driving objectives given: {given}; accepted: exactly one of dmd, flow_matching, ode")
+            raise ValueError(
+                f"driving objectives given: {given}; accepted: exactly one of dmd, flow_matching, ode, pcm"
+            )
         if self.dmd is None and (self.sc or self.align):
             raise ValueError(f"sc and align regularise dmd, but {driving[0]} drives: remove them")
         return self
@@ -264,6 +279,8 @@ class Experiment(Section):
             raise ValueError(
                 f"objectives.dmd.teacher=larger, but scale {self.scale.name} has no `larger`: own is accepted"
             )
+        if self.objectives.pcm is not None:
+            self._whole_phases(self.objectives.pcm)
         if self.objectives.ode is not None and self.causal is None:
             raise ValueError("objectives.ode starts causal students: give causal.chunk")
         if self.objectives.align is not None and self.rollout.kind != "autoregressive":
@@ -273,6 +290,15 @@ class Experiment(Section):
             self._whole_chunks(frames, self.causal.chunk)
             self._within_rotary_table(frames, self.causal.memory)
         return self
+
+    def _whole_phases(self, pcm: PCM) -> None:
+        if self.causal is not None:
+            raise ValueError("objectives.pcm is of whole clips: leave causal out")
+        if pcm.solver_steps % self.grid.steps:
+            raise ValueError(
+                f"objectives.pcm.solver_steps={pcm.solver_steps} are no whole phases: a multiple of grid.steps="
+                f"{self.grid.steps} is accepted"
+            )
 
     def _within_rotary_table(self, frames: int, memory: Memory) -> None:
         history, table = self.rollout.history, self.scale.backbone.rope_max_seq_len

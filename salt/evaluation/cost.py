@@ -191,6 +191,9 @@ def iteration(experiment: Experiment) -> dict[str, float]:
     """
     objectives, train = experiment.objectives, experiment.train
     learn = 4.0 if train.recompute else 3.0
+    if objectives.pcm is not None:
+        own = whole_clip(experiment)
+        return {"generator": (learn + 1) * own.graded - own.entry, "judging": 2 * judged_by(experiment).graded}
     if objectives.dmd is None:
         clean = experiment.pairs is not None and experiment.pairs.teacher != "teacher"
         own = whole_clip(experiment, doubled=clean or objectives.flow_matching is not None)
@@ -274,7 +277,9 @@ def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
     found = {
         "weights, gradients, moments": 16.0 * trained * count / share,
         "average": 4.0 * count / share,
-        "teacher": 4.0 * parameters(teacher_of(experiment)) / share if trained > 1 else 0.0,
+        "teacher": 4.0 * parameters(teacher_of(experiment)) / share
+        if trained > 1 or experiment.objectives.pcm
+        else 0.0,
         "gathered blocks": 2.0 * held * count / backbone.num_layers if share > 1 else 0.0,
         "activations": float(kept * values),
     }

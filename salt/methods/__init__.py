@@ -8,11 +8,12 @@ from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.methods.distill import Distill
 from salt.methods.flow_matching import FlowMatching
+from salt.methods.phases import PhasedConsistency
 from salt.methods.protocol import Method
 from salt.methods.regression import Regression
 from salt.methods.streams import Streams
 
-__all__ = ["Distill", "FlowMatching", "Method", "Regression", "Streams", "build_method"]
+__all__ = ["Distill", "FlowMatching", "Method", "PhasedConsistency", "Regression", "Streams", "build_method"]
 
 
 def build_method(
@@ -25,21 +26,23 @@ def build_method(
     """The method that an experiment's objectives ask for.
 
     Args:
-        experiment: its driving objective decides: flow_matching trains a teacher, ode regresses trajectories, dmd
-            (with sc and align or without) distils a teacher.
+        experiment: its driving objective decides: flow_matching trains a teacher, ode regresses trajectories, pcm and
+            dmd (with sc and align or without) distil a teacher.
         generator: the network to train, initialised as `experiment.init` says; causal where `experiment.causal` is.
-        teacher: what is distilled, and what the critic starts from; bidirectional. dmd alone needs it.
+        teacher: what is distilled, and what the critic starts from; bidirectional. dmd and pcm need it.
         streams: where all random draws come from.
         larger: what is distilled in its place, where `objectives.dmd.teacher` says so; the critic starts as before.
 
     Raises:
-        SaltError: objectives.dmd without a teacher.
+        SaltError: one of these without a teacher.
     """
     if experiment.objectives.flow_matching is not None:
         return FlowMatching(experiment.objectives.flow_matching, experiment.causal, generator, streams)
     if experiment.objectives.ode is not None:
         return Regression(experiment, generator, streams)
     if teacher is None:
-        raise SaltError(f"{experiment.name}: objectives.dmd needs a teacher")
+        raise SaltError(f"{experiment.name}: objectives.dmd and pcm need a teacher")
+    if experiment.objectives.pcm is not None:
+        return PhasedConsistency(experiment.objectives.pcm, experiment, generator, teacher, streams)
     critic = copy.deepcopy(teacher).requires_grad_(True)
     return Distill(experiment, generator, critic, teacher if larger is None else larger, streams)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from salt.config.schema import DMD, SC, Align, Experiment, NoiseLaw
 from salt.errors import SaltError
 from salt.flow.grid import TripleLaw, shift_time, time_grid
-from salt.flow.path import guide, interpolate, x0_from_velocity
-from salt.methods.protocol import bind
+from salt.flow.path import interpolate, x0_from_velocity
+from salt.methods.protocol import bind, guided
 from salt.methods.rollouts import Autoregressive, Draws, Made, build_rollout, most
 from salt.methods.streams import Streams
 from salt.models.protocol import Batch
@@ -91,13 +91,8 @@ class Distill:
     def _direction(self, x_0: Tensor, batch: Batch, step: int) -> Tensor:
         """The direction of L_DMD at the student's x_0: critic without, teacher with guidance."""
         t, eps = self._noise(self._dmd.noise, batch, step, "generator")
-        x_t, empty = interpolate(x_0, eps, t), batch.empty_text.expand_as(batch.text)
-        # Two calls: on a CPU one call of twice the batch took 10 % longer.
-        # A network that computes in bfloat16 answers in it: float32 before guidance extrapolates.
-        # Both are shown the first frame: guidance is towards the caption alone, as in Wan's own sampling.
-        told = (bind(self._teacher, text, batch.image) for text in (batch.text, empty))
-        cond, uncond = (velocity(x_t, t).to(x_t.dtype) for velocity in told)
-        v_real = guide(cond, uncond, self._dmd.cfg_weight)
+        x_t = interpolate(x_0, eps, t)
+        v_real = guided(self._teacher, batch, self._dmd.cfg_weight)(x_t, t)
         x0_fake = x0_from_velocity(x_t, bind(self._critic, batch.text, batch.image)(x_t, t), t)
         x0_real = x0_from_velocity(x_t, v_real, t)
         return dmd_direction(x_0, x0_fake, x0_real, self._dmd.normaliser)

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveInt
 
 from salt.config.base import Name, Section
 from salt.config.files import accepted, read_mapping, relative, repository_root
-from salt.config.scale import Scale
+from salt.config.scale import Scale, Solver
 from salt.config.validate import Layer, Merged, validate
 from salt.data.prompts import Variant
 from salt.errors import SaltError
@@ -23,6 +23,8 @@ class Row(Section):
     """Stem of the experiment's file."""
     nfe: PositiveInt
     """Function evaluations at inference."""
+    solver: Solver | None = None
+    """How it is sampled; None: by the scale's `main_solver`."""
     against: tuple[Name, ...] = ()
     """It is compared with the rows of these experiments at the same nfe, with intervals."""
 

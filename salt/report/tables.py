@@ -57,7 +57,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
         _student(
             records,
             paper,
-            Setting(row.experiment, spec.prompts, records.scale.evaluation.main_solver, row.nfe),
+            Setting(row.experiment, spec.prompts, row.solver or records.scale.evaluation.main_solver, row.nfe),
             wanted,
             metrics,
         )
