@@ -28,7 +28,10 @@ ABLATIONS = ["ablation_sc_dmd", "ablation_salt_causal_forcing"]
 TARGETS = ["all", "claims", "report", *SUITE["tables"], *SUITE["figures"], *ABLATIONS]
 LONG = ["results/tiny/records/self_forcing_seed0_long.csv", "results/tiny/records/salt_longlive_seed0_long.csv"]
 STARTS = ["ar_teacher", "causal_ode", "ode_init"]  # what autoregressive rows start from: trained, not sampled
-ENTRIES = [*SUITE["tables"].values(), *SUITE["figures"].values()]
+HERE = {kind: {k: v for k, v in SUITE[kind].items() if not v.get("first_frame")} for kind in ("tables", "figures")}
+"""Of text-to-video; the others are of the scale beside it, by rules whose names begin with `beside_`."""
+BESIDE = {kind: {k: v for k, v in SUITE[kind].items() if v.get("first_frame")} for kind in ("tables", "figures")}
+ENTRIES = [*HERE["tables"].values(), *HERE["figures"].values()]
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -52,8 +55,8 @@ def test_every_target_has_a_plan(snakemake: Snakemake, scale: str) -> None:
     jobs = planned(snakemake("-n", *TARGETS, "--config", f"scale={scale}"))
     assert {target: jobs[target] for target in TARGETS} == dict.fromkeys(TARGETS, 1)
     assert jobs["teacher"] == jobs["latents"] == 1
-    assert jobs["table"] == len(SUITE["tables"])
-    assert jobs["figure"] == len(SUITE["figures"])
+    assert jobs["table"] == len(HERE["tables"])
+    assert jobs["figure"] == len(HERE["figures"])
     assert jobs["sample"] == jobs["score"]
     seeds = 1 if scale == "smoke" else 3
     assert jobs["train"] + len(["teacher", "real"]) == jobs["sample"] + len(STARTS)
@@ -62,6 +65,21 @@ def test_every_target_has_a_plan(snakemake: Snakemake, scale: str) -> None:
     causal = {name for entry in ENTRIES if "long" in entry["uses"] for name in names_of(entry)}
     assert jobs["sample_long"] == jobs["score_long"] >= len(causal)
     assert jobs["caches"] == seeds * len(names_of(SUITE["figures"]["fig_caches"]))
+
+
+def test_image_to_video_is_made_beside_the_rest(snakemake: Snakemake) -> None:
+    """Its own teacher, latents and students; the same rules, files and settings."""
+    rows = names_of(BESIDE["tables"]["table1"])
+    run = snakemake("-n", "table1", "fig_i2v", "--config", "seeds=2", "out=elsewhere")
+    jobs, text = planned(run), run.stdout + run.stderr
+    assert jobs["beside_teacher"] == jobs["beside_latents"] == jobs["beside_table"] == jobs["beside_figure"] == 1
+    assert jobs["beside_train"] == 2 * len(rows)
+    assert jobs["beside_sample"] == jobs["beside_score"] == 2 * len(rows) + len(["teacher", "real"])
+    assert not {"teacher", "train", "table", "figure"} & set(jobs)
+    assert set(re.findall(r"--scale (\w+)", text)) == {"tiny_i2v"}
+    assert "elsewhere/results/tiny_i2v/tables/table1.csv" in text
+    own = planned(snakemake("-n", "table1", "--config", "seeds=2", "scale=tiny_i2v"))
+    assert own["train"] == jobs["beside_train"], "by its own name, too"
 
 
 def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> None:
@@ -159,10 +177,11 @@ def test_the_paper_scale_scores_a_job_for_each_dimension(snakemake: Snakemake) -
 def test_vbenchs_prompts_have_no_clips_to_be_spoilt_or_encoded(snakemake: Snakemake) -> None:
     jobs = planned(snakemake("-n", "all", "--config", "scale=paper", "seeds=1"))
     assert jobs["score_controls"] == 0
-    assert jobs["table"] == len(SUITE["tables"]) - 1
-    assert jobs["figure"] == len(SUITE["figures"])
+    assert jobs["table"] == len(HERE["tables"]) - 1
+    assert jobs["figure"] == len(HERE["figures"])
     assert jobs["defect"] > 0
     assert jobs["caches"] > 0
+    assert jobs["beside_score_vbench"] == 10 * jobs["beside_sample"], "VBench-I2V's dimensions"
 
 
 def test_published_weights_are_imported_in_the_place_of_trainings(snakemake: Snakemake) -> None:
@@ -284,7 +303,9 @@ def test_the_side_files_name_rules_that_exist() -> None:
 
 def test_every_scale_has_resources() -> None:
     resources = yaml.safe_load((ROOT / "workflow" / "resources.yaml").read_text())
-    assert set(resources) == {path.stem for path in (ROOT / "experiments" / "scales").glob("*.yaml")}
+    scales = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "experiments" / "scales").glob("*.yaml")}
+    assert set(resources) == {name for name, keys in scales.items() if "extends" not in keys}
+    assert {keys["extends"] for keys in scales.values() if "extends" in keys} <= set(resources)
 
 
 @pytest.mark.parametrize(
