@@ -16,7 +16,7 @@ from salt.config.load import load_scale
 from salt.config.scale import World
 from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.long import FOLLOWED
-from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, TEXT, denormalise
+from salt.evaluation.vbench import BOOLEAN, DIMENSIONS, I2V_DIMENSIONS, TEXT, Board, board_of, denormalise
 from salt.evaluation.video import upscale, write_mp4
 from salt.report.frames import SHEET_PROMPTS
 
@@ -37,6 +37,10 @@ class Synthetic:
     prompts: int = 24
     seeds: int = 2
     nfe: tuple[int, ...] = (2, 4, 8, 16)
+
+    @property
+    def board(self) -> Board:
+        return board_of(load_scale(self.scale))
 
     def write_all(self, experiments: Sequence[str] = EXPERIMENTS) -> None:
         for experiment in experiments:
@@ -71,7 +75,7 @@ class Synthetic:
         tidy = [
             self._line(experiment, seed, metric, value, int(n), protocol, prompts=v, solver=s, nfe=k)
             for (v, s, k), part in videos.groupby(["prompts", "solver", "nfe"], sort=False)
-            for metric, value, n in _means(part)
+            for metric, value, n in _means(part, self.board)
         ]
         pd.DataFrame(tidy).to_csv(self.folder / f"{experiment}_seed{seed}_scores.csv", index=False)
         videos.to_csv(self.folder / f"{experiment}_seed{seed}_prompts.csv.gz", index=False)
@@ -85,17 +89,19 @@ class Synthetic:
         for index, prompt in enumerate(_prompts(self.prompts)):
             ease = np.random.default_rng(index).normal(scale=0.1)
             row: dict[str, object] = dict(prompts=variant, solver=solver, nfe=nfe, prompt_id=prompt.id, sampling_seed=0)
-            for dimension in prompt.dimensions(variant):
+            asked = {*prompt.dimensions(variant), *I2V_DIMENSIONS}
+            for dimension in (name for name in self.board.dimensions if name in asked):
                 share = float(np.clip(skill + ease + rng.normal(scale=0.25), 0, 1))
                 row[dimension] = float(share > 0.5) if dimension in BOOLEAN else denormalise(dimension, share)
             rows.append(row)
-        return pd.DataFrame(rows, columns=["prompts", "solver", "nfe", "prompt_id", "sampling_seed", *DIMENSIONS])
+        columns = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed", *self.board.dimensions]
+        return pd.DataFrame(rows, columns=columns)
 
     def long(self, experiment: str, seed: int, clips: int = 6) -> None:
         """Quality falls from clip to clip, less with ours."""
         videos = self._videos(experiment, seed, "extended", "cm", 4).assign(prompts="long")
         way = dict(prompts="long", solver="cm", nfe=4)
-        tidy = [self._line(experiment, seed, *measured, PROTOCOL, **way) for measured in _means(videos)]
+        tidy = [self._line(experiment, seed, *measured, PROTOCOL, **way) for measured in _means(videos, TEXT)]
         for metric, i in product(FOLLOWED, range(clips)):
             share = 0.9 - (0.02 if experiment.startswith("salt") else 0.05) * i
             tidy.append(self._line(experiment, seed, f"{metric}@clip{i}", share, self.prompts, PROTOCOL, **way))
@@ -159,7 +165,7 @@ class Synthetic:
         """What the figures show, in 3 frames of 64 stored pixels; of the pairs every prompt has the same video."""
         scale = load_scale(self.scale).world.video_scale
         shown = [(f"dmd_{k}_bs", "cm", k, 4) for k in (4, 8, 16)] + [("teacher", "euler", 50, SHEET_PROMPTS)]
-        shown += [(experiment, "cm", nfe, 4) for experiment in ("dmd_4", "sc_dmd") for nfe in (2, 4, 8)]
+        shown += [(experiment, "cm", nfe, 4) for experiment in ("dmd_4", "sc_dmd", "lightx2v") for nfe in (2, 4, 8)]
         for experiment, solver, nfe, count in shown:
             for prompt in _prompts(count):
                 rng = np.random.default_rng([nfe, prompt.index])
@@ -205,9 +211,9 @@ def _number(text: str) -> int:
     return crc32(text.encode())
 
 
-def _means(videos: pd.DataFrame) -> list[tuple[str, float, int]]:
-    raw = {name: float(videos[name].mean()) for name in DIMENSIONS}
-    totals = TEXT.aggregate(raw)
+def _means(videos: pd.DataFrame, board: Board) -> list[tuple[str, float, int]]:
+    raw = {name: float(videos[name].mean()) for name in board.dimensions}
+    totals = board.aggregate(raw)
     counts = videos.count()
     return [(name, value, int(counts[name])) for name, value in raw.items()] + [
         (name, value, len(videos)) for name, value in totals.items()
@@ -219,6 +225,18 @@ def _means(videos: pd.DataFrame) -> list[tuple[str, float, int]]:
 def make_records() -> type[Synthetic]:
     """make_records(folder, ...): a writer of records, for tests that spoil some."""
     return Synthetic
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of image-to-video."""
+    folder = tmp_path_factory.mktemp("images")
+    writer = Synthetic(folder / "records", "tiny_i2v", nfe=(2, 4, 8))
+    for experiment, seed in product(("pcm", "dmd_4", "lightx2v", "sc_dmd"), range(2)):
+        writer.scores(experiment, seed)
+    writer.scores("teacher", 0, [("euler", 50)])
+    writer.scores("real", 0, [("none", 0)])
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from salt.config.load import load_scale
 from salt.evaluation.statistics import seed_interval
 from salt.report.claims import RULE, Verdict, claims, make_claims, verdict
 
@@ -40,7 +41,7 @@ def test_the_rule(values, side, expected):
 
 def test_every_claim_has_a_verdict_that_its_interval_gives(made):
     table = lines(made)
-    sides = [claim.side for claim in claims("cm")]
+    sides = [claim.side for claim in claims(load_scale("tiny"))]
     assert len(table) == len(sides)
     for line, side in zip(table, sides, strict=True):
         assert line["verdict"] in VERDICTS
@@ -65,7 +66,7 @@ def test_planted_truths_are_found(made):
 
 
 def test_differences_of_the_paper_are_those_of_its_rows():
-    papers = {(c.where, c.measured): c.paper for c in claims("cm") if c.paper is not None}
+    papers = {(c.where, c.measured): c.paper for c in claims(load_scale("tiny")) if c.paper is not None}
     assert papers["Sec. 4.4, Tab. 4", "Total: SC-DMD at 4 NFE minus DMD-4"] == pytest.approx(83.19 - 82.78)
     assert papers["Sec. 4.4, Tab. 4", "Multi-Objects: SC-DMD at 4 NFE minus DMD-8"] == pytest.approx(85.72 - 78.98)
     assert papers["Sec. 4.2, Tab. 2", "Total: SC-DMD at 2 NFE minus DMD-4"] == pytest.approx(82.85 - 82.41)
@@ -73,7 +74,7 @@ def test_differences_of_the_paper_are_those_of_its_rows():
 
 
 def test_the_paper_stands_on_the_side_that_it_prints():
-    for claim in claims("cm"):
+    for claim in claims(load_scale("tiny")):
         if claim.paper is not None:
             assert np.sign(claim.paper) == claim.side, claim
 
@@ -109,3 +110,15 @@ def test_a_scale_without_meaning_tests_nothing(make_records, tmp_path):
     assert {line["verdict"] for line in table} == {"not tested"}
     assert any(line["ours"] for line in table)
     assert "smoke: numbers mean nothing." in (tmp_path / "claims.md").read_text()
+
+
+def test_image_to_video_has_claims_of_its_own(images, tmp_path):
+    """Those of Table 1, with the paper's differences of its rows."""
+    every = claims(load_scale("tiny_i2v"))
+    assert {claim.where for claim in every} == {"Sec. 4.2, Tab. 1"}
+    papers = {claim.measured.split(":")[0]: (claim.paper, claim.side) for claim in every}
+    assert papers["I2V"] == (pytest.approx(0.81), 1)
+    assert papers["Dynamic Degree"] == (pytest.approx(-5.61), -1)
+    assert all(paper * side > 0 for paper, side in papers.values())
+    make_claims("tiny_i2v", images / "records", tmp_path)
+    assert "| not tested" not in (tmp_path / "claims.md").read_text().split("## The rule")[0]

@@ -17,8 +17,9 @@ from salt.report.suite import load_suite
 
 
 @pytest.mark.parametrize("name", sorted(DRAW))
-def test_every_figure_is_drawn(results, videos, tmp_path, name):
-    png, pdf = make_figure(name, "tiny", results / "records", videos, tmp_path, seeds=2)
+def test_every_figure_is_drawn(results, images, videos, tmp_path, name):
+    scale, made = ("tiny_i2v", images) if load_suite().figures[name].first_frame else ("tiny", results)
+    png, pdf = make_figure(name, scale, made / "records", videos, tmp_path, seeds=2)
     assert (png.name, pdf.name) == (f"{name}.png", f"{name}.pdf")
     picture = np.asarray(Image.open(png).convert("RGB"))
     assert 1000 < picture.shape[1] < 1600

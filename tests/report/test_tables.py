@@ -174,10 +174,34 @@ def test_nothing_to_print_and_unknown_names_are_refused(tmp_path):
 
 def test_every_table_of_the_suite_can_be_built(results):
     records = Records(results / "records", load_scale("tiny"))
-    for name, spec in load_suite().tables.items():
+    for name, spec in load_suite().at(records.scale).tables.items():
         table = build_table(name, records, 1)
         assert table.metrics == (spec.columns or METRICS)
         assert any(row.ours for row in table.rows)
+
+
+def test_table1_is_of_image_to_video(results, images, tmp_path):
+    """Its metrics are VBench-I2V's; PCM is sampled by Euler in 8 steps, the others by the scale's solver in 4."""
+    records = Records(images / "records", load_scale("tiny_i2v"))
+    table = build_table("table1", records, 2)
+    ours = {row.name: row for row in table.rows if row.ours}
+    assert [(row.nfe, row.setting.solver) for row in ours.values()][:4] == [(8, "euler"), *[(4, "cm")] * 3]
+    assert [row.name for row in table.rows if not row.ours] == ["Ours-α, 4 NFE"]
+    first = next(iter(ours.values()))
+    assert set(first.ours) == set(first.paper) == set(table.metrics)
+    assert {c.metric for c in table.comparisons} == set(table.metrics)
+    i2v = next(c for c in table.comparisons if c.metric == "i2v")
+    assert i2v.paper == pytest.approx(0.81)
+    means = records.prompt_scores(ours["SC-DMD (Ours), 4 NFE"].setting, (0, 1)).means()
+    dimensions = list(records.board.dimensions)
+    raw = {name: means[0, dimensions.index(name)] for name in ("i2v_subject", "i2v_background")}
+    by_hand = 50 * ((raw["i2v_subject"] - 0.1462) / 0.8538 + (raw["i2v_background"] - 0.2615) / 0.7385)
+    assert ours["SC-DMD (Ours), 4 NFE"].ours["i2v"][0] == pytest.approx(by_hand)
+    make_table("table1", "tiny_i2v", images / "records", 2, tmp_path)
+    with pytest.raises(SaltError, match=r"table table1: networks of scale tiny are shown no first frame; .* table2"):
+        build_table("table1", Records(results / "records", load_scale("tiny")))
+    with pytest.raises(SaltError, match=r"table table2: networks of scale tiny_i2v are shown a first frame; .* table1"):
+        build_table("table2", records)
 
 
 def test_all_metrics_are_the_aggregates_and_the_dimensions_times_100():
