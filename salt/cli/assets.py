@@ -1,7 +1,8 @@
 """What every verb that touches a network needs: codec, text encoder and teacher of one scale, in one folder.
 
 The folder is laid out as a diffusers pipeline (`transformer/`, `text_encoder/`, `tokenizer/`, and `vae/`, or `codec/`
-where the codec is the tiny one) and holds `provenance.json`, written last, with the hash of every file.
+where the codec is the tiny one) and holds `provenance.json`, written last, with the hash of every file. Networks that
+are released in Wan's original layout are converted.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from salt.config.released import weights_root
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.files import whole_folder, write_text
+from salt.models import original
 from salt.models.codec import TinyCodec, load_codec
 from salt.models.image import CLIPImageEncoder, load_image_encoder
 from salt.models.protocol import FirstFrame
@@ -31,6 +33,15 @@ IMAGE_ENCODER, IMAGE_PROCESSOR = "image_encoder", "image_processor"
 LARGER = "larger"
 OWN_CONFIG = {TOKENIZER: "tokenizer_config.json", IMAGE_PROCESSOR: "preprocessor_config.json"}
 """What their format calls `config.json`."""
+ORIGINAL = {
+    TRANSFORMER: original.TRANSFORMER,
+    TEXT_ENCODER: original.TEXT_ENCODER,
+    TOKENIZER: f"{original.TOKENIZER}/tokenizer_config.json",
+    VAE: original.VAE,
+    IMAGE_ENCODER: original.IMAGE_ENCODER,
+    IMAGE_PROCESSOR: original.IMAGE_ENCODER,  # Wan's own code has it, not a file
+}
+"""What shows that a part is there in Wan's original layout."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,17 @@ def use_shipped(scale: Scale, out: Path) -> None:
 
 
 # --------------------------------------------------------------------------------------------- linked
-def released_parts(scale: Scale) -> dict[str, Path]:
+@dataclass(frozen=True)
+class Released:
+    """Where a released network lies, or a tokenizer."""
+
+    source: Path
+    """Its folder; in the original layout its file, of a transformer the folder with its shards."""
+    converted: bool
+    """Whether it is to be converted from the original layout, and not linked."""
+
+
+def released_parts(scale: Scale) -> dict[str, Released]:
     """Part of the folder of assets -> where it lies below `SALT_WEIGHTS`; all are seen to be there.
 
     Raises:
@@ -167,31 +188,78 @@ def released_parts(scale: Scale) -> dict[str, Path]:
     named = [TRANSFORMER, TEXT_ENCODER, TOKENIZER, VAE]
     if scale.first_frame is not None and scale.first_frame.tokens:
         named += [IMAGE_ENCODER, IMAGE_PROCESSOR]
-    parts = {part: root / scale.assets / part for part in named}
+    places = {part: (root / scale.assets, part) for part in named}
     if scale.larger is not None:
-        parts[LARGER] = root / scale.larger.assets / TRANSFORMER
-    for part, source in parts.items():
-        wanted = OWN_CONFIG.get(part, "config.json")
-        if not (source / wanted).is_file():
+        places[LARGER] = (root / scale.larger.assets, TRANSFORMER)
+    parts = {part: _find(folder, name) for part, (folder, name) in places.items()}
+    for part, found in parts.items():
+        if found is None:
+            folder, name = places[part]
             raise SaltError(
-                f"{source}: there is no {wanted}; accepted: a pipeline in diffusers' format "
-                "below SALT_WEIGHTS (docs/paper_scale.md says where it is downloaded)"
+                f"{folder / name}: there is no {_shown_by(name)}, nor {ORIGINAL[name]} in {_original(folder)}; "
+                "accepted: a pipeline in diffusers' format, or Wan's original layout, below SALT_WEIGHTS "
+                "(docs/paper_scale.md says where it is downloaded)"
             )
-    return parts
+    return {part: found for part, found in parts.items() if found is not None}
+
+
+def _find(folder: Path, name: str) -> Released | None:
+    """A part of a pipeline, in diffusers' format or else in the original layout."""
+    if (folder / name / _shown_by(name)).is_file():
+        return Released(folder / name, converted=False)
+    for place in (folder, _original(folder)):
+        if found := sorted(place.glob(ORIGINAL[name])):
+            if name == TOKENIZER:
+                return Released(found[0].parent, converted=False)
+            return Released(place if name == TRANSFORMER else found[0], converted=True)
+    return None
+
+
+def _shown_by(name: str) -> str:
+    return OWN_CONFIG.get(name, "config.json")
+
+
+def _original(folder: Path) -> Path:
+    """Where the hub has the original of `Wan2.1-T2V-1.3B-Diffusers`."""
+    return folder.with_name(folder.name.removesuffix("-Diffusers"))
 
 
 def link_released(scale: Scale, out: Path) -> None:
-    """A folder of links to the released codec, text encoder and teacher, every file hashed, every network read once."""
+    """A folder of the released codec, text encoder and teacher: links, or networks converted from the original layout.
+
+    Every file is hashed, and every network that a scale uses is read once.
+    """
     parts = released_parts(scale)
     with whole_folder(out) as folder:
-        for part, source in parts.items():
-            for file in sorted(path for path in source.rglob("*") if path.is_file()):
-                link = folder / part / file.relative_to(source)
+        for part, found in parts.items():
+            if found.converted:
+                _convert(part, found.source, scale, folder / part)
+                continue
+            for file in sorted(path for path in found.source.rglob("*") if path.is_file()):
+                link = folder / part / file.relative_to(found.source)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(file.resolve())
         assets = load_assets(folder, scale)
         assets.teacher()
         if scale.larger is not None:
             assets.larger()
-        known = {"files": hash_files(folder), "linked": {part: str(source) for part, source in parts.items()}}
+        known = {
+            "files": hash_files(folder),
+            "linked": {part: str(found.source) for part, found in parts.items() if not found.converted},
+            "converted": {part: str(found.source) for part, found in parts.items() if found.converted},
+        }
         write_text(folder / NAME, json.dumps(known, indent=1) + "\n")
+
+
+def _convert(part: str, source: Path, scale: Scale, folder: Path) -> None:
+    if part == TEXT_ENCODER:
+        original.write_text_encoder(source, scale.text, folder)
+    elif part == VAE:
+        original.write_vae(source, folder)
+    elif part == IMAGE_ENCODER:
+        original.write_image_encoder(source, folder)
+    elif part == IMAGE_PROCESSOR:
+        original.write_image_processor(source, folder)
+    else:
+        larger = scale.larger if part == LARGER else None
+        original.write_transformer(source, (larger or scale).backbone, folder)

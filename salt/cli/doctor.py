@@ -93,7 +93,10 @@ def weights(scale: str) -> Iterator[Found]:
             yield "ok", "teacher", f"{len(shipped_files(loaded))} files of {loaded.assets}, each as it was shipped"
         else:
             parts = released_parts(loaded)
-            yield "ok", "teacher", f"{len(parts)} released networks; `salt teacher` hashes and reads them"
+            told = f"{len(parts)} released networks; `salt teacher` hashes and reads them"
+            if original := sum(part.converted for part in parts.values()):
+                told += f", and converts {original} from Wan's original layout"
+            yield "ok", "teacher", told
     except SaltError as error:
         yield "wrong", "teacher", str(error)
     if loaded.data is None:

@@ -38,7 +38,7 @@ def teacher(
 
     experiment = load_experiment("teacher", scale, as_mapping(overrides))
     check_out(
-        out, ("codec", "vae", "text_encoder", "tokenizer", "transformer", "larger")
+        out, ("codec", "vae", "text_encoder", "image_encoder", "tokenizer", "transformer", "larger")
     )  # left where Snakemake cleaned up
 
     from salt.cli.assets import link_released, use_shipped  # after what is quick to refuse: torch takes seconds

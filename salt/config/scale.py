@@ -136,7 +136,7 @@ class Larger(Section):
     """A larger teacher, of the same latents and the same text."""
 
     assets: Below
-    """Its folder below `SALT_WEIGHTS`, in diffusers' format."""
+    """Its folder below `SALT_WEIGHTS`, in diffusers' format or Wan's original layout."""
     backbone: Backbone
 
 
@@ -205,7 +205,7 @@ class Scale(Section):
     """Folder of codec, text encoder and teacher: of the repository, where they are shipped; below `SALT_WEIGHTS`, where
     they are linked."""
     teacher: Literal["shipped", "train", "linked"] = "shipped"
-    """`linked`: the released ones, a pipeline in diffusers' format."""
+    """`linked`: the released ones, a pipeline in diffusers' format or Wan's original layout."""
     training_seeds: PositiveInt = 3
     """At most so many training seeds of each student, whatever a table asks for."""
     world: World = World()

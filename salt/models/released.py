@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from salt.errors import SaltError
 
@@ -54,7 +54,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
             return _read_folder(path)
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=not _is_legacy(path))
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).split())
         raise SaltError(
@@ -65,6 +65,12 @@ def read_tensors(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, Mapping):
         raise SaltError(f"{path}: holds a {type(loaded).__name__}; a mapping of names to tensors is expected")
     return dict(loaded)
+
+
+def _is_legacy(path: Path) -> bool:
+    """Whether a file is a bare pickle, as torch saved before 1.6, which cannot be mapped into memory."""
+    with path.open("rb") as file:
+        return file.read(1) == pickle.PROTO
 
 
 def _read_folder(folder: Path) -> dict[str, Tensor]:
@@ -136,6 +142,44 @@ def _bare_names(tensors: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
             raise SaltError(f"{path}: {name!r} is {value.dtype}: quantised; float32, float16 or bfloat16 is accepted")
         found[bare] = value
     return found
+
+
+def fill(
+    network: nn.Module,
+    weights: Mapping[str, Tensor],
+    source: Path,
+    whose: str,
+    called: Mapping[str, str] | None = None,
+) -> None:
+    """Give a network without numbers exactly these weights, in the dtypes they have.
+
+    Args:
+        network: on the meta device.
+        weights: under the network's own names.
+        source: where they come from, for messages.
+        whose: what the network is the network of, for messages.
+        called: own name -> name in the source, where they differ.
+
+    Raises:
+        SaltError: weights are missing, left over, of another shape, or not finite.
+    """
+    expected = {name: value.shape for name, value in network.state_dict().items()}
+    called = called or {}
+    for kind, names in (("missing", expected.keys() - weights), ("unexpected", weights.keys() - expected)):
+        if names:
+            told = min(called.get(name, name) for name in names)
+            raise SaltError(
+                f"{source}: {kind} weights {told!r} ({len(names)} in all); exactly those of {whose} are expected"
+            )
+    for name, value in weights.items():
+        told = called.get(name, name)
+        if value.shape != expected[name]:
+            raise SaltError(
+                f"{source}: weights {told!r} are {tuple(value.shape)}, but {whose} has {tuple(expected[name])}"
+            )
+        if not bool(value.isfinite().all()):
+            raise SaltError(f"{source}: weights {told!r} hold NaN or infinity; finite numbers are expected")
+    network.load_state_dict(dict(weights), assign=True)
 
 
 def merge_lora(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -61,13 +61,28 @@ def embed(model: Any, tokenizer: Any, captions: Sequence[str], tokens: int) -> t
     return model(ids.input_ids, attention_mask=ids.attention_mask).last_hidden_state, ids.attention_mask
 
 
+def umt5_config(config: Text, words: int) -> Any:
+    """The description, in transformers' words, of the encoder of a scale, for a vocabulary of so many words."""
+    from transformers import UMT5Config
+
+    return UMT5Config(
+        vocab_size=words,
+        d_model=config.d_model,
+        d_kv=config.d_model // config.num_heads,
+        d_ff=config.d_ff,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        dropout_rate=0.0,
+    )
+
+
 def build_text_encoder(config: Text, words: Sequence[str], seed: int) -> tuple[Any, Any]:
     """A freshly initialised UMT5 encoder and a whole-word tokenizer of `words`."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
     from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+    from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
     vocabulary = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", *sorted(set(words))])}
     backend = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
@@ -78,17 +93,7 @@ def build_text_encoder(config: Text, words: Sequence[str], seed: int) -> tuple[A
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = UMT5EncoderModel(
-            UMT5Config(
-                vocab_size=len(vocabulary),
-                d_model=config.d_model,
-                d_kv=config.d_model // config.num_heads,
-                d_ff=config.d_ff,
-                num_layers=config.num_layers,
-                num_heads=config.num_heads,
-                dropout_rate=0.0,
-            )
-        )
+        model = UMT5EncoderModel(umt5_config(config, len(vocabulary)))
         nn.init.normal_(model.shared.weight, std=1.0)  # transformers' default leaves all captions alike
     return model, tokenizer
 

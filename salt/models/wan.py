@@ -21,6 +21,7 @@ from salt.errors import SaltError
 from salt.files import whole_folder
 from salt.models.names import is_original, to_diffusers
 from salt.models.protocol import FirstFrame
+from salt.models.released import fill
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -101,24 +102,10 @@ def wan_of(weights: Mapping[str, Tensor], backbone: Backbone, source: Path) -> W
         SaltError: weights are missing, left over, of another shape, or not finite.
     """
     network = empty_wan(backbone)
-    expected = {name: value.shape for name, value in network.transformer.state_dict().items()}
     translate = to_diffusers if is_original(weights) else lambda name: name
-    renamed = {translate(name) or name: name for name in weights}
-    for kind, names in (("missing", expected.keys() - renamed), ("unexpected", renamed.keys() - expected)):
-        if names:
-            raise SaltError(
-                f"{source}: {kind} weights {min(names)!r} ({len(names)} in all); exactly those of the scale's backbone "
-                "are expected"
-            )
-    for name, original in renamed.items():
-        value = weights[original]
-        if value.shape != expected[name]:
-            raise SaltError(
-                f"{source}: weights {original!r} are {tuple(value.shape)}, but the scale's backbone has "
-                f"{tuple(expected[name])}"
-            )
-        _check_finite(original, value, source)
-    network.transformer.load_state_dict({name: weights[key] for name, key in renamed.items()}, assign=True)
+    called = {translate(name) or name: name for name in weights}
+    renamed = {name: weights[original] for name, original in called.items()}
+    fill(network.transformer, renamed, source, "the scale's backbone", called)
     return network
 
 
@@ -154,7 +141,7 @@ def save_wan(model: nn.Module, folder: Path, dtype: torch.dtype | None = None) -
     """
     transformer: Any = model.transformer
     if dtype is not None:
-        with _silent_diffusers():  # it warns of computing in the cast network; that one is only stored
+        with silent_diffusers():  # it warns of computing in the cast network; that one is only stored
             transformer = copy.deepcopy(transformer).to(dtype)
     with whole_folder(folder) as temporary:
         transformer.save_pretrained(temporary)
@@ -189,7 +176,7 @@ def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | N
     """
     _check_config(folder, kind.__name__, expect)
     try:
-        with _silent_diffusers():
+        with silent_diffusers():
             network, report = kind.from_pretrained(
                 folder, output_loading_info=True, torch_dtype=dtype, use_safetensors=True, local_files_only=True
             )
@@ -230,7 +217,7 @@ def _check_config(folder: Path, kind: str, expect: Backbone | None) -> None:
 
 
 @contextmanager
-def _silent_diffusers() -> Iterator[None]:
+def silent_diffusers() -> Iterator[None]:
     """Keep diffusers from printing what is told in one line."""
     from diffusers.utils import logging
 

@@ -11,6 +11,7 @@ import yaml
 
 from salt.cli import main
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 sys.path.insert(0, str(Path(__file__).parent))
 from chain import Answer, Made, Salt
 

@@ -155,6 +155,11 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path, original):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_file_of_an_old_torch_is_read(tmp_path, original):
+    torch.save(original, tmp_path / "w.pt", _use_new_zipfile_serialization=False)
+    assert equal(read_tensors(tmp_path / "w.pt"), original)
+
+
 def damaged(kind, path, original):
     torch.save(original, path)
     if kind == "missing":
