@@ -59,7 +59,7 @@ def devices(scale: str) -> Iterator[Found]:
     import torch
 
     from salt.cli.pricing import asked_of
-    from salt.config import experiment_names, load_experiment
+    from salt.config import load_experiment, load_scale
     from salt.evaluation import cost
 
     needed = max(asks["gpu"] for asks in asked_of(scale).values())
@@ -70,7 +70,9 @@ def devices(scale: str) -> Iterator[Found]:
     if count < needed:
         yield "note", "devices", f"{count} GPUs here, jobs ask for up to {needed}: run them elsewhere (--profile slurm)"
         return
-    experiments = [load_experiment(name, scale) for name in experiment_names()]
+    from salt.report.suite import experiments_at
+
+    experiments = [load_experiment(name, scale) for name in experiments_at(load_scale(scale))]
     most = max(sum(cost.training_memory(experiment, needed).values()) for experiment in experiments)
     there = min(torch.cuda.get_device_properties(i).total_memory for i in range(count))
     state: State = "ok" if there > most else "wrong"
@@ -114,10 +116,11 @@ def weights(scale: str) -> Iterator[Found]:
 
 def released(scale: str) -> Iterator[Found]:
     """The published weights of a scale's rows, which `snakemake --config weights=released` imports."""
-    from salt.config import experiment_names, load_experiment
+    from salt.config import load_experiment, load_scale
     from salt.config.released import weights_root
+    from salt.report.suite import experiments_at
 
-    rows = [(name, load_experiment(name, scale).released) for name in experiment_names()]
+    rows = [(name, load_experiment(name, scale).released) for name in experiments_at(load_scale(scale))]
     missing = [(name, path, row.page) for name, row in rows if row is not None for path in row.missing()]
     count = sum(row is not None for _, row in rows)
     if count:

@@ -98,7 +98,7 @@ class Prices:
     def _made_once(self, rule: str, name: str) -> float | None:
         if rule == "ode_pairs":
             return cost.trajectories(self.experiment(name))
-        if self.scale.data is None:
+        if self.scale.data is None or self.scale.first_frame is not None:  # of image-to-video every caption has a video
             return None
         evaluation = self.scale.evaluation  # as if no caption had a video
         return self.scale.clips * 2 * cost.video(self.experiment(TEACHER), evaluation.teacher_nfe)
@@ -128,7 +128,7 @@ class Prices:
         channels, frames, height, width = self.scale.latent_shape
         latents = 2.0 * channels * frames * height * width
         if job.rule == "latents":
-            return self.scale.clips * latents
+            return self.scale.clips * (latents + self._first_frame(latents))
         if job.rule == "ode_pairs":
             experiment = self.experiment(job.name)
             assert experiment.pairs is not None
@@ -141,6 +141,11 @@ class Prices:
             each = VIDEO_BYTES * side * self.scale.world.frames * length / 1000
             return each * sum(count for count, _ in self._videos(job))
         return 0.0
+
+    def _first_frame(self, latents: float) -> float:
+        """Bytes that are kept of one: its latents, and its features where networks take some."""
+        shown = self.scale.first_frame
+        return 0.0 if shown is None else latents + 2.0 * shown.tokens * (self.scale.backbone.image_dim or 0)
 
     def _stored_pixels(self) -> int:
         return (self.scale.world.size * self.scale.world.video_scale) ** 2

@@ -23,13 +23,16 @@ class Clip:
     """S, of one latent frame."""
     text: int
     """Tokens of a caption."""
+    image: int
+    """Tokens of a first frame's features; 0: networks take none."""
 
 
 def clip_of(scale: Scale) -> Clip:
     """A clip of training length."""
     _, frames, height, width = scale.latent_shape
     _, rows, columns = scale.backbone.patch_size
-    return Clip(frames, height // rows * (width // columns), scale.text.tokens)
+    image = 0 if scale.first_frame is None else scale.first_frame.tokens
+    return Clip(frames, height // rows * (width // columns), scale.text.tokens, image)
 
 
 def width_of(backbone: Backbone) -> int:
@@ -37,7 +40,7 @@ def width_of(backbone: Backbone) -> int:
     return backbone.num_attention_heads * backbone.attention_head_dim
 
 
-def forward(backbone: Backbone, queries: int, keys: float, text: int, times: int = 1) -> float:
+def forward(backbone: Backbone, queries: int, keys: float, text: int, times: int = 1, image: int = 0) -> float:
     """Operations of one evaluation of one sample.
 
     Args:
@@ -46,13 +49,16 @@ def forward(backbone: Backbone, queries: int, keys: float, text: int, times: int
         keys: tokens that each of them attends to, itself among them, on average.
         text: tokens of the caption; their keys and values are computed too.
         times: noise levels among the tokens; more than one where every token has its own.
+        image: tokens of a first frame's features.
     """
-    d, patch = width_of(backbone), prod(backbone.patch_size)
+    d, patch, seen = width_of(backbone), prod(backbone.patch_size), backbone.image_dim or 0
     own = 4 * queries * d * d + 2 * queries * keys * d  # q, k, v, out; scores and their sum
     cross = 2 * queries * d * d + 2 * text * d * d + 2 * queries * text * d
+    cross += 2 * image * d * d + 2 * queries * image * d
     block = own + cross + 2 * queries * d * backbone.ffn_dim
     inside = patch * queries * d * (backbone.in_channels + backbone.out_channels)
     condition = times * (backbone.freq_dim * d + 7 * d * d) + text * (backbone.text_dim * d + d * d)
+    condition += image * (seen * seen + seen * d)
     return 2 * (backbone.num_layers * block + inside + condition)
 
 
@@ -69,6 +75,9 @@ def parameters(backbone: Backbone) -> int:
     block = 2 * attention + 2 * d * backbone.ffn_dim + backbone.ffn_dim + d + 2 * d + 6 * d
     condition = backbone.freq_dim * d + d + d * d + d + 6 * (d * d + d) + backbone.text_dim * d + d + d * d + d
     ends = patch * (backbone.in_channels * d + d * backbone.out_channels + backbone.out_channels) + d + 2 * d
+    if (seen := backbone.image_dim) is not None:
+        block += 2 * (d * d + d) + d
+        condition += 2 * seen + seen * seen + seen + seen * d + d + 2 * d
     return backbone.num_layers * block + condition + ends
 
 
@@ -108,13 +117,13 @@ def whole_clip(experiment: Experiment, doubled: bool = False) -> Evaluations:
     """
     clip, causal, backbone = clip_of(experiment.scale), experiment.causal, experiment.scale.backbone
     tokens = clip.frames * clip.tokens
-    if causal is None:
-        asked: tuple[int, float, int, int] = (tokens, tokens, clip.text, 1)
-    else:
+    keys, times = float(tokens), 1
+    if causal is not None:
         seen = [causal.chunk + before for before in remembered(causal.memory, clip.frames, causal.chunk)]
         tokens *= 2 if doubled else 1
-        asked = (tokens, clip.tokens * sum(seen) / len(seen), clip.text, tokens)
-    return Evaluations(0.0, forward(backbone, *asked), entry(backbone, tokens, *asked[2:]))
+        keys, times = clip.tokens * sum(seen) / len(seen), tokens
+    graded = forward(backbone, tokens, keys, clip.text, times, clip.image)
+    return Evaluations(0.0, graded, entry(backbone, tokens, clip.text, times))
 
 
 def remembered(memory: Memory, frames: int, chunk: int) -> list[int]:

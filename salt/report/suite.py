@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, PositiveInt
 
 from salt.config.base import Name, Section
-from salt.config.files import accepted, read_mapping, relative, repository_root
+from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
 from salt.config.scale import Scale, Solver
 from salt.config.validate import Layer, Merged, validate
 from salt.data.prompts import Variant
@@ -101,6 +101,16 @@ def load_suite() -> Suite:
     path = repository_root() / "experiments" / "tables.yaml"
     source = relative(path)
     return validate(Suite, Merged([Layer(read_mapping(path), source)]), source)
+
+
+def experiments_at(scale: Scale) -> list[str]:
+    """All experiments; where networks are shown a first frame, those that tables and figures name, and the teacher."""
+    if scale.first_frame is None:
+        return experiment_names()
+    here = load_suite().at(scale)
+    named = [row.experiment for table in here.tables.values() for row in table.rows]
+    named += [name for figure in here.figures.values() for name in figure.experiments]
+    return ["teacher", *dict.fromkeys(named)]
 
 
 def table_spec(name: str, scale: Scale) -> TableSpec:

@@ -15,7 +15,7 @@ from salt.config.scale import Backbone
 from salt.config.schema import Experiment
 from salt.evaluation import cost
 from salt.methods import Streams, build_method
-from salt.models.protocol import Batch
+from salt.models.protocol import Batch, FirstFrame
 from salt.models.wan import build_wan, empty_wan
 
 SIZES = {"1.3B": (30, 12, 8960, 1_418_996_800), "14B": (40, 40, 13824, 14_288_491_584)}
@@ -31,6 +31,19 @@ def test_parameters_and_operations_of_wan(size):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         empty_wan(backbone)(*inputs)
     assert cost.forward(backbone, 32760, 32760, 512) == counter.get_total_flops()
+
+
+def test_parameters_and_operations_of_image_to_video():
+    scale = load_scale("paper_i2v")
+    assert cost.parameters(scale.backbone) == 16_394_878_784
+    with torch.device("meta"):
+        inputs = torch.empty(1, 16, 21, 60, 104), torch.ones(1), torch.empty(1, 512, 4096)
+        image = FirstFrame(torch.empty(1, 16, 21, 60, 104), torch.empty(1, 257, 1280))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        empty_wan(scale.backbone)(*inputs, image=image)
+    assert cost.forward(scale.backbone, 32760, 32760, 512, image=257) == counter.get_total_flops()
+    student = load_experiment("sc_dmd", "paper_i2v")
+    assert cost.whole_clip(student).graded == counter.get_total_flops()
 
 
 def test_parameters_of_the_text_encoder():

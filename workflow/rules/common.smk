@@ -6,12 +6,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from salt.config import content_hash, experiment_names, load_experiment, load_scale, repository_root, training_hash
+from salt.config import content_hash, load_experiment, load_scale, repository_root, training_hash
 from salt.config.load import of_scale
 from salt.config.files import accepted, read_mapping
 from salt.errors import SaltError
 from salt.files import sha256
-from salt.report.suite import load_suite
+from salt.report.suite import experiments_at, load_suite
 
 DEFAULTS = {
     "scale": "tiny",
@@ -46,15 +46,6 @@ def imported():
         place = f"scales.{SCALE.name}.released"
         raise SaltError(f"--config weights=released: no experiment has {place}; accepted: weights=trained")
     return found
-
-
-def experiments_here():
-    """Those that this scale has: all, or where networks are shown a first frame those that its tables and figures name."""
-    if SCALE.first_frame is None:
-        return experiment_names()
-    suite = load_suite().at(SCALE).model_dump()
-    named = [name for kind in ("tables", "figures") for entry in suite[kind].values() for name in experiments_of(entry)]
-    return ["teacher", *dict.fromkeys(named)]
 
 
 def checked_suite():
@@ -296,7 +287,7 @@ def launcher(rule):
 try:
     SETTINGS = settings()
     SCALE = load_scale(SETTINGS["scale"])
-    EXPERIMENTS = {name: load_experiment(name, SCALE.name) for name in experiments_here()}
+    EXPERIMENTS = {name: load_experiment(name, SCALE.name) for name in experiments_at(SCALE)}
     STUDENTS = [name for name in EXPERIMENTS if name != "teacher"]
     check_starts()
     SUITE = checked_suite()
