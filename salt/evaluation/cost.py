@@ -83,6 +83,8 @@ def parameters(backbone: Backbone) -> int:
 
 VOCABULARY = 256_384
 """Tokens that UMT5 knows."""
+AUTOENCODER, IMAGE_ENCODER = 126_892_531, 630_766_080
+"""Parameters of Wan 2.1's autoencoder, and of the vision tower of CLIP ViT-H/14."""
 
 
 def text_parameters(text: Text) -> int:
@@ -273,7 +275,7 @@ def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
 
     Float32 weights, gradients and the two moments of AdamW of every trained network, the average, the teacher; the
     activations that backward needs: of every block, or with `train.recompute` the inputs of blocks and one block's; the
-    text encoder, which lies whole on every device.
+    encoders and the autoencoder, which lie whole on every device.
     """
     train, backbone, clip = experiment.train, experiment.scale.backbone, clip_of(experiment.scale)
     count, share = parameters(backbone), processes if train.shard else 1
@@ -295,6 +297,9 @@ def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
     if experiment.scale.data is not None:  # captions are embedded batch by batch
         text = experiment.scale.text
         found["text encoder"] = (2.0 if text.precision == "bfloat16" else 4.0) * text_parameters(text)
+        found["autoencoder"] = 4.0 * AUTOENCODER
+        if clip.image:
+            found["image encoder"] = 4.0 * IMAGE_ENCODER
     if experiment.causal is not None and experiment.rollout.kind == "autoregressive":
         found["keys and values"] = 2.0 * backbone.num_layers * values
     return found
