@@ -14,7 +14,7 @@ from salt.cli.assets import IMAGE_ENCODER, TRANSFORMER, Assets, weights_hash
 from salt.cli.models import load_student
 from salt.cli.vbench_jobs import gathered
 from salt.config.released import MARK
-from salt.config.scale import Long
+from salt.config.scale import Long, Scale
 from salt.config.schema import Experiment
 from salt.data.prompts import OwnPrompt, Prompt, report_prompts
 from salt.errors import SaltError
@@ -22,7 +22,7 @@ from salt.evaluation.cache_study import measure_caches
 from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
 from salt.evaluation.controls import run_controls
 from salt.evaluation.diagnostics import measure
-from salt.evaluation.first_frames import Show
+from salt.evaluation.first_frames import FirstFrames
 from salt.evaluation.sample import MANIFEST, RealClips, Sampled, Source, sample_cells
 from salt.evaluation.score import Cell, protocol_hash, protocol_of, records, score_folder, vbench_of, write_cell
 from salt.evaluation.solvers import Network
@@ -90,12 +90,12 @@ def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, l
     cfg_weight = experiment.scale.evaluation.cfg_weight if experiment.name == TEACHER else None
     negative = experiment.scale.text.negative
     network = Network(model, assets.text_encoder, cfg_weight, device, negative)
-    return Sampled(network, shift, shape, experiment.scale, shows(assets))
+    return Sampled(network, shift, shape, first_frames(experiment.scale, assets, device))
 
 
-def shows(assets: Assets) -> Show | None:
-    """How networks of a scale are shown a first frame; None: they are not."""
-    return None if assets.scale.first_frame is None else assets.show
+def first_frames(scale: Scale, assets: Assets, device: str) -> FirstFrames | None:
+    """What networks of a scale are shown of first frames; None: nothing."""
+    return None if scale.first_frame is None else FirstFrames(scale, assets.show, device)
 
 
 def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
@@ -176,7 +176,9 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
 
     student = network(load_student(weights, experiment), None)
     teacher = network(assets.teacher(), evaluation.cfg_weight)
-    found = measure(student, teacher, experiment, seed, assets.latent_shape, shows(assets))
+    found = measure(
+        student, teacher, experiment, seed, assets.latent_shape, first_frames(experiment.scale, assets, device)
+    )
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
     write_csv(found.records, out)
 

@@ -26,7 +26,7 @@ from salt.config.schema import Experiment
 from salt.data.prompts import prompts_hash
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
-from salt.evaluation.first_frames import Show, shown
+from salt.evaluation.first_frames import FirstFrames
 from salt.evaluation.prompts import AnyPrompt, diagnosed_prompts
 from salt.evaluation.score import RECORD_COLUMNS, digest, low_precision, shared_columns, size_of_vae
 from salt.evaluation.solvers import Draw, Network, first_broken, initial_noise, renoise_of, trajectory
@@ -200,7 +200,7 @@ def measure(
     experiment: Experiment,
     seed: int,
     latent_shape: Sequence[int],
-    show: Show | None = None,
+    images: FirstFrames | None = None,
 ) -> Diagnostics:
     """Measure one student on `diagnosed_prompts` (extended) and the first sampling seed.
 
@@ -210,7 +210,7 @@ def measure(
         experiment: the student's; its `grid` gives K and the shift, its scale all the rest.
         seed: the training seed, for the records.
         latent_shape: `(C, T, H, W)`.
-        show: how networks are shown a first frame; None: they are not.
+        images: what networks are shown of first frames; None: nothing.
 
     Raises:
         SaltError: states that are not finite, naming path and prompt.
@@ -225,7 +225,7 @@ def measure(
         draws = [Draw(evaluation.seeds[0], prompt.index) for prompt in batch]
         captions = [prompt.extended for prompt in batch]
         noise = initial_noise(draws, latent_shape).to(student.device)
-        image = shown([(prompt, evaluation.seeds[0]) for prompt in batch], experiment.scale, show, student.device)
+        image = None if images is None else images([(prompt, evaluation.seeds[0]) for prompt in batch])
         velocity = student.velocity(captions, image)
         paths = _student_paths(velocity, noise, renoise_of(draws), plan)
         fine = trajectory(teacher.velocity(captions, image), noise, plan.fine, "euler", renoise_of(draws))

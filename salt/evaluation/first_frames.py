@@ -5,6 +5,7 @@ image that belongs to them, cut to the ratio that the protocol names; of a user'
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -56,14 +57,18 @@ def image_of(prompt: AnyPrompt | OwnPrompt, scale: Scale) -> Path | None:
     return vbench_folder() / "images" / scale.evaluation.vbench.image_ratio / prompt.image
 
 
-def shown(
-    items: Sequence[tuple[AnyPrompt | OwnPrompt, int]], scale: Scale, show: Show | None, device: str
-) -> FirstFrame | None:
-    """What networks are shown of prompts under sampling seeds; None where `show` is: text-to-video."""
-    if show is None:
-        return None
-    frames = np.stack([first_frame(prompt, seed, scale) for prompt, seed in items])
-    return show(as_tensor(frames[:, None])[:, :, 0].to(device))
+@dataclass(frozen=True)
+class FirstFrames:
+    """What networks of a scale are shown of prompts under sampling seeds."""
+
+    scale: Scale
+    show: Show
+    device: str
+
+    def __call__(self, items: Sequence[tuple[AnyPrompt | OwnPrompt, int]]) -> FirstFrame:
+        """Of B prompts with a seed each."""
+        frames = np.stack([first_frame(prompt, seed, self.scale) for prompt, seed in items])
+        return self.show(as_tensor(frames[:, None])[:, :, 0].to(self.device))
 
 
 def check_images(prompts: Sequence[AnyPrompt | OwnPrompt], scale: Scale) -> None:

@@ -26,7 +26,7 @@ from salt.config.scale import Scale, World
 from salt.data.clips import as_tensor, as_uint8
 from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, write_prompts
 from salt.errors import SaltError
-from salt.evaluation.first_frames import Show, check_images, held_out_clip, shown
+from salt.evaluation.first_frames import FirstFrames, check_images, held_out_clip
 from salt.evaluation.prompts import AnyPrompt
 from salt.evaluation.score import Cell, protocol_of, seeds_of
 from salt.evaluation.solvers import Draw, Network, first_broken, generate, initial_noise, renoise_of
@@ -78,16 +78,14 @@ class Sampled:
     shift: float
     """Of the grids."""
     latent_shape: tuple[int, ...]
-    scale: Scale
-    """Which prompts begin with which first frame."""
-    show: Show | None = None
-    """How networks are shown a first frame; None: they are not."""
+    images: FirstFrames | None = None
+    """What the network is shown of the videos' first frames; None: nothing."""
 
     def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
         """The whole, by the solver and the NFE of the cell."""
         draws = [item.draw() for item in items]
         noise = initial_noise(draws, self.latent_shape).to(self.network.device)
-        image = shown(items, self.scale, self.show, self.network.device)
+        image = None if self.images is None else self.images(items)
         velocity = self.network.velocity([item.prompt.text(cell.variant) for item in items], image)
         yield generate(velocity, noise, time_grid(cell.nfe, self.shift), cell.solver, renoise_of(draws))
 
