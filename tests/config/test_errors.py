@@ -41,7 +41,7 @@ def message(call, *args):
         (
             "{dmd: {}}",
             "{dmdd: null, dmd: {}}",
-            ["objectives.dmdd = null: unknown key; did you mean 'dmd'? accepted: dmd, flow_matching, ode, sc"],
+            ["objectives.dmdd = null: unknown key; did you mean 'dmd'? accepted: dmd, flow_matching, ode, pcm, sc"],
         ),
         ("steps: 4,", "steps: four,", ['dmd.yaml: grid.steps = "four": accepted: a valid integer']),
         ("steps: 4,", "steps: true,", ["dmd.yaml: grid.steps = true: accepted: a valid integer"]),
