@@ -196,7 +196,7 @@ def check_loaded(wanted: str, model: Any, report: dict[str, Any], place: Path) -
             raise SaltError(f"{wanted}: {kind.replace('_keys', '')} weights {sorted(report[kind])[0]!r}")
     for name, value in model.state_dict().items():
         if not bool(value.isfinite().all()):
-            raise SaltError(f"{place}: weights {name!r} hold NaN or infinity; finite ones are expected")
+            raise SaltError(f"{wanted}: {place.name}: weights {name!r} hold NaN or infinity")
 
 
 @contextmanager
