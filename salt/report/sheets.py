@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from salt.evaluation.prompts import AnyPrompt
 from salt.report.canvas import Canvas
-from salt.report.frames import STEP_COUNTS, pick, read_video, show, shown_prompts, tile, video_path
+from salt.report.frames import SOLVER, STEP_COUNTS, pick, read_video, show, shown_prompts, tile, video_path
+from salt.report.records import Setting
 from salt.report.style import WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SHARE = "same_object"
+"""What stands beside the number of steps: the shown captions are two of many."""
 SHORT_FRAMES = 5
 LONG_FRAMES = 18
 
@@ -34,7 +37,19 @@ def long_sheet(canvas: Canvas) -> tuple["Figure", str]:
     return figure, canvas.footnote("long", f"{_SAID}; {LONG_FRAMES} frames evenly spaced, first to last")
 
 
-_SAID = "The first caption of its kind in the report list; first training and sampling seed; consistency solver"
+_SAID = (
+    "The first caption of its kind in the report list; first training and sampling seed; consistency solver; percent: "
+    "frames of all captions' videos that show whole objects, and the same ones (same_object)"
+)
+
+
+def _label(canvas: Canvas, experiment: str, seed: int, nfe: int, long: bool) -> str:
+    """The number of steps and, where the truth is known, how many frames of all videos are as they should be."""
+    if canvas.records.scale.evaluation.vbench is not None:
+        return f"{nfe} steps"
+    setting = Setting(experiment, "long" if long else "extended", SOLVER, nfe)
+    (share,) = canvas.records.values(setting.kind, setting, [seed], SHARE)
+    return f"{nfe} steps, {share:.0%}"
 
 
 def _sheet(canvas: Canvas, prompts: list[AnyPrompt], frames: int, steps: Sequence[int], long: bool = False) -> "Figure":
@@ -49,7 +64,7 @@ def _sheet(canvas: Canvas, prompts: list[AnyPrompt], frames: int, steps: Sequenc
         paths = [[video_path(canvas, experiment, seeds[0], nfe, p, long) for p in prompts] for nfe in steps]
         rows = [[pick(read_video(canvas, path), frames) for path in row] for row in paths]
         image, centres = tile(rows)
-        show(axes, image, len(rows), [f"{nfe} steps" for nfe in steps])
+        show(axes, image, len(rows), [_label(canvas, experiment, seeds[0], nfe, long) for nfe in steps])
         axes.set_ylabel("\n".join(textwrap.wrap(canvas.title(experiment), 14)), fontsize=7)
         if axes is grid[0, 0]:
             for prompt, centre in zip(prompts, centres, strict=True):

