@@ -50,7 +50,7 @@ class Synthetic:
         for experiment in ("dmd_4_bs", "dmd_8_bs", "dmd_16_bs"):
             self.scores(experiment, 0)
         for experiment, seed in product((*PAIRS, *ABLATED), range(self.seeds)):
-            self.scores(experiment, seed, [("cm", 2), ("cm", 4)])
+            self.scores(experiment, seed, [("cm", 2), ("cm", 4), ("cm", 8)])
             self.long(experiment, seed)
             self.caches(experiment, seed)
         for experiment in ("dmd_8", "sc_dmd"):
@@ -102,6 +102,7 @@ class Synthetic:
         videos = self._videos(experiment, seed, "extended", "cm", 4).assign(prompts="long")
         way = dict(prompts="long", solver="cm", nfe=4)
         tidy = [self._line(experiment, seed, *measured, PROTOCOL, **way) for measured in _means(videos, TEXT)]
+        tidy += [self._line(experiment, seed, "same_object", 0.5, 1, PROTOCOL, **way | {"nfe": nfe}) for nfe in (2, 8)]
         for metric, i in product(FOLLOWED, range(clips)):
             share = 0.9 - (0.02 if experiment.startswith("salt") else 0.05) * i
             tidy.append(self._line(experiment, seed, f"{metric}@clip{i}", share, self.prompts, PROTOCOL, **way))
