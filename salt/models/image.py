@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from salt.errors import SaltError
-from salt.models.text import check_loaded, silent_transformers
+from salt.models.text import read_pair
 
 
 class CLIPImageEncoder:
@@ -54,20 +53,5 @@ def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIP
     from transformers import AutoImageProcessor, CLIPVisionModel
 
     wanted = f"{folder}: image_encoder/ and image_processor/ in transformers' format are expected"
-    for part in ("image_encoder", "image_processor"):
-        if not (folder / part).is_dir():  # transformers would take the path for a name on its hub
-            raise SaltError(f"{wanted}: there is no {part}/")
-    try:
-        with silent_transformers():
-            model, report = CLIPVisionModel.from_pretrained(
-                folder / "image_encoder",
-                dtype=dtype,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # the report tells them
-                output_loading_info=True,
-            )
-            processor = AutoImageProcessor.from_pretrained(folder / "image_processor", local_files_only=True)
-    except Exception as error:  # transformers raises whatever the layer below it met
-        raise SaltError(f"{wanted}: {str(error).splitlines()[0]}") from error
-    check_loaded(wanted, model, report, folder / "image_encoder")
-    return CLIPImageEncoder(model, processor)
+    own, beside = folder / "image_encoder", folder / "image_processor"
+    return CLIPImageEncoder(*read_pair(wanted, CLIPVisionModel, own, AutoImageProcessor, beside, dtype))

@@ -161,42 +161,47 @@ def load_text_encoder(folder: Path, tokens: int, dtype: torch.dtype = torch.floa
     from transformers import AutoTokenizer, UMT5EncoderModel
 
     wanted = f"{folder}: text_encoder/ and tokenizer/ in transformers' format are expected"
-    if not (folder / "tokenizer").is_dir():  # transformers would take the path for a name on its hub
-        raise SaltError(f"{wanted}: there is no tokenizer/")
+    own, beside = folder / "text_encoder", folder / "tokenizer"
+    model, tokenizer = read_pair(wanted, UMT5EncoderModel, own, AutoTokenizer, beside, dtype)
+    return UMT5TextEncoder(model, tokenizer, tokens)
+
+
+def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """A network of one of transformers' classes, and what makes its input.
+
+    Args:
+        wanted: what was expected where, for messages.
+        kind: the network's class.
+        network: its folder, with the weights in one file or in shards with an index.
+        reader: the class of what makes its input: a tokenizer, an image processor.
+        beside: the folder of that.
+        dtype: what the network is read as.
+
+    Raises:
+        SaltError: one of them is missing or broken, or weights are missing, left over, of another shape or not finite.
+    """
+    for folder in (network, beside):
+        if not folder.is_dir():  # transformers would take the path for a name on its hub
+            raise SaltError(f"{wanted}: there is no {folder.name}/")
     try:
         with silent_transformers():
-            model, report = UMT5EncoderModel.from_pretrained(
-                folder / "text_encoder",
+            model, report = kind.from_pretrained(
+                network,
                 dtype=dtype,
                 local_files_only=True,
                 ignore_mismatched_sizes=True,  # the report tells them
                 output_loading_info=True,
             )
-            tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+            made = reader.from_pretrained(beside, local_files_only=True)
     except Exception as error:  # transformers raises whatever the layer below it met
         raise SaltError(f"{wanted}: {str(error).splitlines()[0]}") from error
-    check_loaded(wanted, model, report, folder / "text_encoder")
-    return UMT5TextEncoder(model, tokenizer, tokens)
-
-
-def check_loaded(wanted: str, model: Any, report: dict[str, Any], place: Path) -> None:
-    """Refuse what transformers read in part, with invented weights, or with broken ones.
-
-    Args:
-        wanted: what was expected where, for the message.
-        model: as it was read.
-        report: transformers' own, of what was missing or left over.
-        place: where the weights lie.
-
-    Raises:
-        SaltError: naming the first of them.
-    """
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report[kind]:
-            raise SaltError(f"{wanted}: {kind.replace('_keys', '')} weights {sorted(report[kind])[0]!r}")
+    for trouble in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[trouble]:
+            raise SaltError(f"{wanted}: {trouble.replace('_keys', '')} weights {sorted(report[trouble])[0]!r}")
     for name, value in model.state_dict().items():
         if not bool(value.isfinite().all()):
-            raise SaltError(f"{wanted}: {place.name}: weights {name!r} hold NaN or infinity")
+            raise SaltError(f"{wanted}: {network.name}: weights {name!r} hold NaN or infinity")
+    return model, made
 
 
 @contextmanager
