@@ -104,12 +104,20 @@ def load_suite() -> Suite:
 
 
 def experiments_at(scale: Scale) -> list[str]:
-    """All experiments; where networks are shown a first frame, those that tables and figures name, and the teacher."""
+    """All experiments; where networks are shown a first frame, those that tables and figures name, and the teacher.
+
+    Raises:
+        SaltError: one of these that there is not.
+    """
     if scale.first_frame is None:
         return experiment_names()
     here = load_suite().at(scale)
     named = [row.experiment for table in here.tables.values() for row in table.rows]
     named += [name for figure in here.figures.values() for name in figure.experiments]
+    for name in named:
+        if name not in experiment_names():
+            near = accepted(name, experiment_names())
+            raise SaltError(f"experiments/tables.yaml: {name}: no such experiment; {near}")
     return ["teacher", *dict.fromkeys(named)]
 
 

@@ -268,10 +268,16 @@ def test_a_wrong_setting_is_named(snakemake: Snakemake, setting: str, message: s
 
 def test_a_table_of_an_unknown_experiment_is_refused(snakemake: Snakemake, tmp_path: Path) -> None:
     tables = tmp_path / "experiments" / "tables.yaml"
-    tables.write_text(tables.read_text().replace("experiment: sc_dmd,", "experiment: sc_dmt,", 1))
-    run = snakemake("-n", "table4")
-    assert run.returncode == 1
-    assert "experiments/tables.yaml: tables.table2: sc_dmt: no such student; did you mean 'sc_dmd'?" in run.stdout
+    text = tables.read_text()
+    for known, told in (
+        ("sc_dmd, nfe: 2", "experiments/tables.yaml: tables.table2: sc_dmt: no such student; did you mean 'sc_dmd'?"),
+        ("lightx2v", "experiments/tables.yaml: sc_dmt: no such experiment; did you mean 'sc_dmd'?"),
+    ):
+        name, comma, more = known.partition(",")
+        tables.write_text(text.replace(f"experiment: {name}{comma}{more}", f"experiment: sc_dmt{comma}{more}", 1))
+        run = snakemake("-n", "table4")
+        assert run.returncode == 1
+        assert told in run.stdout
 
 
 def test_lint_is_clean(snakemake: Snakemake) -> None:
