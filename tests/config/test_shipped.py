@@ -68,6 +68,10 @@ def test_students_are_what_their_names_say(scale):
     assert grids["dmd_16"] == (4, 16)
     assert grids["dmd_8_bs"] == (8, 8)
     assert grids["dmd_16_bs"] == (16, 16)
+    phased = students.pop("pcm")
+    assert (grids["pcm"], phased.init) == ((8, 8), "teacher")
+    assert phased.objectives.pcm.solver_steps % 8 == 0
+    assert phased.objectives.dmd is phased.train.critic is None
     for name, student in students.items():
         assert student.init == "teacher"
         assert student.objectives.dmd is not None
