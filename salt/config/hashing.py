@@ -18,9 +18,8 @@ NOT_TRAINING: dict[str, Any] = {
     "released": True,
     "train": {"checkpoint_every", "keep_checkpoints", "preview_every", "recompute", "shard", "tensorboard", "threads"},
     "scale": {
-        **dict.fromkeys(
-            ("name", "extends", "meaningful", "assets", "larger", "teacher", "training_seeds", "evaluation"), True
-        ),
+        **dict.fromkeys(("name", "extends", "beside", "meaningful", "assets"), True),
+        **dict.fromkeys(("larger", "teacher", "training_seeds", "evaluation"), True),
         "world": {"video_scale", "fps"},
     },
 }

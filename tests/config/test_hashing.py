@@ -50,6 +50,7 @@ def test_equal_in_another_process():
         ("scale.evaluation.prompts", "3", False),
         ("scale.world.fps", "8", False),
         ("scale.meaningful", "false", False),
+        ("scale.beside", "null", False),
         ("train.checkpoint_every", "7", False),
         ("train.preview_every", "7", False),
         ("train.threads", "2", False),
