@@ -23,9 +23,10 @@ PROMPTS, TEACHER_NFE = 8, 25
 
 @torch.no_grad()
 def draw_preview(generator: nn.Module, experiment: Experiment, assets: Assets, path: Path, device: str) -> None:
-    """Sample a few validation captions: in K steps a student, by Euler where it was taught jumps between them."""
+    """Sample a few validation captions: a student by the CM solver in K steps, a teacher and PCM by Euler steps."""
     teacher, scale = experiment.objectives.flow_matching is not None, experiment.scale
-    nfe, solver = TEACHER_NFE if teacher else experiment.grid.steps, "cm" if experiment.objectives.dmd else "euler"
+    nfe = TEACHER_NFE if teacher else experiment.grid.steps
+    solver = "euler" if teacher or experiment.objectives.pcm else "cm"
     cell = Cell(experiment.title, experiment.name, scale.name, 0, "extended", solver, nfe)
     items = [Item(prompt, 0) for prompt in _prompts(scale)]
     latents = source_of(generator, experiment, assets, device).parts(cell, items)
