@@ -48,6 +48,8 @@ def measure(options: argparse.Namespace) -> None:
         if not any(part in name for part in kept):
             weights.data = weights.data.to(dtype)
     model = CausalWan(transformer, chunk, policy)
+    if options.fuse:
+        transformer.fuse_qkv_projections()
     if options.compile != "none":
         for block in model.transformer.blocks:
             block.compile(mode=None if options.compile == "default" else options.compile, dynamic=False)
@@ -101,6 +103,7 @@ if __name__ == "__main__":
     parser.add_argument("--precision", default="bfloat16", choices=["bfloat16", "float32"])
     parser.add_argument("--nfe", type=int, nargs="+", default=[4, 2, 1])
     parser.add_argument("--compile", default="none", choices=["none", "default", "max-autotune-no-cudagraphs"])
+    parser.add_argument("--fuse", action="store_true", help="queries, keys and values in one product")
     parser.add_argument("--attention", default="auto", choices=list(ATTENTION))
     parser.add_argument("--rounds", type=int, default=3)
     measure(parser.parse_args())

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from math import gcd
 from pathlib import Path
 from statistics import mean
 
@@ -171,15 +172,14 @@ class Prices:
 
 def remedies(experiment: Experiment, gpus: int, limit: float) -> str:
     """Which settings make a training fit a device."""
-    train = experiment.train
-    tried: dict[str, object] = {}
-    for key, wanted in (("recompute", True), ("shard", True), ("precision", "bfloat16")):
-        if getattr(train, key) != wanted:
-            tried[key] = wanted
-    tried["accumulate"] = train.batch_size // gpus if train.batch_size >= gpus else train.accumulate
+    train, most = experiment.train, gcd(experiment.shareable, gpus)
+    steps: list[dict[str, object]] = [{"recompute": True}, {"shard": True}, {"precision": "bfloat16"}]
+    for shared in (processes for processes in range(1, gpus + 1) if most % processes == 0):
+        groups = gpus // shared  # one sample at a time in each
+        steps.append({"context_parallel": shared, "accumulate": max(train.batch_size // groups, 1)})
     changes: dict[str, object] = {}
-    for key, value in tried.items():
-        changes[key] = value
+    for step in steps:
+        changes |= {key: value for key, value in step.items() if changes.get(key, getattr(train, key)) != value}
         smaller = experiment.model_copy(update={"train": train.model_copy(update=changes)})
         if sum(cost.training_memory(smaller, gpus).values()) <= limit:
             return "it would with " + ", ".join(f"train.{key}={str(value).lower()}" for key, value in changes.items())

@@ -16,7 +16,10 @@ NOT_TRAINING: dict[str, Any] = {
     "title": True,
     "about": True,
     "released": True,
-    "train": {"checkpoint_every", "keep_checkpoints", "preview_every", "recompute", "shard", "tensorboard", "threads"},
+    "train": {
+        *("checkpoint_every", "keep_checkpoints", "preview_every", "tensorboard"),
+        *("context_parallel", "recompute", "shard", "threads"),
+    },
     "scale": {
         **dict.fromkeys(("name", "extends", "beside", "meaningful", "assets"), True),
         **dict.fromkeys(("larger", "teacher", "training_seeds", "evaluation"), True),

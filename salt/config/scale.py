@@ -269,6 +269,13 @@ class Scale(Section):
         return self.codec.channels, frames, side, side
 
     @property
+    def frame_tokens(self) -> int:
+        """S, the tokens of one latent frame."""
+        _, _, height, width = self.latent_shape
+        _, rows, columns = self.backbone.patch_size
+        return height // rows * (width // columns)
+
+    @property
     def video_scale(self) -> int:
         """By what factor videos are enlarged when they are stored: those of a VAE are not."""
         return 1 if self.vae is not None else self.world.video_scale

@@ -5,6 +5,7 @@ a scale file says how large everything is. `salt.config.load` merges both into o
 Symbols are the paper's: K = `grid.steps`, |T_train| = `grid.train_steps`, lambda_SC = `objectives.sc.weight`.
 """
 
+from math import gcd
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -12,7 +13,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from salt.config.base import Name, Probability, Section, is_none
 from salt.config.memory import Memory
 from salt.config.released import Released
-from salt.config.scale import Scale
+from salt.config.scale import Backbone, Scale
 from salt.config.train import Train
 
 
@@ -190,8 +191,28 @@ class PCM(Section):
     """c of the distance sqrt(d^2 + c^2) - c."""
 
 
+class SCM(Section):
+    """Continuous-time consistency (sCM, arXiv 2410.11081) with a guided teacher, beside dmd: rCM (arXiv 2510.08431)."""
+
+    weight: NonNegativeFloat = 100.0
+    cfg_weight: NonNegativeFloat = 5.0
+    """w of uncond + w (cond - uncond) on the teacher."""
+    warmup: NonNegativeInt = 1000
+    """Generator updates over which the derivative comes in; until then there is neither dmd nor a critic."""
+    log_mean: float = 0.7
+    """Of log(t / (1 - t)), the noise level at which the student is compared with itself: a normal law."""
+    log_std: PositiveFloat = 1.6
+    derivative: Literal["forward_mode", "difference"] = "forward_mode"
+    """Of the student along the teacher's path: exact, or the difference to a state `step` radians before. The exact one
+    takes plain attention (all pairs of tokens in memory), and networks that lie whole on every process."""
+    step: PositiveFloat = 1e-4
+    """Of `derivative: difference`; larger where networks compute in bfloat16."""
+
+
 class Objectives(Section):
-    """What judges the samples; an objective that is absent is off. Exactly one of the first four drives."""
+    """What judges the samples; an objective that is absent is off. Exactly one of the first four drives, and the others
+    stand beside dmd.
+    """
 
     dmd: DMD | None = None
     flow_matching: FlowMatching | None = None
@@ -199,6 +220,7 @@ class Objectives(Section):
     pcm: PCM | None = Field(default=None, exclude_if=is_none)
     sc: SC | None = None
     align: Align | None = None
+    scm: SCM | None = Field(default=None, exclude_if=is_none)
 
     @model_validator(mode="after")
     def _one_drives(self) -> "Objectives":
@@ -208,8 +230,8 @@ class Objectives(Section):
             raise ValueError(
                 f"driving objectives given: {given}; accepted: exactly one of dmd, flow_matching, ode, pcm"
             )
-        if self.dmd is None and (self.sc or self.align):
-            raise ValueError(f"sc and align regularise dmd, but {driving[0]} drives: remove them")
+        if self.dmd is None and (self.sc or self.align or self.scm):
+            raise ValueError(f"sc, align and scm stand beside dmd, but {driving[0]} drives: remove them")
         return self
 
 
@@ -243,7 +265,7 @@ class Experiment(Section):
     """T^(K) and T_train: steps, train_steps, shift."""
     rollout: Rollout = Rollout()
     objectives: Objectives
-    """What judges the samples: dmd with sc and align; or flow_matching for a teacher, ode for a first student."""
+    """What judges the samples: dmd, alone or with sc, align, scm; or pcm, flow_matching (a teacher), ode (a start)."""
     pairs: Pairs | None = None
     """The trajectories that `objectives.ode` regresses."""
     train: Train
@@ -314,6 +336,39 @@ class Experiment(Section):
             raise ValueError(
                 f"causal.chunk={chunk} does not divide the {frames} latent frames of a clip; accepted: a divisor"
             )
+
+    @model_validator(mode="after")
+    def _tokens_are_shared_evenly(self) -> "Experiment":
+        processes, most = self.train.context_parallel, self.shareable
+        if most % processes:
+            why = "causal networks are not shared" if self.causal else "tokens and heads are split evenly"
+            raise ValueError(f"train.context_parallel={processes}: accepted: a divisor of {most} ({why})")
+        return self
+
+    @model_validator(mode="after")
+    def _consistency_has_whole_networks(self) -> "Experiment":
+        scm, train = self.objectives.scm, self.train
+        if scm is not None and self.causal is not None:
+            raise ValueError("objectives.scm is of whole clips, but `causal` is given: remove one of them")
+        if scm is not None and scm.derivative == "forward_mode" and (train.shard or train.context_parallel > 1):
+            raise ValueError(
+                "objectives.scm.derivative=forward_mode needs whole networks (train.shard=false, "
+                "train.context_parallel=1); accepted otherwise: difference"
+            )
+        return self
+
+    @property
+    def teacher_backbone(self) -> Backbone:
+        """The shape of the teacher that is distilled."""
+        larger, dmd = self.scale.larger, self.objectives.dmd
+        return larger.backbone if larger and dmd and dmd.teacher == "larger" else self.scale.backbone
+
+    @property
+    def shareable(self) -> int:
+        """Among how many processes the tokens of a clip and the heads of all networks could be split evenly."""
+        tokens = self.scale.latent_shape[1] * self.scale.frame_tokens
+        heads = [backbone.num_attention_heads for backbone in (self.scale.backbone, self.teacher_backbone)]
+        return 1 if self.causal is not None else gcd(tokens, *heads)
 
     @model_validator(mode="after")
     def _steps_are_nested(self) -> "Experiment":

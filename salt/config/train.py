@@ -60,6 +60,9 @@ class Train(Section):
     """Activation checkpointing: a block keeps what it was given and runs again in backward."""
     shard: bool = False
     """Networks are split over the processes (FSDP2); False: every process holds them whole."""
+    context_parallel: PositiveInt = 1
+    """Processes that share each sample, its tokens split among them (Ulysses); 1: each has samples of its own. It
+    divides a clip's tokens and the networks' heads; causal networks take 1."""
     preview_every: NonNegativeInt = 0
     """A contact sheet of samples every so many iterations; 0: none."""
     tensorboard: bool = False

@@ -29,10 +29,8 @@ class Clip:
 
 def clip_of(scale: Scale) -> Clip:
     """A clip of training length."""
-    _, frames, height, width = scale.latent_shape
-    _, rows, columns = scale.backbone.patch_size
     image = 0 if scale.first_frame is None else scale.first_frame.tokens
-    return Clip(frames, height // rows * (width // columns), scale.text.tokens, image)
+    return Clip(scale.latent_shape[1], scale.frame_tokens, scale.text.tokens, image)
 
 
 def width_of(backbone: Backbone) -> int:
@@ -183,15 +181,9 @@ def student(experiment: Experiment) -> Evaluations:
 def judged_by(experiment: Experiment) -> Evaluations:
     """One evaluation of a clip by the teacher that an experiment distils."""
     whole, scale = experiment.model_copy(update={"causal": None}), experiment.scale
-    if teacher_of(experiment) is not scale.backbone:
-        whole = whole.model_copy(update={"scale": scale.model_copy(update={"backbone": teacher_of(experiment)})})
+    if experiment.teacher_backbone is not scale.backbone:
+        whole = whole.model_copy(update={"scale": scale.model_copy(update={"backbone": experiment.teacher_backbone})})
     return whole_clip(whole)
-
-
-def teacher_of(experiment: Experiment) -> Backbone:
-    """The shape of the teacher that an experiment distils."""
-    scale, dmd = experiment.scale, experiment.objectives.dmd
-    return scale.larger.backbone if scale.larger and dmd and dmd.teacher == "larger" else scale.backbone
 
 
 # --------------------------------------------------------------------------------------------- training
@@ -216,6 +208,9 @@ def iteration(experiment: Experiment) -> dict[str, float]:
         "judging": 2 * judged_by(experiment).graded + critic.graded,  # the teacher is guided
         "critic": train.critic.ratio * (made.plain + made.graded + learn * critic.graded - critic.entry),
     }
+    if objectives.scm is not None and objectives.scm.weight:  # its derivative is another evaluation or two
+        own = whole_clip(experiment)
+        parts["consistency"] = (learn + 2) * own.graded - own.entry + 2 * judged_by(experiment).graded
     levels = experiment.grid.train_steps
     law = experiment.rollout.steps or {levels: 1.0}
     if objectives.sc is not None and objectives.sc.weight:
@@ -237,7 +232,7 @@ def _alignment(experiment: Experiment, align: Align, steps: int) -> float:
     A gradient flows through the features of one; weights get none, so that backward costs about as much as forward.
     """
     better, by_teacher = align.references[steps], align.features == "teacher"
-    backbone = teacher_of(experiment) if by_teacher else experiment.scale.backbone
+    backbone = experiment.teacher_backbone if by_teacher else experiment.scale.backbone
     block = backbone.num_layers // 2 if align.block is None else align.block
     judge = judged_by(experiment) if by_teacher else whole_clip(experiment.model_copy(update={"causal": None}))
     features = 3 * judge.graded * (block + 1) / backbone.num_layers
@@ -281,14 +276,15 @@ def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
     count, share = parameters(backbone), processes if train.shard else 1
     trained = 2 if experiment.objectives.dmd is not None else 1
     held = 2 if train.precision == "bfloat16" else 4
-    local = train.batch_size // (train.accumulate * processes)
-    values = clip.frames * clip.tokens * width_of(backbone) * held * max(local, 1)
+    local = train.batch_size * train.context_parallel // (train.accumulate * processes)
+    tokens = max(local, 1) * clip.frames * clip.tokens // train.context_parallel
+    values = tokens * width_of(backbone) * held
     inside = 12 + 2 * backbone.ffn_dim / width_of(backbone)  # q, k, v, two attentions, norms; the hidden layer, twice
     kept = backbone.num_layers + inside if train.recompute else backbone.num_layers * inside
     found = {
         "weights, gradients, moments": 16.0 * trained * count / share,
         "average": 4.0 * count / share,
-        "teacher": 4.0 * parameters(teacher_of(experiment)) / share
+        "teacher": 4.0 * parameters(experiment.teacher_backbone) / share
         if trained > 1 or experiment.objectives.pcm
         else 0.0,
         "gathered blocks": 2.0 * held * count / backbone.num_layers if share > 1 else 0.0,

@@ -4,6 +4,7 @@ Of the world's captions it is that of a held-out clip, another one for each samp
 image that belongs to them, cut to the ratio that the protocol names; of a user's own captions the picture beside them.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from salt.data.prompts import OwnPrompt, Prompt
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
 from salt.evaluation.prompts import AnyPrompt
+from salt.files import sha256
 from salt.methods.streams import Streams
 from salt.models.protocol import FirstFrame
 
@@ -71,14 +73,14 @@ class FirstFrames:
         return self.show(as_tensor(frames[:, None])[:, :, 0].to(self.device))
 
 
-def check_images(prompts: Sequence[AnyPrompt | OwnPrompt], scale: Scale) -> None:
-    """Refuse image-to-video prompts whose image is missing, all at once, before any video.
+def images_hash(prompts: Sequence[AnyPrompt | OwnPrompt], scale: Scale) -> str | None:
+    """12 hexadecimal digits that change with any image of the prompts; None where none is read from a file.
 
     Raises:
-        SaltError: naming the first of them, and how many there are.
+        SaltError: image-to-video prompts lack their image: names the first of them, and how many there are.
     """
     if scale.first_frame is None:
-        return
+        return None
     images = {prompt.id: image_of(prompt, scale) for prompt in prompts if not isinstance(prompt, Prompt)}
     missing = [name for name, path in images.items() if path is None or not path.is_file()]
     if missing:
@@ -87,3 +89,6 @@ def check_images(prompts: Sequence[AnyPrompt | OwnPrompt], scale: Scale) -> None
             f"{len(missing)} of {len(prompts)} prompts have no image ({place}); accepted: an image for every prompt, "
             f"since scale {scale.name} shows networks a first frame"
         )
+    digests = {path: sha256(path) for path in images.values() if path is not None}  # prompts share images
+    lines = [f"{name} {digests[path]}" for name, path in images.items() if path is not None]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12] if lines else None

@@ -26,7 +26,7 @@ from salt.config.scale import Scale, World
 from salt.data.clips import as_tensor, as_uint8
 from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, write_prompts
 from salt.errors import SaltError
-from salt.evaluation.first_frames import FirstFrames, check_images, held_out_clip
+from salt.evaluation.first_frames import FirstFrames, held_out_clip, images_hash
 from salt.evaluation.prompts import AnyPrompt
 from salt.evaluation.score import Cell, protocol_of, seeds_of
 from salt.evaluation.solvers import Draw, Network, first_broken, generate, initial_noise, renoise_of
@@ -150,13 +150,14 @@ def sample_cells(
     """
     report, protocol = protocol_of(cells[0], scale)
     prompts: Sequence[AnyPrompt | OwnPrompt] = own or report
-    check_images(prompts, scale)
+    images = images_hash(prompts, scale)
     each = [(prompt, seeds_of(prompt, scale.evaluation)) for prompt in prompts]
     every = dict.fromkeys(seed for _, seeds in each for seed in seeds)
     items = [Item(prompt, seed) for seed in every for prompt, seeds in each if seed in seeds]
     origin = {
         "protocol": protocol,
         "prompts_hash": prompts_hash(prompts),
+        **({} if images is None else {"images": images}),
         "weights": dict(weights),
         **source.settings(),
     }

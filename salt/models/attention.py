@@ -139,9 +139,11 @@ class FrameAttention:
         """`(B, N, h D)` -> the same."""
         if not isinstance(rotary_emb, ClipRoute | ChunkRoute):
             return self.replaced(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
-        query = _heads(attn, attn.norm_q(attn.to_q(hidden_states)))
-        key = _heads(attn, attn.norm_k(attn.to_k(hidden_states)))
-        value = _heads(attn, attn.to_v(hidden_states))
+        if attn.fused_projections:  # one product for three, after diffusers' `fuse_qkv_projections`
+            query, key, value = attn.to_qkv(hidden_states).chunk(3, dim=-1)
+        else:
+            query, key, value = (project(hidden_states) for project in (attn.to_q, attn.to_k, attn.to_v))
+        query, key, value = (_heads(attn, x) for x in (attn.norm_q(query), attn.norm_k(key), value))
         return _out(attn, rotary_emb.attend(self.layer, query, key, value))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
 
 from salt.config.memory import Memory
 from salt.config.scale import MASK_CHANNELS
@@ -113,6 +114,18 @@ class CausalModel(VelocityModel, Protocol):
 
     def switch(self, memory: Any, text: Tensor) -> None:
         """Change the prompt in mid-video as the policy says; steps after this are given `text`."""
+        ...
+
+
+class TokenParallelModel(Protocol):
+    """A network whose work on one sample several processes can share (context parallelism)."""
+
+    def share_tokens(self, mesh: DeviceMesh) -> None:
+        """Let the processes of a mesh's dimension "ulysses" each compute a part of every sample's tokens, in place.
+
+        From here on they call the network together, on the same inputs, and all get the whole output. In backward
+        each gets what its own tokens give to the gradients: their sum is the sample's.
+        """
         ...
 
 

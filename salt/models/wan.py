@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.nn import functional
 
 from salt.config.scale import Backbone
@@ -71,6 +72,22 @@ class WanVelocity(nn.Module):
             transformer.blocks = blocks
             hook.remove()
         return found[0].unflatten(1, (x_t.shape[2], -1))
+
+    def share_tokens(self, mesh: DeviceMesh) -> None:
+        """See `salt.models.protocol.TokenParallelModel`: Ulysses (Jacobs et al., 2023), as diffusers has it."""
+        from diffusers import ContextParallelConfig, ParallelConfig
+        from diffusers.hooks.context_parallel import apply_context_parallel
+
+        transformer: Any = self.transformer
+        context = ContextParallelConfig(ulysses_degree=mesh["ulysses"].size(), mesh=mesh)
+        parallel = ParallelConfig(context_parallel_config=context)
+        # What follows is `transformer.enable_parallelism`, which asks for an accelerator.
+        parallel.setup(mesh.get_rank(), mesh.size(), torch.device(mesh.device_type), mesh=mesh)
+        for processor in transformer.attn_processors.values():
+            processor._parallel_config = parallel
+        # "" would split t, where every token has its own
+        plan = {place: parts for place, parts in transformer._cp_plan.items() if place}
+        apply_context_parallel(transformer, context, plan)
 
 
 def build_wan(backbone: Backbone, seed: int) -> WanVelocity:

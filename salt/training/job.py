@@ -55,7 +55,7 @@ def run_training(
         InterruptedBySignal: see `train`.
     """
     torch.set_num_threads(experiment.train.threads)
-    with join_workers() as workers:
+    with join_workers(experiment.train.context_parallel) as workers:
         if is_complete(out, experiment, seed):
             log.info("%s: complete, nothing to do", out)
             return False
@@ -85,7 +85,7 @@ def run_training(
 
 
 def _check_normaliser(experiment: Experiment, workers: Workers) -> None:
-    parts = experiment.train.accumulate * workers.size
+    parts = experiment.train.accumulate * workers.groups
     if experiment.objectives.dmd is not None and experiment.objectives.dmd.normaliser == "global" and parts > 1:
         raise SaltError(
             f"{experiment.name}: objectives.dmd.normaliser=global averages over a whole batch, which has {parts} parts "

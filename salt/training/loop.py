@@ -137,7 +137,8 @@ def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
         batch = job.data.batch(samples).to(job.device)
         with compute_in(config.precision, job.device):
             loss, extra = job.method.loss(role, batch, state.step)
-        torch.autograd.backward(loss / config.accumulate)
+        # of processes that share samples each has a part of the gradient, and the average over all wants their sum
+        torch.autograd.backward(loss * workers.context / config.accumulate)
         for name, value in {"loss": loss.item(), **extra}.items():
             metrics[name] = metrics.get(name, 0.0) + value / config.accumulate
     if not state.split:  # their parts are averaged in backward
@@ -164,9 +165,10 @@ def _refuse_non_finite(job: Job, step: int, role: str, metrics: Mapping[str, flo
 
 
 def _check_split(config: Train, workers: Workers) -> None:
-    parts = config.accumulate * workers.size
+    parts = config.accumulate * workers.groups
     if config.batch_size % parts:
+        shared = f" by {config.context_parallel}" if workers.context > 1 else ""
         raise SaltError(
             f"train.batch_size={config.batch_size} cannot be split over train.accumulate={config.accumulate} times "
-            f"{workers.size} processes: a multiple of {parts} is accepted"
+            f"{workers.size} processes{shared}: a multiple of {parts} is accepted"
         )

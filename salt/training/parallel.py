@@ -1,5 +1,7 @@
 """Data parallelism over the processes of `torchrun`: each takes its slice of a batch, gradients are averaged.
 
+With `train.context_parallel` a group of processes takes a slice together; see `salt.training.sharding`.
+
 Averaging `.grad` after backward, instead of wrapping networks in DDP, leaves a method free to call its networks as
 often as it likes within one loss. Networks start equal because they are seeded, and stay equal because every process
 applies the same averaged gradient.
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
+from salt.errors import SaltError
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -20,16 +24,24 @@ class Workers:
 
     rank: int = 0
     size: int = 1
+    context: int = 1
+    """How many of them share each sample; it divides their number."""
 
     @property
     def first(self) -> bool:
         """Whether this is the process that writes files."""
         return self.rank == 0
 
+    @property
+    def groups(self) -> int:
+        """Among how many a batch is divided: the processes of a group have the same samples."""
+        return self.size // self.context
+
     def slices(self, first: int, batch_size: int, accumulate: int) -> list[tuple[int, ...]]:
         """The sample numbers of this process's micro-batches, in a batch that begins with number `first`."""
-        local = batch_size // (accumulate * self.size)
-        starts = [first + (part * self.size + self.rank) * local for part in range(accumulate)]
+        local = batch_size // (accumulate * self.groups)
+        group = self.rank // self.context
+        starts = [first + (part * self.groups + group) * local for part in range(accumulate)]
         return [tuple(range(start, start + local)) for start in starts]
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
@@ -67,9 +79,21 @@ ALONE = Workers()
 
 
 @contextmanager
-def join_workers() -> Iterator[Workers]:
-    """Join the processes that `torchrun` started (it sets RANK and WORLD_SIZE); without it, be the only one."""
+def join_workers(context: int = 1) -> Iterator[Workers]:
+    """Join the processes that `torchrun` started (it sets RANK and WORLD_SIZE); without it, be the only one.
+
+    Args:
+        context: see `Workers`.
+
+    Raises:
+        SaltError: it does not divide the number of processes.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size % context:
+        raise SaltError(
+            f"train.context_parallel={context} does not divide the processes, of which there are {size}; accepted: a "
+            "divisor of nodes times gpu of `train` in workflow/resources.yaml"
+        )
     if size == 1:
         yield ALONE
         return
@@ -77,6 +101,6 @@ def join_workers() -> Iterator[Workers]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
-        yield Workers(distributed.get_rank(), size)
+        yield Workers(distributed.get_rank(), size, context)
     finally:
         distributed.destroy_process_group()

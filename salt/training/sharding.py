@@ -1,4 +1,4 @@
-"""Networks split over the processes (FSDP2), for those that one device cannot hold whole.
+"""Networks split over the processes (FSDP2), for those that one device cannot hold whole, and samples shared by them.
 
 Every block of a transformer is gathered when it is computed and dropped again; the optimiser and the average see this
 process's part alone. Weights and gradients are summed in float32. What a network is asked is as before, but every
@@ -7,7 +7,9 @@ process must ask the same number of times: see `Draws.most`.
 
 import copy
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -16,8 +18,11 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
+
+from salt.models.protocol import TokenParallelModel
 
 
 def split(network: nn.Module, dtype: torch.dtype) -> None:
@@ -42,6 +47,22 @@ def split(network: nn.Module, dtype: torch.dtype) -> None:
         for part in (*blocks, *parts.values(), transformer):
             if next(part.parameters(), None) is not None:
                 fully_shard(part, mp_policy=policy, reshard_after_forward=True)
+
+
+def share_samples(networks: Iterable[nn.Module], processes: int) -> None:
+    """Let each group of so many consecutive processes compute the same samples together (context parallelism).
+
+    Args:
+        networks: `TokenParallelModel`s, before `split`; a copy that is made of one later would not work.
+        processes: divides their number; 1: nothing is shared.
+    """
+    if processes == 1:
+        return
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    groups = distributed.get_world_size() // processes
+    mesh = init_device_mesh(device, (groups, 1, processes), mesh_dim_names=("data", "ring", "ulysses"))
+    for network in networks:
+        cast(TokenParallelModel, network).share_tokens(mesh)
 
 
 def skeleton(network: nn.Module) -> nn.Module:

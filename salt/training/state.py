@@ -62,7 +62,7 @@ class TrainState:
     """
 
     def __init__(self, networks: Mapping[str, nn.Module], config: Train, constant: Sequence[nn.Module] = ()) -> None:
-        """Take over the networks; with `config.shard` they, and those that stay constant, are split in place."""
+        """Take over the networks; as `config` says, they and those that stay constant are split or shared in place."""
         self.networks, self.split = networks, config.shard
         self.configs = {"generator": config.optimiser}
         if config.critic is not None:
@@ -70,6 +70,8 @@ class TrainState:
         self.ema = EMA(networks["generator"], config.ema.decay, config.ema.start)
         if self.split:
             self._bones = sharding.skeleton(self.ema.module)
+        sharding.share_samples((*networks.values(), *constant), config.context_parallel)
+        if self.split:
             for network in (*networks.values(), self.ema.module, *constant):
                 sharding.split(network, DTYPES[config.precision])
         self.optimisers = {role: build_optimisers(network, self.configs[role]) for role, network in networks.items()}

@@ -4,6 +4,7 @@ Everything is made here and small: Wan's I2V transformer and autoencoder, UMT5, 
 """
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -134,6 +135,21 @@ def test_videos_begin_with_the_images_of_their_prompts(
     assert "image_encoder" in manifest["weights"]
 
 
+def test_videos_of_other_images_are_made_anew(
+    chain: Path, salt: Salt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(os.environ["SALT_VBENCH"], tmp_path / "vbench")
+    monkeypatch.setenv("SALT_VBENCH", str(tmp_path / "vbench"))
+    videos = tmp_path / "videos"
+    shutil.copytree(chain / "videos", videos)
+    before = [path.read_bytes() for path in sorted(videos.rglob("*.mp4"))]
+    write_picture(tmp_path / "vbench" / "images" / "7-4" / f"{CAPTIONS[1]}.png", 20)
+    answer = salt(*sampling(chain, videos), "--scale", "shown")
+    assert answer.code == 0, answer.err
+    changed = [path.read_bytes() != old for path, old in zip(sorted(videos.rglob("*.mp4")), before, strict=True)]
+    assert sum(changed) == len(before) / 2, "those of the other image, and no others"
+
+
 def test_own_captions_bring_their_pictures(chain: Path, salt: Salt, tmp_path: Path) -> None:
     write_picture(tmp_path / "mine.png", 90)
     lines = [{"caption": "a red ball", "image": "mine.png"}, {"caption": "rain", "image": str(tmp_path / "mine.png")}]
@@ -167,8 +183,6 @@ def test_captions_without_a_picture_are_refused(
 def test_a_missing_image_is_told_before_any_video(
     chain: Path, salt: Salt, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     shutil.copytree(os.environ["SALT_VBENCH"], tmp_path / "vbench")
     (tmp_path / "vbench" / "images" / "7-4" / f"{CAPTIONS[1]}.png").unlink()
     monkeypatch.setenv("SALT_VBENCH", str(tmp_path / "vbench"))

@@ -63,7 +63,7 @@ def test_students_are_what_their_names_say(scale):
     every = {name: load_experiment(name, scale) for name in names_at(scale) if name != "teacher"}
     students = {name: student for name, student in every.items() if student.causal is None}
     grids = {name: (student.grid.steps, student.grid.train_steps) for name, student in students.items()}
-    assert grids["dmd_4"] == grids["dmd_4_bs"] == (4, 4)
+    assert grids["dmd_4"] == grids["dmd_4_bs"] == grids["rcm"] == (4, 4)
     assert grids["dmd_8"] == grids["sc_dmd"] == (4, 8)
     assert grids["dmd_16"] == (4, 16)
     assert grids["dmd_8_bs"] == (8, 8)
@@ -75,7 +75,8 @@ def test_students_are_what_their_names_say(scale):
     for name, student in students.items():
         assert student.init == "teacher"
         assert student.objectives.dmd is not None
-        assert (student.rollout.kind == "backward_simulation") == (name.endswith("_bs") or name == "lightx2v")
+        assert (student.rollout.kind == "backward_simulation") == (name.endswith("_bs") or name in ("lightx2v", "rcm"))
+        assert (student.objectives.scm is not None) == (name == "rcm")
         assert (student.objectives.sc is not None) == name.startswith("sc_")
         if "_lambda_" in name:
             assert student.objectives.sc.weight == float(name.split("_lambda_")[1].replace("_", "."))
@@ -149,7 +150,9 @@ def test_image_to_video_is_what_it_extends_but_for_the_first_frame():
     for name in SHOWN:
         shown, plain = load_scale(name), load_scale(name.removesuffix("_i2v"))
         assert (shown.extends, plain.beside, shown.beside) in [(plain.name, name, None), (plain.name, None, None)]
-        assert (shown.world, shown.codec, shown.vae, shown.text) == (plain.world, plain.codec, plain.vae, plain.text)
+        assert (shown.world, shown.codec, shown.vae) == (plain.world, plain.codec, plain.vae)
+        assert shown.text.negative == ("镜头晃动，" if plain.text.negative else "") + plain.text.negative
+        assert shown.text.model_copy(update={"negative": plain.text.negative}) == plain.text
         assert shown.backbone.in_channels == 2 * plain.latent_shape[0] + 4
         if name != "paper_i2v":
             assert load_experiment("sc_dmd", name).train == load_experiment("sc_dmd", plain.name).train

@@ -75,6 +75,16 @@ def test_one_chunk_is_diffusers_bidirectional_transformer() -> None:
 
 
 @torch.no_grad()
+def test_fused_projections_change_nothing() -> None:
+    x_0, text = clip(3), prompt()
+    plain, fused = causal(1), causal(1)
+    fused.transformer.fuse_qkv_projections()
+    for block in fused.transformer.blocks:
+        block.attn1.to_q = block.attn1.to_k = block.attn1.to_v = None  # they are not asked
+    torch.testing.assert_close(fused(x_0, times(0.5), text), plain(x_0, times(0.5), text), **CLOSE)
+
+
+@torch.no_grad()
 def test_the_transformer_itself_stays_bidirectional_to_the_bit() -> None:
     plain = build_wan(backbone(), seed=3)
     model = CausalWan(copy.deepcopy(plain.transformer), chunk=1)

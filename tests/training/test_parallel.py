@@ -1,6 +1,7 @@
 """One training on several processes, whole or split: the same losses and weights as on one, wherever it is resumed."""
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable
@@ -10,7 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import experiment, metrics_of, run, salt_experiment, steps_done, teacher_experiment, wait_for
+from tiny import (
+    experiment,
+    metrics_of,
+    run,
+    salt_experiment,
+    shown_experiment,
+    steps_done,
+    teacher_experiment,
+    wait_for,
+)
 
 from salt.config.schema import Experiment
 from salt.errors import EXIT_INTERRUPTED, SaltError
@@ -21,6 +31,7 @@ from salt.training.checkpoint import list_checkpoints
 Spawn = Callable[..., ForkServerProcess]
 MUON = {"lr": 1e-3, "muon_lr": 1e-2}  # it computes in bfloat16, which magnifies the order of sums
 SPLIT = {"train__shard": True, "train__batch_size": 8}
+SHARED = {"train__context_parallel": 2}
 
 
 def simulated(**changes: object) -> Experiment:
@@ -71,14 +82,22 @@ def test_two_processes_equal_one(spawn: Spawn, tmp_path: Path) -> None:
         (simulated, 4, {}),
         (salt_experiment, 2, {"train__recompute": True}),
         (teacher_experiment, 2, {"train__optimiser": MUON, "train__iterations": 1}),
+        (experiment, 2, SHARED),
+        (simulated, 4, SHARED | {"train__recompute": True}),
+        (shown_experiment, 2, SHARED),
+        (shown_experiment, 2, SHARED | {"train__shard": False}),
     ],
-    ids=["SC-DMD", "four, recomputed", "accumulated", "backward simulation", "Salt under caches", "Muon"],
+    ids=[
+        *("SC-DMD", "four, recomputed", "accumulated", "backward simulation", "Salt under caches", "Muon"),
+        *("shared", "two groups that share", "shared, with first frames", "shared, not split"),
+    ],
 )
 def test_split_networks_train_as_whole_ones(
     spawn: Spawn, tmp_path: Path, method: Callable[..., Experiment], size: int, changes: dict[str, object]
 ) -> None:
     together(spawn, method(**SPLIT | changes), tmp_path / "split", size)
-    plain = {"train__batch_size": 8, "train__recompute": False, "train__accumulate": 1}
+    plain = {"train__batch_size": 8, "train__accumulate": 1}
+    plain |= {"train__recompute": False, "train__shard": False, "train__context_parallel": 1}
     run(method(**changes | plain), tmp_path / "whole")
     assert_alike(tmp_path / "whole", tmp_path / "split", 2e-4 if "train__optimiser" in changes else 1e-5)
 
@@ -111,6 +130,21 @@ def test_one_process_killed_stops_all_and_the_same_command_continues(spawn: Spaw
     assert sha256(broken / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
     assert metrics_of(broken) == metrics_of(tmp_path / "unbroken")
     assert not list((broken / "run" / "checkpoints").glob(".*"))
+
+
+def test_processes_that_do_not_form_equal_groups_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SaltError, match=r"train\.context_parallel=2 does not divide the processes, .* there are 1"):
+        run(experiment(**SHARED), tmp_path)
+
+
+def test_a_run_of_shared_samples_continues_alone(spawn: Spawn, tmp_path: Path) -> None:
+    shared, alone = tmp_path / "shared", tmp_path / "alone"
+    together(spawn, experiment(**SPLIT | SHARED), shared, 2)
+    shutil.rmtree(list_checkpoints(shared / "run" / "checkpoints")[-1])
+    shutil.rmtree(shared / "out")
+    run(experiment(**SPLIT), shared)
+    run(experiment(**SPLIT), alone)
+    assert_alike(alone, shared)
 
 
 def cut(folder: Path) -> None:

@@ -4,6 +4,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from salt.cli.models import as_experiment
 from salt.config.schema import Experiment
 from salt.methods import Method, Streams, build_method
-from salt.models.protocol import Batch
+from salt.models.protocol import Batch, FirstFrame
 from salt.models.wan import build_wan, recompute_blocks, save_wan
 from salt.training.job import run_training
 
@@ -80,8 +81,27 @@ def teacher_experiment(**changes: Any) -> Experiment:
     return experiment(**flow_matching | changes)
 
 
+def shown_experiment(**changes: Any) -> Experiment:
+    """DMD of networks that are shown a first frame and its features, as Wan 2.1 I2V 14B is."""
+    channels, features = 16, ShownClips.features
+    takes = {"in_channels": 2 * channels + 4, "out_channels": channels, "image_dim": features[1]}
+    scale = {
+        "name": "smoke",
+        "assets": "none",
+        "teacher": "linked",
+        "world": {"frames": 5},
+        "vae": {"height": 16, "width": 16},
+        "data": {"captions": "none.jsonl", "clips": 16},
+        "first_frame": {"tokens": features[0]},
+        "backbone": BACKBONE | takes | {"added_kv_proj_dim": 24},
+    }
+    return experiment(**{"scale": scale, "objectives": {"dmd": {"cfg_weight": 3.0}}} | changes)
+
+
 class Clips:
     """Random latents and embeddings, 16 of them, in turn."""
+
+    latent, text = LATENT, TEXT
 
     def __init__(self, poisoned: int = -1) -> None:
         self.poisoned, self.asked = poisoned, []
@@ -89,11 +109,22 @@ class Clips:
     def batch(self, samples: Sequence[int]) -> Batch:
         self.asked.append(tuple(samples))
         streams, clips = Streams(99), [sample % 16 for sample in samples]
-        x_0 = streams.normal("clip", 0, clips, LATENT)
+        x_0 = streams.normal("clip", 0, clips, self.latent)
         if self.poisoned in samples:
             x_0[samples.index(self.poisoned)] = torch.nan
-        text, before = (streams.normal("text", n, clips, TEXT) for n in (0, 1))
-        return Batch(x_0, text, torch.zeros(1, *TEXT), tuple(samples), text_before=before)
+        text, before = (streams.normal("text", n, clips, self.text) for n in (0, 1))
+        return Batch(x_0, text, torch.zeros(1, *self.text), tuple(samples), text_before=before)
+
+
+class ShownClips(Clips):
+    """The same of `shown_experiment`: with first frames."""
+
+    latent, text, features = (16, 2, 2, 2), (512, 4), (5, 6)  # diffusers takes all but the last 512 for features
+
+    def batch(self, samples: Sequence[int]) -> Batch:
+        streams, clips = Streams(98), [sample % 16 for sample in samples]
+        latents, features = (streams.normal("shown", 0, clips, shape) for shape in (self.latent, self.features))
+        return replace(super().batch(samples), image=FirstFrame(latents, features))
 
 
 def make_method(setting: Experiment, seed: int = 0) -> Method:
@@ -111,7 +142,7 @@ def run(setting: Experiment, folder: Path, data: Clips | None = None, seed: int 
     return run_training(
         setting,
         seed,
-        lambda: (make_method(setting, seed), data or Clips()),
+        lambda: (make_method(setting, seed), data or (ShownClips() if setting.scale.first_frame else Clips())),
         folder / "run",
         folder / "out",
         save_wan,

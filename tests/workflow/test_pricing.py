@@ -76,6 +76,9 @@ def test_what_does_not_fit_is_told_with_a_way_out() -> None:
     experiment = load_experiment("sc_dmd", "paper", {"train.shard": "false", "train.recompute": "false"})
     assert sum(cost.training_memory(experiment, 8).values()) > 80e9
     assert remedies(experiment, 8, 80e9) == "it would with train.recompute=true"
+    shown = load_experiment("sc_dmd", "paper_i2v")
+    needed = sum(cost.training_memory(shown, 8).values())
+    assert remedies(shown, 8, needed - 1) == "it would with train.context_parallel=2, train.accumulate=4"
     assert remedies(experiment, 8, 1e9) == "more GPUs to split it over, or a larger device, are needed"
 
 
