@@ -1,4 +1,4 @@
-"""Distillation of a teacher into a few-step student: DMD, with SC and alignment where the objectives name them.
+"""Distillation of a teacher into a few-step student: DMD, with SC, alignment or consistency where objectives name them.
 
 Roles: the generator (student v_theta), and the critic that learns the velocity of the student's own samples. The
 teacher is constant. The experiment's rollout says what the student makes; t of the noised samples x_t that teacher and
@@ -12,22 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from salt.config.schema import DMD, SC, Align, Experiment, NoiseLaw
+from salt.config.schema import DMD, SC, SCM, Align, Experiment, NoiseLaw
 from salt.errors import SaltError
 from salt.flow.grid import TripleLaw, shift_time, time_grid
-from salt.flow.path import interpolate, x0_from_velocity
+from salt.flow.path import expand, interpolate, x0_from_velocity
 from salt.methods.protocol import bind, guided
 from salt.methods.rollouts import Autoregressive, Draws, Made, build_rollout, most
 from salt.methods.streams import Streams
 from salt.models.protocol import Batch
 from salt.objectives.alignment import alignment_loss
 from salt.objectives.consistency import sc_objective
+from salt.objectives.continuous import along_the_path, consistency_loss, on_circle, tangent
 from salt.objectives.distribution import dmd_direction, dmd_loss
 from salt.objectives.regression import flow_matching_loss
 
 
 class Distill:
-    """The method of `objectives.dmd`, with or without `objectives.sc` and `objectives.align`."""
+    """The method of `objectives.dmd`, with or without `objectives.sc`, `objectives.align` and `objectives.scm`."""
 
     def __init__(
         self, experiment: Experiment, generator: nn.Module, critic: nn.Module, teacher: nn.Module, streams: Streams
@@ -45,20 +46,36 @@ class Distill:
         self._rollout = build_rollout(experiment, generator, streams)
         grid = experiment.grid
         self._levels = grid.train_steps
-        self._sc, self._align = objectives.sc, objectives.align
+        self._sc, self._align, self._scm = objectives.sc, objectives.align, objectives.scm
+        self._generator: Any = generator
         te_law = "uniform" if self._sc is None else self._sc.te_law
         training = time_grid(grid.train_steps, grid.shift)
         self._triples = TripleLaw(time_grid(grid.steps, grid.shift), training, te_law)
 
     def roles(self, step: int) -> tuple[str, ...]:
         """The generator once, then the critic `ratio` times, as in Self Forcing's trainer."""
-        return ("generator", *["critic"] * self._ratio)
+        return ("generator",) if self._warms_up(step) else ("generator", *["critic"] * self._ratio)
+
+    def _warms_up(self, step: int) -> bool:
+        """Whether consistency is the only objective yet."""
+        return self._scm is not None and step < self._scm.warmup
 
     def loss(self, role: str, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
         """The mean over the batch of the generator's or the critic's loss."""
         return self._generator_loss(batch, step) if role == "generator" else self._critic_loss(batch, step)
 
     def _generator_loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
+        """What `_matching_loss` says, and with `objectives.scm` consistency, at first alone (rCM)."""
+        if self._scm is None:
+            return self._matching_loss(batch, step)
+        consistency = self._consistency(self._scm, batch, step)
+        metrics, loss = {"scm": consistency.item()}, self._scm.weight * consistency
+        if self._warms_up(step):
+            return loss, metrics
+        matching, found = self._matching_loss(batch, step)
+        return loss + matching, found | metrics
+
+    def _matching_loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
         """Eq. (10), (13): L_DMD + lambda_SC L_SC 1[K = 8] + lambda_align L_align 1[K in {2, 4}].
 
         Which K each term acts on is the experiment's to say (`sc.rollouts`, `align.references`); where the student is
@@ -117,6 +134,20 @@ class Distill:
             config.time_weight,
         )
         return sc * valid.float().mean()  # from the mean over valid samples, which micro-batches could not add up
+
+    def _consistency(self, config: SCM, batch: Batch, step: int) -> Tensor:
+        """L_sCM on noised data: how the student's clean prediction changes along the teacher's path."""
+        drawn = self._streams.normal("generator/angle", step, batch.samples).to(batch.x_0.device)
+        a = (config.log_mean + config.log_std * drawn).exp().atan()
+        noise = self._draws.normal("generator/consistency", batch, step)
+        x = expand(a.cos(), noise) * batch.x_0 + expand(a.sin(), noise) * noise
+        student = on_circle(bind(self._generator, batch.text, batch.image))
+        with torch.no_grad():
+            f_teacher = on_circle(guided(self._teacher, batch, config.cfg_weight))(x, a)
+        derivative = along_the_path(student, x, a, f_teacher, config.derivative, config.step)
+        f = student(x, a)
+        share = min(1.0, step / config.warmup) if config.warmup else 1.0
+        return consistency_loss(f, tangent(f, f_teacher, derivative, x, a, share))
 
     def _aligns(self, config: Align, made: Made, batch: Batch, step: int) -> bool:
         """Whether this update has a reference."""

@@ -124,7 +124,7 @@ def message(name):
         (
             "align: {}",
             "dmd: null\n  flow_matching: {}\ntrain: {critic: null}",
-            "objectives: sc and align regularise dmd, but flow_matching drives: remove them",
+            "objectives: sc, align and scm stand beside dmd, but flow_matching drives: remove them",
         ),
         ("align: {}", "ode: {}", "objectives: driving objectives given: dmd, ode; accepted: exactly one of dmd"),
     ],
@@ -144,7 +144,7 @@ def test_autoregressive_experiment_file(repository, old, new, told):
     [
         ("pairs: {teacher: ar}\n", "", "objectives.ode and pairs belong together: give both or neither"),
         ("{ode: {}}", "{flow_matching: {}}", "objectives.ode and pairs belong together: give both or neither"),
-        ("{ode: {}}", "{ode: {}, sc: {}}", "objectives: sc and align regularise dmd, but ode drives: remove them"),
+        ("{ode: {}}", "{ode: {}, sc: {}}", "sc, align and scm stand beside dmd, but ode drives: remove them"),
         ("{ode: {}}", "{ode: {}, dmd: {}}", "objectives: driving objectives given: dmd, ode; accepted: exactly one"),
         ("causal: {chunk: 1}\n", "", "ode.yaml: objectives.ode starts causal students: give causal.chunk"),
         (
