@@ -1,39 +1,31 @@
-"""Sampling, scoring and measuring one model: behind `salt sample`, `score`, `defect`, `caches` and `controls`."""
+"""Sampling and measuring one model: behind `salt sample`, `defect`, `caches` and `controls`."""
 
-import gzip
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import pandas as pd
 import torch
 from torch import nn
 
 from salt.cli.assets import IMAGE_ENCODER, TRANSFORMER, Assets, weights_hash
 from salt.cli.models import load_student
-from salt.cli.vbench_jobs import gathered
-from salt.config.released import MARK
+from salt.cli.scoring import commit, model_cells, write_csv
 from salt.config.scale import Long, Scale
 from salt.config.schema import Experiment
-from salt.data.prompts import OwnPrompt, Prompt, report_prompts
+from salt.data.prompts import OwnPrompt, report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cache_study import measure_caches
-from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
+from salt.evaluation.cells import REAL, TEACHER
 from salt.evaluation.controls import run_controls
 from salt.evaluation.diagnostics import measure
 from salt.evaluation.first_frames import FirstFrames
-from salt.evaluation.sample import MANIFEST, RealClips, Sampled, Source, sample_cells
-from salt.evaluation.score import Cell, protocol_hash, protocol_of, records, score_folder, vbench_of, write_cell
+from salt.evaluation.sample import RealClips, Sampled, Source, sample_cells
+from salt.evaluation.score import protocol_hash
 from salt.evaluation.solvers import Network
 from salt.evaluation.streaming import SampledByChunk
-from salt.evaluation.vbench import board_of
-from salt.files import whole_file
 from salt.models.precision import in_precision
 from salt.models.text import UMT5TextEncoder
-from salt.training.provenance import git_state, hash_files
-
-TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
+from salt.training.provenance import hash_files
 
 
 def sample_model(
@@ -69,15 +61,7 @@ def sample_model(
     cells = model_cells(name, experiment, seed, long)
     if own:  # it has one variant
         cells = [cell for cell in cells if cell.variant == "extended"]
-    sample_cells(cells, source, codec, scale, out, hashes, _commit(), own)
-
-
-def model_cells(name: str, experiment: Experiment, seed: int, long: Long | None) -> list[Cell]:
-    """The cells of a student, of `teacher` or of `real`; the long ones with `long`."""
-    scale, title = experiment.scale, TITLES.get(name, experiment.title)
-    if long is not None:
-        return long_cells(name, title, scale, seed, long)
-    return cells_of(name, title, scale, seed, experiment.causal is not None)
+    sample_cells(cells, source, codec, scale, out, hashes, commit(), own)
 
 
 def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, long: Long | None = None) -> Source:
@@ -115,54 +99,6 @@ def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
             )
 
 
-def score_model(
-    name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path, long: Long | None
-) -> None:
-    """Score all cells of a model, or its long ones.
-
-    Tidy records go into `out` (`NAME_scores.csv`, or `NAME_long.csv`), scores of single videos beside it
-    (`NAME_prompts.csv.gz`, or `NAME_long_prompts.csv.gz`), and VBench's files into `details`.
-    """
-    scale, length = experiment.scale, 1 if long is None else long.length
-    if _of_released_weights(videos):
-        experiment = experiment.model_copy(update={"title": experiment.title + MARK})
-    details.mkdir(parents=True, exist_ok=True)
-    tidy, wide = [], []
-    for cell in model_cells(name, experiment, seed, long):
-        vbench = vbench_of(cell, scale)
-        if vbench is not None:
-            rows, single = gathered(cell, scale, vbench, videos, details, {"commit": _commit()})
-        else:
-            prompts, protocol = protocol_of(cell, scale)
-            scores = score_folder(
-                videos / cell.name,
-                cast(Sequence[Prompt], prompts),
-                cell.variant,
-                scale.evaluation.seeds,
-                scale.world,
-                protocol,
-                length,
-                board_of(scale),
-            )
-            write_cell(details, cell, scores, {"commit": _commit()})
-            rows, single = records(cell, scores), scores.wide
-        tidy.append(rows)
-        wide.append(single.assign(prompts=cell.prompts, solver=cell.solver, nfe=cell.nfe))
-    write_csv(pd.concat(tidy), out)
-    keys = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
-    single = pd.concat(wide)
-    single = single[keys + [column for column in single.columns if column not in keys]]
-    write_csv(single.round(6), out.with_name(out.stem.removesuffix("_scores") + "_prompts.csv.gz"))
-
-
-def _of_released_weights(videos: Path) -> bool:
-    """Whether the manifest of some videos says that they were made by imported weights."""
-    try:
-        return str(json.loads((videos / MANIFEST).read_text(encoding="utf-8"))["method"]).endswith(MARK)
-    except (OSError, ValueError, KeyError):
-        return False  # videos of an earlier version, which sampled trained weights alone
-
-
 def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path, device: str) -> None:
     """Defect, cross-step distance and accumulated error of a student into `out`, its trajectories beside it."""
     if experiment.causal is not None:
@@ -198,19 +134,6 @@ def score_controls(assets: Assets, videos: Path, out: Path) -> None:
     protocol = protocol_hash(scale.world, scale.evaluation)
     tidy, _ = run_controls(prompts, scale.world, assets.codec, videos, scale=scale.name, protocol=protocol)
     write_csv(tidy, out)
-
-
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as a whole; `.gz` is compressed, to the same bytes for the same table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = frame.to_csv(index=False).encode()
-    with whole_file(path) as temporary:
-        temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
-
-
-def _commit() -> str | None:
-    state = git_state()
-    return None if state is None else str(state["commit"])
 
 
 def single_thread() -> None:

@@ -179,9 +179,8 @@ def score(
     config = load_experiment("teacher" if experiment == "real" else experiment, scale)
     lasting = long_of(experiment, config) if long else None
 
-    from salt.cli.records import score_model, single_thread
+    from salt.cli.scoring import score_model
 
-    single_thread()
     score_model(experiment, config, seed, videos, out, details, lasting)
 
 

@@ -48,7 +48,7 @@ def vbench(
         )
     of_prompts = part_of(part)
 
-    from salt.cli.records import model_cells
+    from salt.cli.scoring import model_cells
     from salt.cli.vbench_jobs import jobs_of, score_dimension
 
     cells = model_cells(experiment, config, seed, lasting)

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from salt.config.scale import Split, World
-from salt.data.world import SHORT_FORMS, Content, Mentions, caption, contents_of, sample_scene
+from salt.data.world import SHORT_FORMS, Content, Mentions, caption, contents_of, render, sample_scene
+from salt.draws import generator
 from salt.errors import SaltError
 from salt.files import sha256, write_text
 
@@ -149,6 +151,12 @@ def report_prompts(world: World, count: int, split: Split = "report") -> list[Pr
 
 def _in_order(contents: list[Content]) -> list[Content]:
     return sorted(contents, key=lambda content: _digest("order of prompts: " + caption(content)))
+
+
+def held_out_clip(prompt: Prompt, seed: int, world: World) -> NDArray[np.uint8]:
+    """One future of a caption's content, drawn by the sampling seed, `(F, H, W, 3)`."""
+    rng = generator(seed, "sampling/scene", 0, prompt.index)
+    return render(sample_scene(prompt.content, world, rng), world)
 
 
 # ------------------------------------------------------------------------------------------- the files

@@ -1,9 +1,8 @@
 """Which cells are sampled and scored: caption variants, solvers and numbers of function evaluations.
 
 Students: extended prompts with every solver and NFE of the scale (causal ones with the main solver), short prompts with
-the main solver only. The guided
-teacher: both variants by its own Euler steps. `real`, clips of exactly the prompts' contents through the codec: both
-variants, solver "none", NFE 0.
+the main solver only. The guided teacher: both variants by its own Euler steps. `real`, clips of exactly the prompts'
+contents through the codec: both variants, solver "none", NFE 0.
 
 Beyond the training length: causal students only, as `evaluation.long` says.
 """
@@ -18,6 +17,8 @@ from salt.evaluation.long import latent_frames
 from salt.evaluation.score import Cell
 
 TEACHER, REAL = "teacher", "real"
+MANIFEST = "manifest.json"
+"""Beside a model's videos: what they were made from."""
 NO_SOLVER = "none"
 """Solver of cells that no network makes."""
 

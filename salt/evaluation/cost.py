@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from salt.config.memory import Memory
+from salt.config.objectives import Align
 from salt.config.scale import Backbone, Scale, Text
-from salt.config.schema import Align, Experiment
+from salt.config.schema import Experiment
 
 
 @dataclass(frozen=True)

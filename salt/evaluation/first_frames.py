@@ -13,26 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from salt.config.scale import Scale, World
+from salt.config.scale import Scale
 from salt.config.vbench import vbench_folder
 from salt.data.captions import read_clip
 from salt.data.clips import as_tensor
-from salt.data.prompts import OwnPrompt, Prompt
-from salt.data.world import render, sample_scene
+from salt.data.prompts import OwnPrompt, Prompt, held_out_clip
 from salt.errors import SaltError
 from salt.evaluation.prompts import AnyPrompt
 from salt.files import sha256
-from salt.methods.streams import Streams
 from salt.models.protocol import FirstFrame
 
 Show = Callable[[Tensor], FirstFrame]
 """First frames `(B, 3, H, W)` in [0, 1] -> what networks are shown of them."""
-
-
-def held_out_clip(prompt: Prompt, seed: int, world: World) -> NDArray[np.uint8]:
-    """One future of a caption's content, drawn by the sampling seed, `(F, H, W, 3)`."""
-    rng = Streams(seed).generator("sampling/scene", 0, prompt.index)
-    return render(sample_scene(prompt.content, world, rng), world)
 
 
 def first_frame(prompt: AnyPrompt | OwnPrompt, seed: int, scale: Scale) -> NDArray[np.uint8]:

@@ -24,9 +24,10 @@ from tqdm import tqdm
 
 from salt.config.scale import Scale, World
 from salt.data.clips import as_tensor, as_uint8
-from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, write_prompts
+from salt.data.prompts import OwnPrompt, Prompt, held_out_clip, prompts_hash, write_prompts
 from salt.errors import SaltError
-from salt.evaluation.first_frames import FirstFrames, held_out_clip, images_hash
+from salt.evaluation.cells import MANIFEST
+from salt.evaluation.first_frames import FirstFrames, images_hash
 from salt.evaluation.prompts import AnyPrompt
 from salt.evaluation.score import Cell, protocol_of, seeds_of
 from salt.evaluation.solvers import Draw, Network, first_broken, generate, initial_noise, renoise_of
@@ -35,7 +36,7 @@ from salt.files import write_text
 from salt.flow.grid import time_grid
 from salt.models.protocol import Codec
 
-MANIFEST, MADE_FROM, PROMPTS = "manifest.json", "made_from.json", "prompts.json"
+MADE_FROM, PROMPTS = "made_from.json", "prompts.json"
 
 
 class Item(NamedTuple):

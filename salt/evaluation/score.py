@@ -18,11 +18,10 @@ import pandas as pd
 from salt.config.scale import Evaluation, Long, Scale, World
 from salt.config.schema import Experiment
 from salt.config.vbench import FILTERED_SAMPLES, VBench
-from salt.data.prompts import OwnPrompt, Prompt, Variant, prompts_hash, report_prompts
+from salt.data.prompts import OwnPrompt, Prompt, Variant, held_out_clip, prompts_hash, report_prompts
 from salt.data.vbench_prompts import VBenchPrompt
 from salt.errors import SaltError
 from salt.evaluation import groundtruth
-from salt.evaluation.first_frames import held_out_clip
 from salt.evaluation.long import CLIP_TO_CLIP_WEIGHT, long_frames, score_long_video
 from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
 from salt.evaluation.vbench import (

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from salt.config.schema import DMD, SC, SCM, Align, Experiment, NoiseLaw
+from salt.config.objectives import DMD, SC, SCM, Align, NoiseLaw
+from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.flow.grid import TripleLaw, shift_time, time_grid
 from salt.flow.path import expand, interpolate, x0_from_velocity

@@ -7,8 +7,8 @@ network is taught by teacher forcing: every chunk has its own t and sees the cle
 import torch
 from torch import Tensor, nn
 
+from salt.config.objectives import FlowMatching as FlowMatchingConfig
 from salt.config.schema import Causal
-from salt.config.schema import FlowMatching as FlowMatchingConfig
 from salt.flow.grid import shift_time
 from salt.flow.path import interpolate
 from salt.methods.protocol import bind

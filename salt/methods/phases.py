@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from salt.config.schema import PCM, Experiment
+from salt.config.objectives import PCM
+from salt.config.schema import Experiment
 from salt.flow.grid import time_grid
 from salt.flow.path import interpolate
 from salt.flow.transport import euler_step

@@ -1,18 +1,12 @@
-"""Named random streams: every draw is a function of (seed, purpose, step, sample number) and of nothing else.
+"""The named random streams of `salt.draws` as tensors."""
 
-So results depend neither on how a batch is split nor on the number of processes, and a resumed run draws what the
-unbroken one would have drawn, without any stored state of a generator.
-
-The name is hashed to the 128-bit key of numpy's counter-based Philox. (torch's CPU generator is no choice: it uses
-only the lower 32 bits of a seed, so that streams of one run would coincide by chance.)
-"""
-
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from salt.draws import generator
 
 
 class Streams:
@@ -22,10 +16,8 @@ class Streams:
         self.seed = seed
 
     def generator(self, purpose: str, step: int, sample: int) -> np.random.Generator:
-        """The stream of one sample: the same name gives the same numbers, in every process and on every machine."""
-        name = f"{self.seed}/{purpose}/{step}/{sample}".encode()
-        key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
-        return np.random.Generator(np.random.Philox(key=key))
+        """The stream of one sample."""
+        return generator(self.seed, purpose, step, sample)
 
     def normal(self, purpose: str, step: int, samples: Sequence[int], shape: Sequence[int] = ()) -> Tensor:
         """Standard normal `(len(samples), *shape)`, float32."""

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 import salt.cli.student
 import salt.cli.vbench  # noqa: F401  (each registers its verbs)
 from salt.cli import app
-from salt.cli.records import model_cells, sample_model, score_model
+from salt.cli.records import sample_model
+from salt.cli.scoring import model_cells, score_model
 from salt.cli.vbench_jobs import LOCK, jobs_of, make_environment, score_dimension
 from salt.config import load_experiment, repository_root
 from salt.config.vbench import VBench

@@ -8,10 +8,9 @@ import pytest
 
 from salt.config.memory import Memory
 from salt.config.scale import Evaluation, Long, World
-from salt.data.prompts import report_prompts
+from salt.data.prompts import held_out_clip, report_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
-from salt.evaluation.first_frames import held_out_clip
 from salt.evaluation.score import (
     RECORD_COLUMNS,
     Cell,

@@ -1,0 +1,156 @@
+"""What judges the samples that a student makes, or drives the training of whoever makes none (section `objectives`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from salt.config.base import Probability, Section, is_none
+
+
+class NoiseLaw(Section):
+    """How a noise level t is drawn: u uniform on (0, u_max), shifted, clamped."""
+
+    shift: PositiveFloat = 5.0
+    """s of t = s u / (1 + (s - 1) u)."""
+    u_max: Probability = 1.0
+    t_min: Probability = 0.02
+    t_max: Probability = 0.98
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "NoiseLaw":
+        if self.t_min >= self.t_max:
+            raise ValueError(f"t_min={self.t_min} must lie below t_max={self.t_max}")
+        return self
+
+
+class DMD(Section):
+    """Distribution matching (Eq. 4) against a guided teacher and a critic."""
+
+    weight: NonNegativeFloat = 1.0
+    cfg_weight: NonNegativeFloat = 5.0
+    """w of uncond + w (cond - uncond) on the teacher."""
+    normaliser: Literal["per_sample", "global", "none"] = "per_sample"
+    """Divide the direction by mean |x - x_0^real|: of each sample (released code), of the batch, or not at all."""
+    noise: NoiseLaw = NoiseLaw()
+    teacher: Literal["own", "larger"] = Field(default="own", exclude_if=lambda value: value == "own")
+    """`own`: the scale's, of the student's size; `larger`: the scale's `larger` one, while the critic stays of the
+    student's size (Self-Forcing and its descendants: 14B behind 1.3B)."""
+
+
+class SC(Section):
+    """The semigroup defect (Eq. 8) of the student's Euler operator on the triples of Eq. (9)."""
+
+    weight: NonNegativeFloat = 1.0
+    """lambda_SC of Eq. (10)."""
+    rollouts: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
+    """The K of the rollouts on which it acts, {8} in Eq. (13); None: on all."""
+    stop_gradient: Literal["none", "composed"] = "none"
+    """`none` is Eq. (8) as written; `composed` detaches x^(2) as the released code does."""
+    time_weight: Literal["none", "one_minus_ts"] = "none"
+    """`one_minus_ts` is the released code's factor (1 - t_s)."""
+    te_law: Literal["uniform", "top2"] = "uniform"
+    """t_e: uniform over T^(K) below t_s (Eq. 9), or over its two largest members (released code)."""
+
+
+class Align(Section):
+    """Cache-conditioned reference alignment (Eq. 11, 12) of a rollout with one of more steps, from the same noise.
+
+    A rollout that exits at its first step is its own reference and is left out, as in the released code.
+    """
+
+    weight: NonNegativeFloat = 0.1
+    """lambda_align of Eq. (13)."""
+    margin: NonNegativeFloat = 0.1
+    """delta of Eq. (12)."""
+    references: dict[Annotated[int, Field(ge=2)], PositiveInt] = Field(default={2: 4, 4: 8}, min_length=1)
+    """K of a rollout -> K of its reference; other rollouts have none."""
+    probability: Probability = 1.0
+    """Share of the rollouts with a reference for which it is made."""
+    start: NonNegativeInt = 0
+    """Generator updates before the first."""
+    features: Literal["teacher", "critic"] = "teacher"
+    """Whose features are compared."""
+    block: NonNegativeInt | None = None
+    """The transformer block they come from; None: the middle one."""
+    noise: NoiseLaw = NoiseLaw(u_max=0.2)
+    """t_f, at which both samples are noised with the same eps."""
+
+    @model_validator(mode="after")
+    def _denser(self) -> "Align":
+        for steps, reference in self.references.items():
+            if reference <= steps or reference % steps:
+                raise ValueError(
+                    f"references: {steps}: {reference}; accepted: a larger multiple, so that both grids have t_s"
+                )
+        return self
+
+
+class FlowMatching(Section):
+    """Regression of v = eps - x_0: what teachers are trained with."""
+
+    weight: NonNegativeFloat = 1.0
+    shift: PositiveFloat = 1.0
+    caption_drop: Probability = 0.1
+    """Share of captions replaced by the empty one, for classifier-free guidance."""
+
+
+class ODE(Section):
+    """Regression of a teacher's trajectories: the student jumps from a state on one to its end (CausVid)."""
+
+    weight: NonNegativeFloat = 1.0
+
+
+class PCM(Section):
+    """Phased consistency (arXiv 2405.18407) along a guided teacher's path, in K phases: the steps of T^(K)."""
+
+    weight: NonNegativeFloat = 1.0
+    solver_steps: PositiveInt = 48
+    """Euler steps of the teacher from 1 to 0; a multiple of K."""
+    cfg_weight: NonNegativeFloat = 5.0
+    """w of uncond + w (cond - uncond) on the teacher."""
+    huber: PositiveFloat = 1e-3
+    """c of the distance sqrt(d^2 + c^2) - c."""
+
+
+class SCM(Section):
+    """Continuous-time consistency (sCM, arXiv 2410.11081) with a guided teacher, beside dmd: rCM (arXiv 2510.08431)."""
+
+    weight: NonNegativeFloat = 100.0
+    cfg_weight: NonNegativeFloat = 5.0
+    """w of uncond + w (cond - uncond) on the teacher."""
+    warmup: NonNegativeInt = 1000
+    """Generator updates over which the derivative comes in; until then there is neither dmd nor a critic."""
+    log_mean: float = 0.7
+    """Of log(t / (1 - t)), the noise level at which the student is compared with itself: a normal law."""
+    log_std: PositiveFloat = 1.6
+    derivative: Literal["forward_mode", "difference"] = "forward_mode"
+    """Of the student along the teacher's path: exact, or the difference to a state `step` radians before. The exact one
+    takes plain attention (all pairs of tokens in memory), and networks that lie whole on every process."""
+    step: PositiveFloat = 1e-4
+    """Of `derivative: difference`; larger where networks compute in bfloat16."""
+
+
+class Objectives(Section):
+    """What judges the samples; an objective that is absent is off. Exactly one of the first four drives, and the others
+    stand beside dmd.
+    """
+
+    dmd: DMD | None = None
+    flow_matching: FlowMatching | None = None
+    ode: ODE | None = None
+    pcm: PCM | None = Field(default=None, exclude_if=is_none)
+    sc: SC | None = None
+    align: Align | None = None
+    scm: SCM | None = Field(default=None, exclude_if=is_none)
+
+    @model_validator(mode="after")
+    def _one_drives(self) -> "Objectives":
+        driving = [name for name in ("dmd", "flow_matching", "ode", "pcm") if getattr(self, name) is not None]
+        if len(driving) != 1:
+            given = ", ".join(driving) or "none"
+            raise ValueError(
+                f"driving objectives given: {given}; accepted: exactly one of dmd, flow_matching, ode, pcm"
+            )
+        if self.dmd is None and (self.sc or self.align or self.scm):
+            raise ValueError(f"sc, align and scm stand beside dmd, but {driving[0]} drives: remove them")
+        return self
