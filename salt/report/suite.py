@@ -29,42 +29,43 @@ class Row(Section):
     """It is compared with the rows of these experiments at the same nfe, with intervals."""
 
 
-class TableSpec(Section):
-    """What stands in a table."""
+class Entry(Section):
+    """What tables and figures have in common."""
 
     title: str
-    """The caption's first sentence."""
+    """Of a table, the caption's first sentence; of a figure, what it shows."""
     seeds: PositiveInt
     """Training seeds 0 .. seeds - 1."""
     uses: tuple[Use, ...]
     """Kinds of records that are needed."""
+    references: tuple[Literal["teacher", "real"], ...] = ()
+    """Below the students, or drawn as well; seed 0 only."""
+    first_frame: bool = False
+    """Of scales whose networks are shown a first frame; the others are of those whose are not."""
+    meaningful: bool = False
+    """Of scales whose numbers mean something, alone."""
+
+    def is_at(self, scale: Scale) -> bool:
+        """Whether a scale has it."""
+        return self.first_frame == (scale.first_frame is not None) and (scale.meaningful or not self.meaningful)
+
+
+class TableSpec(Entry):
+    """What stands in a table."""
+
     prompts: Variant | Literal["long"]
     """extended, short, or long: videos beyond the training length, of extended captions."""
     columns: tuple[str, ...]
     """Metrics, in the order printed; empty: all."""
     rows: tuple[Row, ...]
     """Students, in the order printed."""
-    references: tuple[Literal["teacher", "real"], ...]
-    """Rows below the students, seed 0 only."""
-    first_frame: bool = False
-    """Of scales whose networks are shown a first frame; the others are of those whose are not."""
 
 
-class FigureSpec(Section):
+class FigureSpec(Entry):
     """What stands in a figure."""
 
-    title: str
-    """What it shows."""
-    seeds: PositiveInt
-    """Training seeds 0 .. seeds - 1."""
-    uses: tuple[Use, ...]
-    """Kinds of records that are needed."""
     experiments: tuple[Name, ...]
     """In the order drawn."""
-    references: tuple[Literal["teacher", "real"], ...] = ()
-    """Drawn as well, seed 0 only."""
-    first_frame: bool = False
-    """As of tables."""
 
 
 class Ablations(Section):
@@ -86,9 +87,8 @@ class Suite(Section):
 
     def at(self, scale: Scale) -> "Suite":
         """Those tables and figures that a scale has."""
-        shown = scale.first_frame is not None
-        tables = {name: entry for name, entry in self.tables.items() if entry.first_frame == shown}
-        figures = {name: entry for name, entry in self.figures.items() if entry.first_frame == shown}
+        tables = {name: entry for name, entry in self.tables.items() if entry.is_at(scale)}
+        figures = {name: entry for name, entry in self.figures.items() if entry.is_at(scale)}
         return self.model_copy(update={"tables": tables, "figures": figures})
 
 
@@ -135,6 +135,8 @@ def _named(kind: str, name: str, every: Mapping[str, Spec], here: Mapping[str, S
     if name not in every:
         raise SaltError(f"{kind} {name!r}: not in experiments/tables.yaml; {accepted(name, every)}")
     if name not in here:
-        shown = "shown no first frame" if scale.first_frame is None else "shown a first frame"
-        raise SaltError(f"{kind} {name}: networks of scale {scale.name} are {shown}; {accepted(name, here)}")
+        first_frame = "no first frame" if scale.first_frame is None else "a first frame"
+        same = every[name].first_frame == (scale.first_frame is not None)
+        why = "numbers mean nothing" if same else f"networks are shown {first_frame}"
+        raise SaltError(f"{kind} {name}: not of scale {scale.name}, whose {why}; {accepted(name, here)}")
     return here[name]

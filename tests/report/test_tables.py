@@ -202,9 +202,13 @@ def test_table1_is_of_image_to_video(results, images, tmp_path):
     by_hand = 50 * ((raw["i2v_subject"] - 0.1462) / 0.8538 + (raw["i2v_background"] - 0.2615) / 0.7385)
     assert ours["SC-DMD (Ours), 4 NFE"].ours["i2v"][0] == pytest.approx(by_hand)
     make_table("table1", "tiny_i2v", images / "records", 2, tmp_path)
-    with pytest.raises(SaltError, match=r"table table1: networks of scale tiny are shown no first frame; .* table2"):
+    with pytest.raises(
+        SaltError, match=r"table table1: not of scale tiny, whose networks are shown no first frame; .* table2"
+    ):
         build_table("table1", Records(results / "records", load_scale("tiny")))
-    with pytest.raises(SaltError, match=r"table table2: networks of scale tiny_i2v are shown a first frame; .* table1"):
+    with pytest.raises(
+        SaltError, match=r"table table2: not of scale tiny_i2v, whose networks are shown a first frame; .* table1"
+    ):
         build_table("table2", records)
 
 
