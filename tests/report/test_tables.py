@@ -210,9 +210,7 @@ def test_table1_is_of_image_to_video(results, images, tmp_path):
 
 def test_a_sweep_is_of_scales_whose_numbers_mean_something():
     assert figure_spec("fig_lambda", load_scale("tiny")).experiments
-    with pytest.raises(
-        SaltError, match="figure fig_lambda: not of scale smoke, whose numbers mean nothing; .* fig_steps"
-    ):
+    with pytest.raises(SaltError, match=r"fig_lambda: not of scale smoke, whose numbers mean nothing; .* fig_steps"):
         figure_spec("fig_lambda", load_scale("smoke"))
 
 
