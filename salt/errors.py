@@ -13,3 +13,10 @@ class SaltError(Exception):
 
 class InterruptedBySignal(Exception):
     """Training stopped after SIGTERM or SIGUSR1 and saved a checkpoint (exit code 75)."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether Python or torch, on a GPU or on the CPU, could not have the memory that it asked for."""
+    told = str(error)
+    by_torch = isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
+    return by_torch or isinstance(error, MemoryError)

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from salt.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InterruptedBySignal, SaltError
+from salt.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InterruptedBySignal, SaltError, out_of_memory
 
 app = typer.Typer(
     name="salt",
@@ -31,6 +31,15 @@ def main() -> None:
         app()
     except SaltError as error:
         print(f"salt: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print(
+            f"salt: out of memory ({str(error).splitlines()[0] if str(error) else 'MemoryError'}); accepted: a device "
+            "with more, or smaller batches (evaluation.batch_size in the scale's file)",
+            file=sys.stderr,
+        )
         sys.exit(EXIT_BAD_INPUT)
     except InterruptedBySignal as signal:
         print(f"salt: {signal}", file=sys.stderr)

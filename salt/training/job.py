@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from salt.config.schema import Experiment
-from salt.errors import SaltError
+from salt.errors import SaltError, out_of_memory
 from salt.files import write_text
 from salt.methods.protocol import Method
 from salt.training.loop import Data, Job, train
@@ -80,8 +80,29 @@ def run_training(
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
                 raise SaltError(f"{error.filename or run}: the disk is full; checkpoints are as they were") from error
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                raise SaltError(
+                    f"{run}: out of memory; checkpoints are as they were; a training takes less with "
+                    f"{_less_memory(experiment)}, or on a larger device (`salt plan` counts it)"
+                ) from error
             workers.wait()
     return True
+
+
+def _less_memory(experiment: Experiment) -> str:
+    """The settings that would save memory and are not in use, for a message."""
+    train, shared = experiment.train, experiment.train.context_parallel
+    unused = {
+        "train.recompute=true": not train.recompute,
+        "train.precision=bfloat16": train.precision == "float32",
+        f"train.accumulate above {train.accumulate}": train.batch_size > train.accumulate,
+        "train.shard=true": not train.shard,
+        f"train.context_parallel above {shared}": experiment.shareable > shared,
+        "more processes": train.shard,
+    }
+    return ", ".join(setting for setting, helps in unused.items() if helps)
 
 
 def _check_normaliser(experiment: Experiment, workers: Workers) -> None:

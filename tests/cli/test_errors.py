@@ -256,6 +256,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(salt, train, tmp_path, role):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("greedy", [lambda *given: torch.empty(1 << 55), lambda *given: bytes(1 << 55)])
+def test_too_little_memory(salt, made, tmp_path, monkeypatch, greedy):
+    monkeypatch.setattr("salt.cli.records.sample_cells", greedy)
+    refused(salt, made.words("sample", out=tmp_path / "videos"), "out of memory (", "evaluation.batch_size")
+
+
 # ------------------------------------------------------------------------------------- shipped assets
 @pytest.fixture
 def shipped(made: Made, root: Path) -> Path:

@@ -255,6 +255,26 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_continues(small_disk
     assert sha256(small_disk / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
 
 
+def test_too_little_memory_is_told_with_what_takes_less_and_the_run_continues(tmp_path: Path) -> None:
+    setting = teacher_experiment(train__recompute=True)
+
+    class Greedy(Clips):
+        def batch(self, samples: Any) -> Any:
+            if samples[0] == 4 * 3:
+                torch.empty(1 << 55)
+            return super().batch(samples)
+
+    told = (
+        r"run: out of memory; .* train\.precision=bfloat16, train\.accumulate above 1, "
+    )
+    with pytest.raises(SaltError, match=told + r"train\.shard=true, train\.context_parallel above 1, or on a larger"):
+        run(setting, tmp_path, Greedy())
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_000002"]
+    run(setting, tmp_path)
+    run(setting, tmp_path / "unbroken")
+    assert sha256(tmp_path / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
+
+
 def test_a_finished_run_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     setting, data = teacher_experiment(), Clips()
     run(setting, tmp_path)
