@@ -264,9 +264,7 @@ def test_too_little_memory_is_told_with_what_takes_less_and_the_run_continues(tm
                 torch.empty(1 << 55)
             return super().batch(samples)
 
-    told = (
-        r"run: out of memory; .* train\.precision=bfloat16, train\.accumulate above 1, "
-    )
+    told = r"run: out of memory; .* train\.precision=bfloat16, train\.accumulate above 1, "
     with pytest.raises(SaltError, match=told + r"train\.shard=true, train\.context_parallel above 1, or on a larger"):
         run(setting, tmp_path, Greedy())
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_000002"]
