@@ -1,7 +1,7 @@
 """fig_causal, fig_i2v, fig_long: contact sheets of students at several step counts, of training length and beyond.
 
-The captions follow the rule of `frames`: the first of each kind of the report list; of long videos the very first. One
-training and one sampling seed, the first of each.
+The captions follow the rule of `frames`: the first of each kind of the report list; of long videos the very first. The
+first sampling seed, and of the training seeds the typical one: neither a student's best nor its worst.
 """
 
 import textwrap
@@ -38,18 +38,28 @@ def long_sheet(canvas: Canvas) -> tuple["Figure", str]:
 
 
 _SAID = (
-    "The first caption of its kind in the report list; first training and sampling seed; consistency solver; percent: "
-    "frames of all captions' videos that show whole objects, and the same ones (same_object)"
+    "The first caption of its kind in the report list, the first sampling seed, of the training seeds the one in the "
+    "middle at the middle number of steps; consistency solver; percent: frames of all captions' videos that show whole "
+    "objects, and the same ones (same_object), of that seed"
 )
 
 
-def _label(canvas: Canvas, experiment: str, seed: int, nfe: int, long: bool) -> str:
-    """The number of steps and, where the truth is known, how many frames of all videos are as they should be."""
+def _shares(canvas: Canvas, experiment: str, seeds: Sequence[int], nfe: int, long: bool) -> list[float]:
+    """How many frames of all videos are as they should be, of each training seed; none where the truth is not known."""
     if canvas.records.scale.evaluation.vbench is not None:
-        return f"{nfe} steps"
+        return []
     setting = Setting(experiment, "long" if long else "extended", SOLVER, nfe)
-    (share,) = canvas.records.values(setting.kind, setting, [seed], SHARE)
-    return f"{nfe} steps, {share:.0%}"
+    return list(canvas.records.values(setting.kind, setting, seeds, SHARE))
+
+
+def typical(seeds: Sequence[int], shares: Sequence[float]) -> int:
+    """The seed in the middle of all by these numbers, the lower of two; the first seed where there are none."""
+    ordered = sorted(zip(shares, seeds, strict=True)) if shares else [(0.0, seed) for seed in seeds[:1]]
+    return ordered[(len(ordered) - 1) // 2][1]
+
+
+def _label(canvas: Canvas, experiment: str, seed: int, nfe: int, long: bool) -> str:
+    return ", ".join([f"{nfe} steps", *(f"{share:.0%}" for share in _shares(canvas, experiment, [seed], nfe, long))])
 
 
 def _sheet(canvas: Canvas, prompts: list[AnyPrompt], frames: int, steps: Sequence[int], long: bool = False) -> "Figure":
@@ -61,11 +71,13 @@ def _sheet(canvas: Canvas, prompts: list[AnyPrompt], frames: int, steps: Sequenc
         len(measured), 1, figsize=(WIDTH, (tall * len(steps) + 0.1) * len(measured) + 0.6), squeeze=False
     )
     for axes, (experiment, seeds) in zip(grid[:, 0], measured.items(), strict=True):
-        paths = [[video_path(canvas, experiment, seeds[0], nfe, p, long) for p in prompts] for nfe in steps]
+        seed = typical(seeds, _shares(canvas, experiment, seeds, steps[len(steps) // 2], long))
+        paths = [[video_path(canvas, experiment, seed, nfe, p, long) for p in prompts] for nfe in steps]
         rows = [[pick(read_video(canvas, path), frames) for path in row] for row in paths]
         image, centres = tile(rows)
-        show(axes, image, len(rows), [_label(canvas, experiment, seeds[0], nfe, long) for nfe in steps])
-        axes.set_ylabel("\n".join(textwrap.wrap(canvas.title(experiment), 14)), fontsize=7)
+        show(axes, image, len(rows), [_label(canvas, experiment, seed, nfe, long) for nfe in steps])
+        name = [*textwrap.wrap(canvas.title(experiment), 14), f"seed {seed}"]
+        axes.set_ylabel("\n".join(name), fontsize=7)
         if axes is grid[0, 0]:
             for prompt, centre in zip(prompts, centres, strict=True):
                 head = "\n".join(textwrap.wrap(prompt.extended, 76 // len(prompts)))

@@ -179,6 +179,8 @@ class Synthetic:
             path = folder / experiment / f"{cell}_cm_{nfe}" / prompt.id / "0.mp4"
             path.parent.mkdir(parents=True)
             shutil.copy(first, path)
+        for made in folder.glob("*/seed0*"):
+            shutil.copytree(made, made.with_name(made.name.replace("seed0", "seed1")))
 
     def controls(self) -> None:
         rows = []

@@ -12,6 +12,7 @@ from salt.errors import SaltError
 from salt.evaluation.video import read_mp4
 from salt.report.figures import DRAW, make_figure
 from salt.report.frames import contact_sheet, pick, tile
+from salt.report.sheets import typical
 from salt.report.style import label_ends, styled
 from salt.report.suite import load_suite
 
@@ -26,6 +27,14 @@ def test_every_figure_is_drawn(results, images, videos, tmp_path, name):
     assert (picture != 255).any(axis=2).mean() > 0.02
     assert pdf.read_bytes().startswith(b"%PDF")
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("shares", "seed"),
+    [([0.83, 0.97, 0.93], 2), ([0.8, 0.9, 0.88], 2), ([0.5, 0.5, 0.5], 1), ([0.9, 0.7], 1), ([0.4], 0), ([], 0)],
+)
+def test_a_sheet_shows_the_seed_in_the_middle(shares, seed):
+    assert typical(range(len(shares) or 3), shares) == seed
 
 
 def test_every_figure_of_the_suite_has_a_drawing():
