@@ -156,7 +156,7 @@ class Prices:
         gpus, limit = self.gpus("train"), self.device["memory_gb"] * GIGA
         if not gpus:
             return []
-        found = {name: cost.training_memory(self.experiment(name), gpus) for name in names}
+        found = {name: cost.training_memory(self.experiment(name), gpus) for name in sorted(names)}
         lines = []
         if found:
             worst = max(found, key=lambda name: sum(found[name].values()))
