@@ -1,6 +1,6 @@
 """fig_causal, fig_i2v, fig_long: contact sheets of students at several step counts, of training length and beyond.
 
-The captions follow the rule of `frames`: the first of each kind of the report list; of long videos the very first. The
+The captions follow the rule of `frames`: the first of each kind in the report list; of long videos the very first. The
 first sampling seed, and of the training seeds the typical one: neither a student's best nor its worst.
 """
 
@@ -8,7 +8,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from salt.evaluation.prompts import AnyPrompt
+import numpy as np
+
+from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
 from salt.report.canvas import Canvas
 from salt.report.frames import SOLVER, STEP_COUNTS, pick, read_video, show, shown_prompts, tile, video_path
 from salt.report.records import Setting
@@ -17,16 +19,16 @@ from salt.report.style import WIDTH
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHARE = "same_object"
-"""What stands beside the number of steps: the shown captions are two of many."""
-SHORT_FRAMES = 5
+EXACT = ("object_class", "multiple_objects")
+"""Of single objects and of pairs: frames that show exactly the caption's. It stands beside the number of steps, since
+the captions shown are four of many."""
+SHORT_FRAMES = 4
 LONG_FRAMES = 18
 
 
 def student_sheet(canvas: Canvas) -> tuple["Figure", str]:
-    """One block per student, a row per number of steps, one caption of each kind side by side."""
-    single, *_, pair = shown_prompts(canvas)
-    figure = _sheet(canvas, [single, pair], SHORT_FRAMES, STEP_COUNTS)
+    """One block per student, a row per number of steps, captions of both kinds side by side."""
+    figure = _sheet(canvas, shown_prompts(canvas), SHORT_FRAMES, STEP_COUNTS)
     return figure, canvas.footnote("scores", f"{_SAID}; {SHORT_FRAMES} frames evenly spaced, first to last")
 
 
@@ -38,9 +40,9 @@ def long_sheet(canvas: Canvas) -> tuple["Figure", str]:
 
 
 _SAID = (
-    "The first caption of its kind in the report list, the first sampling seed, of the training seeds the one in the "
-    "middle at the middle number of steps; consistency solver; percent: frames of all captions' videos that show whole "
-    "objects, and the same ones (same_object), of that seed"
+    "The first captions of each kind in the report list, the first sampling seed, of the training seeds the one in the "
+    "middle at the middle number of steps; consistency solver; percent: frames of all captions' videos that show "
+    "exactly the caption's objects, of that seed"
 )
 
 
@@ -49,7 +51,12 @@ def _shares(canvas: Canvas, experiment: str, seeds: Sequence[int], nfe: int, lon
     if canvas.records.scale.evaluation.vbench is not None:
         return []
     setting = Setting(experiment, "long" if long else "extended", SOLVER, nfe)
-    return list(canvas.records.values(setting.kind, setting, seeds, SHARE))
+    if canvas.records.scale.first_frame is not None:
+        return canvas.records.values(setting.kind, setting, seeds, "i2v_subject")
+    of_kind = [canvas.records.values(setting.kind, setting, seeds, metric) for metric in EXACT]
+    kinds = [prompt.kind for prompt in evaluation_prompts(canvas.records.scale, long)]
+    weights = [kinds.count("single"), kinds.count("pair")]
+    return [float(np.average(shares, weights=weights)) for shares in zip(*of_kind, strict=True)]
 
 
 def typical(seeds: Sequence[int], shares: Sequence[float]) -> int:
