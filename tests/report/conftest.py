@@ -102,7 +102,8 @@ class Synthetic:
         videos = self._videos(experiment, seed, "extended", "cm", 4).assign(prompts="long")
         way = dict(prompts="long", solver="cm", nfe=4)
         tidy = [self._line(experiment, seed, *measured, PROTOCOL, **way) for measured in _means(videos, TEXT)]
-        tidy += [self._line(experiment, seed, "same_object", 0.5, 1, PROTOCOL, **way | {"nfe": nfe}) for nfe in (2, 8)]
+        for metric, nfe in product(("object_class", "multiple_objects"), (2, 8)):
+            tidy.append(self._line(experiment, seed, metric, 0.5, 1, PROTOCOL, **way | {"nfe": nfe}))
         for metric, i in product(FOLLOWED, range(clips)):
             share = 0.9 - (0.02 if experiment.startswith("salt") else 0.05) * i
             tidy.append(self._line(experiment, seed, f"{metric}@clip{i}", share, self.prompts, PROTOCOL, **way))
