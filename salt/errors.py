@@ -1,6 +1,7 @@
 """The errors a user can cause, each told in one line, and the exit codes that the workflow reads.
 
-`salt/cli` turns a `SaltError` into that line and exit code 2; anything else is a bug and keeps its traceback.
+`salt/cli` turns a `SaltError`, and memory that runs out, into that line and exit code 2; anything else is a bug and
+keeps its traceback.
 """
 
 EXIT_BAD_INPUT = 2

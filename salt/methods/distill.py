@@ -69,7 +69,7 @@ class Distill:
         """What `_matching_loss` says, and with `objectives.scm` consistency, at first alone (rCM)."""
         if self._scm is None:
             return self._matching_loss(batch, step)
-        consistency = self._consistency(self._scm, batch, step)
+        consistency = self._continuous_consistency(self._scm, batch, step)
         metrics, loss = {"scm": consistency.item()}, self._scm.weight * consistency
         if self._warms_up(step):
             return loss, metrics
@@ -136,7 +136,7 @@ class Distill:
         )
         return sc * valid.float().mean()  # from the mean over valid samples, which micro-batches could not add up
 
-    def _consistency(self, config: SCM, batch: Batch, step: int) -> Tensor:
+    def _continuous_consistency(self, config: SCM, batch: Batch, step: int) -> Tensor:
         """L_sCM on noised data: how the student's clean prediction changes along the teacher's path."""
         drawn = self._streams.normal("generator/angle", step, batch.samples).to(batch.x_0.device)
         a = (config.log_mean + config.log_std * drawn).exp().atan()

@@ -112,17 +112,15 @@ def _two_steps(solver: str) -> list[Claim]:
 
 def _rcm(solver: str) -> list[Claim]:
     says = "SC-DMD is better than rCM"
-    long: Prompts = "extended"
-    short: Prompts = "short"
-    compared = [
-        *(("Sec. 4.2, Tab. 2", "table2", metric, long) for metric in ("total", "quality")),
-        *(("App. A.2, Tab. 1", "tableA1", metric, short) for metric in ("total", "quality", "semantic")),
-    ]
-    found = []
-    for where, table, metric, prompts in compared:
+
+    def compared(where: str, table: str, metric: str, prompts: Prompts) -> Claim:
         paper = _printed(table, "Ours (SC-DMD)", "rCM", metric, 4)
-        found.append(_score(says, where, ("sc_dmd", 4), ("rcm", 4), metric, 1, solver, paper, prompts))
-    return found
+        return _score(says, where, ("sc_dmd", 4), ("rcm", 4), metric, 1, solver, paper, prompts)
+
+    return [
+        *(compared("Sec. 4.2, Tab. 2", "table2", metric, "extended") for metric in ("total", "quality")),
+        *(compared("App. A.2, Tab. 1", "tableA1", metric, "short") for metric in ("total", "quality", "semantic")),
+    ]
 
 
 def _defect(solver: str) -> list[Claim]:
