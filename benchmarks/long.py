@@ -21,8 +21,8 @@ from torch import Tensor
 
 from salt.config import load_experiment
 from salt.evaluation.cells import long_cells, long_chunks, long_of
-from salt.evaluation.sample import sample_cells
-from salt.evaluation.streaming import SampledByChunk
+from salt.evaluation.sampling.streaming import SampledByChunk
+from salt.evaluation.sampling.videos import sample_cells
 from salt.models.causal import CausalWan
 from salt.models.codec import TinyCodec
 from salt.models.wan import build_wan

@@ -19,11 +19,11 @@ from ceiling import finish, matmul_ceiling
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from salt.config import load_experiment
-from salt.evaluation import cost
 from salt.flow.grid import time_grid
 from salt.flow.transport import euler_sample
 from salt.models.causal import CausalWan
 from salt.models.wan import build_wan
+from salt.planning import cost
 from salt.rollout import roll
 
 ATTENTION = {

@@ -16,7 +16,7 @@ import torch
 from ceiling import finish, matmul_ceiling
 
 from salt.config import load_experiment
-from salt.evaluation import cost
+from salt.planning import cost
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from step_cost import Run

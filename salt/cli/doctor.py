@@ -60,7 +60,7 @@ def devices(scale: str) -> Iterator[Found]:
 
     from salt.cli.pricing import asked_of
     from salt.config import load_experiment, load_scale
-    from salt.evaluation import cost
+    from salt.planning import cost
 
     needed = max(asks["gpu"] for asks in asked_of(scale).values())
     count = torch.cuda.device_count()

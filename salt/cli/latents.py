@@ -27,7 +27,7 @@ from salt.data.store import WHOLE
 from salt.data.store import Make as Clips
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
-from salt.evaluation.solvers import Network, generate
+from salt.evaluation.sampling.solvers import Network, generate
 from salt.files import sha256
 from salt.flow.grid import time_grid
 from salt.methods.streams import Streams

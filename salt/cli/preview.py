@@ -13,8 +13,8 @@ from salt.config.schema import Experiment
 from salt.data.captions import read_captions
 from salt.data.clips import as_uint8
 from salt.data.prompts import OwnPrompt, Prompt, report_prompts
-from salt.evaluation.sample import Item
-from salt.evaluation.score import Cell
+from salt.evaluation.cells import Cell
+from salt.evaluation.sampling.sources import Item
 from salt.evaluation.video import upscale
 from salt.report.frames import contact_sheet
 

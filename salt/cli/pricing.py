@@ -1,4 +1,4 @@
-"""What a job costs: as measured where it, or another job of its rule, has run; else by `salt.evaluation.cost`."""
+"""What a job costs: as measured where it, or another job of its rule, has run; else by `salt.planning.cost`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from salt.config import Experiment, load_experiment, load_scale, repository_root
 from salt.config.files import accepted, read_mapping
 from salt.config.load import of_scale
 from salt.errors import SaltError
-from salt.evaluation import cost
 from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
+from salt.planning import cost
 
 HOUR, GIGA, TERA = 3600.0, 1e9, 1e12
 VIDEO_BYTES = 0.6

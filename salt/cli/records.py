@@ -14,15 +14,16 @@ from salt.config.scale import Long, Scale
 from salt.config.schema import Experiment
 from salt.data.prompts import OwnPrompt, report_prompts
 from salt.errors import SaltError
-from salt.evaluation.cache_study import measure_caches
 from salt.evaluation.cells import REAL, TEACHER
-from salt.evaluation.controls import run_controls
-from salt.evaluation.diagnostics import measure
-from salt.evaluation.first_frames import FirstFrames
-from salt.evaluation.sample import RealClips, Sampled, Source, sample_cells
-from salt.evaluation.score import protocol_hash
-from salt.evaluation.solvers import Network
-from salt.evaluation.streaming import SampledByChunk
+from salt.evaluation.diagnostics.cache_study import measure_caches
+from salt.evaluation.diagnostics.defect import measure
+from salt.evaluation.groundtruth.controls import run_controls
+from salt.evaluation.protocol import protocol_hash
+from salt.evaluation.sampling.first_frames import FirstFrames
+from salt.evaluation.sampling.solvers import Network
+from salt.evaluation.sampling.sources import RealClips, Sampled, Source
+from salt.evaluation.sampling.streaming import SampledByChunk
+from salt.evaluation.sampling.videos import sample_cells
 from salt.models.precision import in_precision
 from salt.models.text import UMT5TextEncoder
 from salt.training.provenance import hash_files

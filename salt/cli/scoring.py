@@ -13,9 +13,10 @@ from salt.config.released import MARK
 from salt.config.scale import Long
 from salt.config.schema import Experiment
 from salt.data.prompts import Prompt
-from salt.evaluation.cells import MANIFEST, REAL, TEACHER, cells_of, long_cells
-from salt.evaluation.score import Cell, protocol_of, records, score_folder, vbench_of, write_cell
-from salt.evaluation.vbench import board_of
+from salt.evaluation.cells import MANIFEST, REAL, TEACHER, Cell, cells_of, long_cells
+from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
+from salt.evaluation.protocol import protocol_of, vbench_of
+from salt.evaluation.vbench.board import board_of
 from salt.files import whole_file
 from salt.training.provenance import git_state
 

@@ -18,11 +18,12 @@ from salt.config.scale import Scale
 from salt.config.vbench import VBench, vbench_folder, vbench_python
 from salt.data.vbench_prompts import VBenchPrompt
 from salt.errors import SaltError
-from salt.evaluation.score import Cell, protocol_of
-from salt.evaluation.vbench import Scored, read_results, write_results
-from salt.evaluation.vbench_run import run_dimension
-from salt.evaluation.vbench_score import gather, vbench_records, vbench_wide
-from salt.evaluation.vbench_view import Job
+from salt.evaluation.cells import Cell
+from salt.evaluation.protocol import protocol_of
+from salt.evaluation.vbench.records import gather, vbench_records, vbench_wide
+from salt.evaluation.vbench.results import Scored, read_results, write_results
+from salt.evaluation.vbench.run import run_dimension
+from salt.evaluation.vbench.view import Job
 from salt.files import write_text
 
 LOCK = Path("workflow", "envs", "vbench.lock.txt")

@@ -1,1 +1,1 @@
-"""Sampling, scoring, diagnostics and statistics of trained students."""
+"""Cells, protocols, sampling, scoring and diagnostics of trained students."""

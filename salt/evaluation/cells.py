@@ -1,26 +1,61 @@
-"""Which cells are sampled and scored: caption variants, solvers and numbers of function evaluations.
+"""A cell is what is sampled and scored as one: a model, a caption variant, a solver and a number of evaluations.
 
 Students: extended prompts with every solver and NFE of the scale (causal ones with the main solver), short prompts with
 the main solver only. The guided teacher: both variants by its own Euler steps. `real`, clips of exactly the prompts'
-contents through the codec: both variants, solver "none", NFE 0.
-
-Beyond the training length: causal students only, as `evaluation.long` says.
+contents through the codec: both variants, solver "none", NFE 0. Long videos, of causal students only and as
+`evaluation.long` says, are cells whose `prompts` are "long" (the extended captions).
 """
 
-from typing import get_args
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from salt.config.scale import Long, Scale
 from salt.config.schema import Experiment
 from salt.data.prompts import Variant
 from salt.errors import SaltError
-from salt.evaluation.long import latent_frames
-from salt.evaluation.score import Cell
+from salt.evaluation.groundtruth.long import latent_frames
 
 TEACHER, REAL = "teacher", "real"
 MANIFEST = "manifest.json"
 """Beside a model's videos: what they were made from."""
 NO_SOLVER = "none"
 """Solver of cells that no network makes."""
+RECORD_COLUMNS = (
+    "method",
+    "experiment",
+    "scale",
+    "seed",
+    "prompts",
+    "solver",
+    "nfe",
+    "metric",
+    "value",
+    "n",
+    "protocol",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was evaluated, as the tidy records name it. `seed` is the training seed."""
+
+    method: str
+    experiment: str
+    scale: str
+    seed: int
+    prompts: Variant | Literal["long"]
+    solver: str
+    nfe: int
+
+    @property
+    def variant(self) -> Variant:
+        """Of its captions."""
+        return "extended" if self.prompts == "long" else self.prompts
+
+    @property
+    def name(self) -> str:
+        """Stem of the cell's files, `{prompts}_{solver}_{nfe}`."""
+        return f"{self.prompts}_{self.solver}_{self.nfe}"
 
 
 def cells_of(experiment: str, method: str, scale: Scale, seed: int, causal: bool = False) -> list[Cell]:
@@ -91,3 +126,15 @@ def long_chunks(experiment: Experiment, long: Long) -> int:
     """Chunks of a long video of a causal student."""
     assert experiment.causal is not None  # `long_of` refuses the others
     return long.length * latent_frames(experiment.scale.world) // experiment.causal.chunk
+
+
+def shared_columns(experiment: Experiment, seed: int, protocol: str) -> dict[str, Any]:
+    """Those of `RECORD_COLUMNS` that all diagnostics of one student share: they are of extended captions."""
+    return {
+        "method": experiment.title,
+        "experiment": experiment.name,
+        "scale": experiment.scale.name,
+        "seed": seed,
+        "prompts": "extended",
+        "protocol": protocol,
+    }

@@ -10,9 +10,9 @@ from typing import Literal
 
 from salt.config.paper import paper_values
 from salt.config.scale import Scale
-from salt.evaluation.statistics import Interval, seed_interval
 from salt.report.metrics import title
 from salt.report.records import Kind, Records, Setting
+from salt.report.statistics import Interval, seed_interval
 from salt.report.tables import differences
 
 Way = tuple[str, int]

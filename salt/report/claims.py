@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from salt.config.load import load_scale
-from salt.evaluation.statistics import Interval
 from salt.files import write_text
 from salt.report.claimed import Claim, claims
 from salt.report.records import Kind, Provenance, Records, one_protocol, read_measurements, released_in
 from salt.report.render import NOT_RUN, interval_text, markdown_lines
+from salt.report.statistics import Interval
 from salt.report.tables import METHOD
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not tested"]

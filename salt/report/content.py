@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from salt.evaluation.statistics import Interval
 from salt.report.records import Provenance, Setting
+from salt.report.statistics import Interval
 
 
 @dataclass(frozen=True)

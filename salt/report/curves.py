@@ -8,10 +8,10 @@ import pandas as pd
 
 from salt.config.load import load_experiment
 from salt.config.paper import paper_values
-from salt.evaluation.statistics import Interval, seed_interval
 from salt.report.canvas import Canvas
 from salt.report.metrics import title
 from salt.report.records import Setting
+from salt.report.statistics import Interval, seed_interval
 from salt.report.style import GREY, LIGHT, WIDTH, End, label_ends, look, panel_letter
 from salt.report.tables import METHOD, differences
 

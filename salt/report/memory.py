@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salt.evaluation.long import FOLLOWED
+from salt.evaluation.groundtruth.long import FOLLOWED
 from salt.report.canvas import Canvas
 from salt.report.metrics import percent, title
 from salt.report.records import Kind, Setting

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.evaluation.statistics import Statistic
-from salt.evaluation.vbench import Board
+from salt.evaluation.vbench.board import Board
+from salt.report.statistics import Statistic
 
 AGGREGATES = ("quality", "semantic", "i2v", "total")
 SHORT_TITLES = {

@@ -25,8 +25,8 @@ from salt.config.load import load_experiment
 from salt.config.released import MARK
 from salt.config.scale import Scale
 from salt.errors import SaltError
-from salt.evaluation.statistics import PromptScores, prompt_scores
-from salt.evaluation.vbench import Board, board_of
+from salt.evaluation.vbench.board import Board, board_of
+from salt.report.statistics import PromptScores, prompt_scores
 
 Kind = Literal["scores", "long", "defect", "caches"]
 KEY = ["experiment", "seed", "prompts", "solver", "nfe", "metric"]

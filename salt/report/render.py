@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from salt.evaluation.statistics import Interval, minimum_detectable_difference
 from salt.files import write_text
 from salt.report.content import Comparison, Table, TableRow
 from salt.report.metrics import title
+from salt.report.statistics import Interval, minimum_detectable_difference
 
 CSV_COLUMNS = (
     *("table", "row", "experiment", "prompts", "solver", "nfe", "metric"),

@@ -20,8 +20,8 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 from salt.cli.assets import load_assets
 from salt.cli.latents import open_bank
 from salt.config.load import load_scale
-from salt.evaluation.first_frames import first_frame
 from salt.evaluation.prompts import evaluation_prompts
+from salt.evaluation.sampling.first_frames import first_frame
 from salt.evaluation.video import read_mp4
 
 SHOWN = SCALE | {
@@ -125,7 +125,7 @@ def test_videos_begin_with_the_images_of_their_prompts(
         shown = first_frame(prompt, 0, scale)
         assert shown.shape == (32, 48, 3)
         assert np.abs(shown.astype(int) - level).max() <= 1
-    monkeypatch.setattr("salt.evaluation.first_frames.first_frame", lambda *given: 255 - first_frame(*given))
+    monkeypatch.setattr("salt.evaluation.sampling.first_frames.first_frame", lambda *given: 255 - first_frame(*given))
     answer = salt(*sampling(chain, tmp_path), "--scale", "shown")
     assert answer.code == 0, answer.err
     before, after = (sorted(folder.rglob("*.mp4")) for folder in (chain / "videos", tmp_path))

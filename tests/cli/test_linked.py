@@ -23,7 +23,7 @@ from salt.cli.assets import load_assets
 from salt.cli.latents import open_bank
 from salt.config.load import load_scale
 from salt.data.captions import read_clip
-from salt.evaluation.solvers import Network
+from salt.evaluation.sampling.solvers import Network
 from salt.evaluation.video import read_mp4
 from salt.models.text import load_text_encoder
 

@@ -16,10 +16,10 @@ from salt.cli.vbench_jobs import LOCK, jobs_of, make_environment, score_dimensio
 from salt.config import load_experiment, repository_root
 from salt.config.vbench import VBench
 from salt.errors import SaltError
-from salt.evaluation import vbench_weights
-from salt.evaluation.score import protocol_of, seeds_of
-from salt.evaluation.vbench import DIMENSIONS
-from salt.evaluation.vbench_weights import NEEDS
+from salt.evaluation.protocol import protocol_of, seeds_of
+from salt.evaluation.vbench import weights as vbench_weights
+from salt.evaluation.vbench.board import DIMENSIONS
+from salt.evaluation.vbench.weights import NEEDS
 from salt.evaluation.video import write_mp4
 from salt.files import sha256
 from salt.report.records import read_measurements

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from salt.config import load_experiment
 from salt.config.schema import Experiment
-from salt.evaluation.solvers import Network
+from salt.evaluation.sampling.solvers import Network
 
 LATENT = (3, 2, 4, 4)
 Field = Callable[[Tensor, Tensor, Tensor], Tensor]

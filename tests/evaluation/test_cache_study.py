@@ -8,8 +8,8 @@ from salt.config import load_scale
 from salt.data.clips import as_tensor
 from salt.data.prompts import report_prompts
 from salt.data.world import render, sample_scene
-from salt.evaluation.cache_study import Looked, caches_protocol, chunk_start
-from salt.evaluation.groundtruth import score_frames, score_video
+from salt.evaluation.diagnostics.cache_study import Looked, caches_protocol, chunk_start
+from salt.evaluation.groundtruth.scorer import score_frames, score_video
 from salt.evaluation.video import upscale
 
 SCALE = load_scale("tiny")

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from salt.config.memory import Memory
 from salt.errors import SaltError
-from salt.evaluation.caches import Rollout, cache_matrix, endpoint_mismatch, seam
-from salt.evaluation.solvers import generate
+from salt.evaluation.diagnostics.caches import Rollout, cache_matrix, endpoint_mismatch, seam
+from salt.evaluation.sampling.solvers import generate
 from salt.flow.grid import time_grid
 from salt.rollout import roll
 

@@ -5,9 +5,10 @@ import torch
 
 from salt.config.scale import World
 from salt.data.prompts import report_prompts
-from salt.evaluation.controls import CONTROLS, real_clips, run_controls
-from salt.evaluation.score import RECORD_COLUMNS
-from salt.evaluation.vbench import DIMENSIONS, read_results
+from salt.evaluation.cells import RECORD_COLUMNS
+from salt.evaluation.groundtruth.controls import CONTROLS, real_clips, run_controls
+from salt.evaluation.vbench.board import DIMENSIONS
+from salt.evaluation.vbench.results import read_results
 
 WORLD = World()
 STAYS, FALLS = 6.0, 8.0

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from salt.config.scale import Evaluation
 from salt.data.prompts import report_prompts
 from salt.errors import SaltError
-from salt.evaluation.diagnostics import (
+from salt.evaluation.diagnostics.defect import (
     DEFECT_COLUMNS,
     TRAJECTORY_COLUMNS,
     defect_protocol,
@@ -23,7 +23,7 @@ from salt.evaluation.diagnostics import (
     principal_plane,
     rms,
 )
-from salt.evaluation.solvers import Draw, initial_noise
+from salt.evaluation.sampling.solvers import Draw, initial_noise
 from salt.flow.grid import time_grid
 from salt.flow.transport import euler_sample
 from salt.report.records import Records, read_measurements

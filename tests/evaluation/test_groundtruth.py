@@ -8,8 +8,8 @@ import pytest
 from salt.config.scale import World
 from salt.data.prompts import report_prompts
 from salt.data.world import BACKGROUNDS, COLOURS, MASKS, Mentions, Scene, Sprite, render, sample_scene
-from salt.evaluation.groundtruth import flickering, score_video
-from salt.evaluation.vbench import DIMENSIONS, normalise
+from salt.evaluation.groundtruth.scorer import flickering, score_video
+from salt.evaluation.vbench.board import DIMENSIONS, normalise
 from salt.evaluation.video import upscale
 
 WORLD = World()

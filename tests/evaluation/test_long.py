@@ -6,8 +6,7 @@ import pytest
 from salt.config.scale import World
 from salt.data.prompts import report_prompts
 from salt.data.world import BACKGROUNDS, COLOURS, MASKS, render, sample_scene
-from salt.evaluation.groundtruth import score_video
-from salt.evaluation.long import (
+from salt.evaluation.groundtruth.long import (
     FOLLOWED,
     clip_starts,
     clip_to_clip,
@@ -18,7 +17,8 @@ from salt.evaluation.long import (
     score_long_video,
     split,
 )
-from salt.evaluation.vbench import normalise
+from salt.evaluation.groundtruth.scorer import score_video
+from salt.evaluation.vbench.board import normalise
 from salt.evaluation.video import upscale
 
 WORLD = World()

@@ -5,8 +5,8 @@ import pytest
 
 from salt.config.scale import World
 from salt.data.world import SPEEDS, STEPS, Content, Scene, Sprite, render
-from salt.evaluation import motion
-from salt.evaluation.synthesis import fit
+from salt.evaluation.groundtruth import motion
+from salt.evaluation.groundtruth.synthesis import fit
 
 FRAMES = World().frames
 

@@ -10,11 +10,11 @@ from salt.config.scale import VAE, Long
 from salt.config.vbench import VBench
 from salt.data.prompts import report_prompts
 from salt.errors import SaltError
-from salt.evaluation.cache_study import caches_protocol
 from salt.evaluation.cells import cells_of, long_cells
-from salt.evaluation.diagnostics import defect_protocol
+from salt.evaluation.diagnostics.cache_study import caches_protocol
+from salt.evaluation.diagnostics.defect import defect_protocol
 from salt.evaluation.prompts import diagnosed_prompts, evaluation_prompts
-from salt.evaluation.score import protocol_of
+from salt.evaluation.protocol import protocol_of
 
 PINNED = {
     "tiny": ["923cf3fdd66e", "d334d6f7d17b", "400f0f525d7a", "9f0f92e4cbde", "2006050b7146", "48d89d33e037"],

@@ -11,13 +11,14 @@ from salt.config import load_experiment
 from salt.config.memory import Memory
 from salt.config.scale import VAE, Backbone
 from salt.config.vbench import VBench
-from salt.evaluation.cache_study import measure_caches
 from salt.evaluation.cells import cells_of
-from salt.evaluation.diagnostics import measure
+from salt.evaluation.diagnostics.cache_study import measure_caches
+from salt.evaluation.diagnostics.defect import measure
 from salt.evaluation.prompts import evaluation_prompts
-from salt.evaluation.sample import Item, Sampled, sample_cells
-from salt.evaluation.solvers import Network
-from salt.evaluation.streaming import SampledByChunk
+from salt.evaluation.sampling.solvers import Network
+from salt.evaluation.sampling.sources import Item, Sampled
+from salt.evaluation.sampling.streaming import SampledByChunk
+from salt.evaluation.sampling.videos import sample_cells
 from salt.evaluation.video import read_mp4
 from salt.models.causal import CausalWan
 from salt.models.precision import compute_in, in_precision

@@ -11,9 +11,11 @@ from torch.testing import assert_close
 from salt.data.prompts import OwnPrompt, prompts_hash, report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cells import cells_of
-from salt.evaluation.sample import Item, RealClips, Sampled, sample_cells
-from salt.evaluation.score import protocol_hash, score_folder
-from salt.evaluation.solvers import Draw, Network, generate, initial_noise, renoise_of
+from salt.evaluation.groundtruth.folder import score_folder
+from salt.evaluation.protocol import protocol_hash
+from salt.evaluation.sampling.solvers import Draw, Network, generate, initial_noise, renoise_of
+from salt.evaluation.sampling.sources import Item, RealClips, Sampled
+from salt.evaluation.sampling.videos import sample_cells
 from salt.evaluation.video import read_mp4
 from salt.flow.grid import time_grid
 

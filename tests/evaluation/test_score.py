@@ -11,16 +11,11 @@ from salt.config.scale import Evaluation, Long, World
 from salt.data.prompts import held_out_clip, report_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
-from salt.evaluation.score import (
-    RECORD_COLUMNS,
-    Cell,
-    long_protocol_hash,
-    protocol_hash,
-    records,
-    score_folder,
-    write_cell,
-)
-from salt.evaluation.vbench import DIMENSIONS, TEXT, image_board, raw_scores, read_results
+from salt.evaluation.cells import RECORD_COLUMNS, Cell
+from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
+from salt.evaluation.protocol import long_protocol_hash, protocol_hash
+from salt.evaluation.vbench.board import DIMENSIONS, TEXT, image_board
+from salt.evaluation.vbench.results import raw_scores, read_results
 from salt.evaluation.video import upscale, write_mp4
 
 WORLD = World()

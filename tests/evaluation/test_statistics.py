@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from salt.errors import SaltError
-from salt.evaluation.statistics import (
+from salt.report.statistics import (
     PromptScores,
     minimum_detectable_difference,
     paired_interval,

@@ -16,10 +16,11 @@ from salt.config.memory import Memory
 from salt.config.scale import Long
 from salt.data.prompts import OwnPrompt, report_prompts
 from salt.errors import SaltError
-from salt.evaluation.cells import long_cells
-from salt.evaluation.sample import Item, sample_cells
-from salt.evaluation.score import Cell, long_protocol_hash
-from salt.evaluation.streaming import SampledByChunk
+from salt.evaluation.cells import Cell, long_cells
+from salt.evaluation.protocol import long_protocol_hash
+from salt.evaluation.sampling.sources import Item
+from salt.evaluation.sampling.streaming import SampledByChunk
+from salt.evaluation.sampling.videos import sample_cells
 from salt.evaluation.video import read_mp4
 from salt.flow.grid import time_grid
 from salt.flow.transport import cm_sample

@@ -18,7 +18,7 @@ from salt.data.world import (
     render,
     sample_scene,
 )
-from salt.evaluation.synthesis import BACKGROUND_NAMES, COLOUR_NAMES, SHAPE_NAMES, fit
+from salt.evaluation.groundtruth.synthesis import BACKGROUND_NAMES, COLOUR_NAMES, SHAPE_NAMES, fit
 
 WORLD = World()
 

@@ -10,21 +10,8 @@ from hypothesis import strategies as st
 
 from salt.config import paper_values
 from salt.errors import SaltError
-from salt.evaluation.vbench import (
-    DIMENSIONS,
-    KNOWN,
-    TEXT,
-    Scored,
-    denormalise,
-    image_board,
-    merge,
-    normalise,
-    raw_scores,
-    read_results,
-    results_of,
-    sidecar,
-    write_results,
-)
+from salt.evaluation.vbench.board import DIMENSIONS, KNOWN, TEXT, denormalise, image_board, normalise
+from salt.evaluation.vbench.results import Scored, merge, raw_scores, read_results, results_of, sidecar, write_results
 
 LOWS = {name: dimension.low for name, dimension in DIMENSIONS.items()}
 HIGHS = {name: dimension.high for name, dimension in DIMENSIONS.items()}

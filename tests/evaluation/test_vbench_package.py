@@ -13,11 +13,12 @@ import pytest
 
 from salt.config.vbench import VBench, vbench_python
 from salt.errors import SaltError
-from salt.evaluation import vbench_view, vbench_weights
-from salt.evaluation.groundtruth import flickering
-from salt.evaluation.vbench import dimension_score, read_results
-from salt.evaluation.vbench_run import run_dimension
-from salt.evaluation.vbench_weights import NEEDS, Need
+from salt.evaluation.groundtruth.scorer import flickering
+from salt.evaluation.vbench import view as vbench_view
+from salt.evaluation.vbench import weights as vbench_weights
+from salt.evaluation.vbench.results import dimension_score, read_results
+from salt.evaluation.vbench.run import run_dimension
+from salt.evaluation.vbench.weights import NEEDS, Need
 from salt.evaluation.video import read_mp4
 
 from .vbench_jobs import HOSTILE, make_job

@@ -13,12 +13,13 @@ import pytest
 
 from salt.config.vbench import FULL_INFO, OF_A_LIST, OF_ANY_PROMPT, OF_IMAGES, VBench
 from salt.errors import SaltError
-from salt.evaluation import vbench_weights
-from salt.evaluation.vbench import DIMENSIONS, I2V_DIMENSIONS, KNOWN, read_results
-from salt.evaluation.vbench_run import RUNNER, run_dimension
-from salt.evaluation.vbench_score import gather, vbench_records, vbench_wide
-from salt.evaluation.vbench_view import READS_NAMES, make_view, view_name
-from salt.evaluation.vbench_weights import NEEDS, Need, absent, hashed, offline
+from salt.evaluation.vbench import weights as vbench_weights
+from salt.evaluation.vbench.board import DIMENSIONS, I2V_DIMENSIONS, KNOWN
+from salt.evaluation.vbench.records import gather, vbench_records, vbench_wide
+from salt.evaluation.vbench.results import read_results
+from salt.evaluation.vbench.run import RUNNER, run_dimension
+from salt.evaluation.vbench.view import READS_NAMES, make_view, view_name
+from salt.evaluation.vbench.weights import NEEDS, Need, absent, hashed, offline
 
 from .vbench_jobs import HOSTILE, fake_vbench, make_job, prompts_of
 
@@ -273,7 +274,7 @@ def test_an_absent_dimension_has_no_number_in_the_records(tmp_path, fake, cell):
 
 @pytest.fixture
 def cell():
-    from salt.evaluation.score import Cell
+    from salt.evaluation.cells import Cell
 
     return Cell("SC-DMD", "sc_dmd", "paper", 0, "extended", "cm", 4)
 

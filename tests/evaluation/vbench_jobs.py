@@ -8,7 +8,7 @@ import numpy as np
 
 from salt.config.vbench import VBench
 from salt.data.vbench_prompts import VBenchPrompt
-from salt.evaluation.vbench_view import Job
+from salt.evaluation.vbench.view import Job
 from salt.evaluation.video import write_mp4
 
 HOSTILE = (

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from salt.config.load import load_scale
-from salt.evaluation.statistics import seed_interval
 from salt.report.claims import RULE, Verdict, claims, make_claims, verdict
+from salt.report.statistics import seed_interval
 
 VERDICTS = set(Verdict.__args__)
 

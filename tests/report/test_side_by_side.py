@@ -10,11 +10,11 @@ from salt.config.load import load_scale
 from salt.config.scale import Scale
 from salt.data.prompts import report_prompts
 from salt.errors import SaltError
-from salt.evaluation.statistics import PromptScores, prompt_scores
-from salt.evaluation.vbench import DIMENSIONS
+from salt.evaluation.vbench.board import DIMENSIONS
 from salt.report.canvas import Canvas
 from salt.report.records import Records, Setting
 from salt.report.side_by_side import METRIC, Pair, cases, pairs
+from salt.report.statistics import PromptScores, prompt_scores
 from salt.report.suite import FigureSpec
 
 TINY = load_scale("tiny")

@@ -12,7 +12,7 @@ from salt.config.files import repository_root
 from salt.config.load import load_scale
 from salt.config.released import MARK
 from salt.errors import SaltError
-from salt.evaluation.vbench import TEXT
+from salt.evaluation.vbench.board import TEXT
 from salt.report.metrics import AGGREGATES, all_metrics, metrics_of
 from salt.report.records import Records
 from salt.report.suite import figure_spec, load_suite

@@ -10,7 +10,7 @@ import pytest
 
 from salt.cli.pricing import remedies
 from salt.config import load_experiment
-from salt.evaluation import cost
+from salt.planning import cost
 
 ROOT = Path(__file__).parents[2]
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]

@@ -25,11 +25,11 @@ from salt.config.scale import Evaluation, Scale
 from salt.config.schema import Experiment
 from salt.data.prompts import prompts_hash
 from salt.errors import SaltError
-from salt.evaluation.cells import TEACHER
-from salt.evaluation.first_frames import FirstFrames
+from salt.evaluation.cells import RECORD_COLUMNS, TEACHER, shared_columns
 from salt.evaluation.prompts import AnyPrompt, diagnosed_prompts
-from salt.evaluation.score import RECORD_COLUMNS, digest, low_precision, shared_columns, size_of_vae
-from salt.evaluation.solvers import Draw, Network, first_broken, initial_noise, renoise_of, trajectory
+from salt.evaluation.protocol import digest, low_precision, size_of_vae
+from salt.evaluation.sampling.first_frames import FirstFrames
+from salt.evaluation.sampling.solvers import Draw, Network, first_broken, initial_noise, renoise_of, trajectory
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, batch_time
 from salt.flow.semigroup import composed_endpoint, direct_endpoint, semigroup_defect

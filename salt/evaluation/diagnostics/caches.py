@@ -20,8 +20,8 @@ from torch import Tensor
 
 from salt.config.memory import Memory
 from salt.errors import SaltError
-from salt.evaluation.diagnostics import path_defects
-from salt.evaluation.solvers import trajectory
+from salt.evaluation.diagnostics.defect import path_defects
+from salt.evaluation.sampling.solvers import trajectory
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity
 from salt.flow.transport import Renoise

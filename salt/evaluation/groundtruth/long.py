@@ -23,9 +23,9 @@ import numpy as np
 
 from salt.config.scale import World
 from salt.data.prompts import Prompt, Variant
-from salt.evaluation.groundtruth import STEADY, score_video
-from salt.evaluation.synthesis import COLOUR_NAMES, Bools, Fit, Floats, Ints, fit
-from salt.evaluation.vbench import denormalise
+from salt.evaluation.groundtruth.scorer import STEADY, score_video
+from salt.evaluation.groundtruth.synthesis import COLOUR_NAMES, Bools, Fit, Floats, Ints, fit
+from salt.evaluation.vbench.board import denormalise
 from salt.evaluation.video import Video, downscale
 
 FOLLOWED = ("object_class", "color", "subject_consistency", "imaging_quality")

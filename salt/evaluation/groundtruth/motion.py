@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salt.data.world import SPEEDS, STEPS
-from salt.evaluation.synthesis import SPRITES, Fit
+from salt.evaluation.groundtruth.synthesis import SPRITES, Fit
 
 Floats = NDArray[np.float64]
 

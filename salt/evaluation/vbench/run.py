@@ -19,18 +19,10 @@ from typing import Any
 
 from salt.config.files import repository_root
 from salt.errors import SaltError
-from salt.evaluation.vbench import (
-    KNOWN,
-    TOLERANCE,
-    Entry,
-    Scored,
-    dimension_score,
-    read_results,
-    sidecar,
-    write_results,
-)
-from salt.evaluation.vbench_view import Job, first, images_of, link_images, make_view, stem_of
-from salt.evaluation.vbench_weights import LONG_CONFIGS, absent, hashed, offline
+from salt.evaluation.vbench.board import KNOWN, TOLERANCE
+from salt.evaluation.vbench.results import Entry, Scored, dimension_score, read_results, sidecar, write_results
+from salt.evaluation.vbench.view import Job, first, images_of, link_images, make_view, stem_of
+from salt.evaluation.vbench.weights import LONG_CONFIGS, absent, hashed, offline
 from salt.files import sha256
 
 SCORER = "vbench"

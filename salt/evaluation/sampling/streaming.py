@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from salt.config.memory import Memory
-from salt.evaluation.sample import Item
-from salt.evaluation.score import Cell
-from salt.evaluation.solvers import generate, initial_noise, renoise_of
+from salt.evaluation.cells import Cell
+from salt.evaluation.sampling.solvers import generate, initial_noise, renoise_of
+from salt.evaluation.sampling.sources import Item
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity
 from salt.models.protocol import CausalModel, TextEncoder
@@ -25,7 +25,7 @@ from salt.rollout import roll
 
 @dataclass(frozen=True)
 class SampledByChunk:
-    """Latents that a causal student makes; `salt.evaluation.sample.Source`.
+    """Latents that a causal student makes; `salt.evaluation.sampling.videos.Source`.
 
     Attributes:
         model: on `device`.

@@ -11,20 +11,11 @@ import pandas as pd
 from salt.config.vbench import FILTERED_SAMPLES, VBench
 from salt.data.vbench_prompts import VBenchPrompt
 from salt.errors import SaltError
-from salt.evaluation.score import RECORD_COLUMNS, Cell
-from salt.evaluation.vbench import (
-    DIMENSIONS,
-    KNOWN,
-    PERCENT,
-    TEXT,
-    Scored,
-    image_board,
-    merge,
-    raw_scores,
-    read_results,
-)
-from salt.evaluation.vbench_run import MAY_OMIT
-from salt.evaluation.vbench_view import Job, first
+from salt.evaluation.cells import RECORD_COLUMNS, Cell
+from salt.evaluation.vbench.board import DIMENSIONS, KNOWN, PERCENT, TEXT, image_board
+from salt.evaluation.vbench.results import Scored, merge, raw_scores, read_results
+from salt.evaluation.vbench.run import MAY_OMIT
+from salt.evaluation.vbench.view import Job, first
 
 OF_DIMENSIONS = ("dimensions", "absent")
 """Parts of a sidecar that belong to single dimensions."""

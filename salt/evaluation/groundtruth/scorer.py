@@ -43,9 +43,9 @@ from numpy.typing import NDArray
 
 from salt.data.prompts import Prompt, Variant
 from salt.data.world import BACKGROUNDS, COLOURS, RADIUS, Content, Mentions
-from salt.evaluation import motion
-from salt.evaluation.synthesis import BACKGROUND_NAMES, COLOUR_NAMES, SHAPE_NAMES, Bools, Fit, Floats, fit
-from salt.evaluation.vbench import BOOLEAN, I2V_DIMENSIONS, PERCENT, denormalise
+from salt.evaluation.groundtruth import motion
+from salt.evaluation.groundtruth.synthesis import BACKGROUND_NAMES, COLOUR_NAMES, SHAPE_NAMES, Bools, Fit, Floats, fit
+from salt.evaluation.vbench.board import BOOLEAN, I2V_DIMENSIONS, PERCENT, denormalise
 from salt.evaluation.video import Video, downscale
 
 SCORER = "groundtruth"

@@ -31,14 +31,14 @@ from salt.config.schema import Experiment
 from salt.data.clips import as_uint8
 from salt.data.prompts import Prompt, prompts_hash
 from salt.errors import SaltError
-from salt.evaluation import groundtruth
-from salt.evaluation.caches import Rollout, cache_matrix, endpoint_mismatch, seam
-from salt.evaluation.cells import NO_SOLVER
-from salt.evaluation.long import FRAMES_OF_A_LATENT
+from salt.evaluation.cells import NO_SOLVER, RECORD_COLUMNS, shared_columns
+from salt.evaluation.diagnostics.caches import Rollout, cache_matrix, endpoint_mismatch, seam
+from salt.evaluation.groundtruth import scorer as groundtruth
+from salt.evaluation.groundtruth.long import FRAMES_OF_A_LATENT
 from salt.evaluation.prompts import AnyPrompt, diagnosed_prompts
-from salt.evaluation.sample import Item, RealClips
-from salt.evaluation.score import RECORD_COLUMNS, digest, low_precision, shared_columns, size_of_vae
-from salt.evaluation.solvers import initial_noise, renoise_of
+from salt.evaluation.protocol import digest, low_precision, size_of_vae
+from salt.evaluation.sampling.solvers import initial_noise, renoise_of
+from salt.evaluation.sampling.sources import Item, RealClips
 from salt.evaluation.video import upscale
 from salt.models.protocol import CausalModel, Codec, TextEncoder
 

@@ -17,8 +17,9 @@ from scipy.ndimage import gaussian_filter
 from salt.config.scale import World
 from salt.data.prompts import Prompt
 from salt.data.world import render, sample_scene
-from salt.evaluation.score import Cell, CellScores, records, score_folder, write_cell
-from salt.evaluation.vbench import DIMENSIONS, normalise
+from salt.evaluation.cells import Cell
+from salt.evaluation.groundtruth.folder import CellScores, records, score_folder, write_cell
+from salt.evaluation.vbench.board import DIMENSIONS, normalise
 from salt.evaluation.video import Video, upscale, write_mp4
 from salt.models.protocol import Codec
 

@@ -1,0 +1,103 @@
+"""Where the latents of videos come from: a network that samples whole clips, or real clips through the codec.
+
+`salt.evaluation.sampling.streaming` is the third source: a causal student, chunk by chunk.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from salt.config.scale import World
+from salt.data.clips import as_tensor
+from salt.data.prompts import OwnPrompt, Prompt, held_out_clip
+from salt.evaluation.cells import Cell
+from salt.evaluation.prompts import AnyPrompt
+from salt.evaluation.sampling.first_frames import FirstFrames
+from salt.evaluation.sampling.solvers import Draw, Network, generate, initial_noise, renoise_of
+from salt.flow.grid import time_grid
+from salt.models.protocol import Codec
+
+
+class Item(NamedTuple):
+    """One video of a cell."""
+
+    prompt: AnyPrompt | OwnPrompt
+    seed: int
+    """The sampling seed."""
+
+    def path(self, folder: Path) -> Path:
+        """Its file in the folder of its cell."""
+        return folder / self.prompt.id / f"{self.seed}.mp4"
+
+    def draw(self) -> Draw:
+        """What its random numbers are keyed by."""
+        return Draw(self.seed, self.prompt.index)
+
+    def captions(self) -> int:
+        """How many captions it is told in turn."""
+        return len(self.prompt.texts("extended"))
+
+
+class Source(Protocol):
+    """Where latents come from."""
+
+    def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
+        """The parts of the videos in order of time, each `(B, C, T, H, W)`; a function of each item and the cell."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """What decides them besides weights and protocol."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Latents that a network samples."""
+
+    network: Network
+    shift: float
+    """Of the grids."""
+    latent_shape: tuple[int, ...]
+    images: FirstFrames | None = None
+    """What the network is shown of the videos' first frames; None: nothing."""
+
+    def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
+        """The whole, by the solver and the NFE of the cell."""
+        draws = [item.draw() for item in items]
+        noise = initial_noise(draws, self.latent_shape).to(self.network.device)
+        image = None if self.images is None else self.images(items)
+        velocity = self.network.velocity([item.prompt.text(cell.variant) for item in items], image)
+        yield generate(velocity, noise, time_grid(cell.nfe, self.shift), cell.solver, renoise_of(draws))
+
+    def settings(self) -> dict[str, Any]:
+        """Shift and guidance."""
+        network = self.network
+        steered = {"negative": network.negative} if network.negative and network.cfg_weight is not None else {}
+        return {"shift": self.shift, "cfg_weight": network.cfg_weight} | steered
+
+
+@dataclass(frozen=True)
+class RealClips:
+    """Latents of clips of exactly the prompts' contents: what the codec can reach."""
+
+    codec: Codec
+    world: World
+    device: str = "cpu"
+
+    def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
+        """The whole."""
+        yield self.clips(items)
+
+    def clips(self, items: Sequence[Item]) -> Tensor:
+        """One future of each content, drawn by the sampling seed, `(B, C, T, H, W)`."""
+        clips = [held_out_clip(prompt, seed, self.world) for prompt, seed in items if isinstance(prompt, Prompt)]
+        assert len(clips) == len(items)  # a user's own caption has no clip: `salt sample` refuses it
+        return self.codec.encode(as_tensor(np.stack(clips)).to(self.device))
+
+    def settings(self) -> dict[str, Any]:
+        """None: the world is part of the protocol."""
+        return {}
