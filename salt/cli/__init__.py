@@ -1,6 +1,6 @@
-"""The command line: one verb for each rule of the workflow, and the only place that picks concrete models.
+"""The command line: one verb for each rule of the workflow; arguments, help and messages.
 
-A verb imports what it needs when it is called, so that `salt --help` is quick.
+A verb parses its arguments and calls `salt.stages.RULE.run`, which it imports then, so that `salt --help` is quick.
 """
 
 import gc
@@ -20,11 +20,24 @@ app = typer.Typer(
 )
 
 
+def register() -> None:
+    """Let every module add its verbs to `app`."""
+    from salt.cli import (  # noqa: F401
+        assets,
+        doctor,
+        environment,
+        measures,
+        plan,
+        released,
+        results,
+        students,
+    )
+
+
 def main() -> None:
     """Run `salt`: a user's mistake is one line and exit code 2, a signal during training exit code 75."""
     gc.set_threshold(10_000, 10, 10)  # a seventh of a job's start is spent looking for garbage among what torch imports
-    from salt.cli import doctor, paper, plan, released, student, teacher, vbench  # noqa: F401  (each registers its verbs)
-
+    register()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells every glyph of a PDF
     try:

@@ -88,7 +88,8 @@ def weights(scale: str) -> Iterator[Found]:
     if loaded.teacher == "train":
         yield "ok", "teacher", "trained by its own rule"
         return
-    from salt.cli.assets import released_parts, shipped_files
+    from salt.stages.shared.linked import released_parts
+    from salt.stages.shared.shipped import shipped_files
 
     try:
         if loaded.teacher == "shipped":
@@ -103,8 +104,8 @@ def weights(scale: str) -> Iterator[Found]:
         yield "wrong", "teacher", str(error)
     if loaded.data is None:
         return
-    from salt.cli.latents import captions_file
     from salt.data.captions import read_captions
+    from salt.stages.latents import captions_file
 
     try:
         path = captions_file(loaded.data)

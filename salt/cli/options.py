@@ -18,6 +18,11 @@ RunDir = Annotated[Path, typer.Option("--run-dir", help="Checkpoints and metrics
 Wait = Annotated[bool, typer.Option("--wait", help="For another process in the run directory to end, as jobs do.")]
 Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.")]
 Records = Annotated[Path, typer.Option("--records", help="Folder of the records.")]
+Weights = Annotated[Path, typer.Argument(help="Folder made by `salt train`.")]
+Long = Annotated[
+    bool,
+    typer.Option("--long", help="Videos beyond the training length, as the scale's evaluation.long says: causal only."),
+]
 Part = Annotated[str, typer.Option("--part", help="i/n: the i-th of n parts of the work, from 0.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="A key of the experiment, as in train.iterations=400; repeatable.")
@@ -47,21 +52,6 @@ def part_of(text: str) -> tuple[int, int]:
     if not (index.isdecimal() and sign and parts.isdecimal() and int(index) < int(parts)):
         raise SaltError(f"--part {text}: accepted: i/n with 0 <= i < n, as in 0/4")
     return int(index), int(parts)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch does not have here.
-
-    Raises:
-        SaltError: with torch's reason.
-    """
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # not compiled for it, not there, no such name
-        reason = str(error).splitlines()[0]
-        raise SaltError(f"--device {device}: {reason}; accepted: cpu, or cuda where torch sees a GPU") from error
 
 
 def check_out(out: Path, made_first: Sequence[str] = ()) -> None:

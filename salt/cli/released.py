@@ -1,4 +1,4 @@
-"""`salt import` and `salt export`: weights from other repositories, and for them."""
+"""`salt import-released` and `salt export`: weights from other repositories, and for them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,8 +16,8 @@ Layout = Literal["wan", "self-forcing"]
 Which = Literal["ema", "regular"]
 
 
-@app.command(name="import")
-def import_(
+@app.command(name="import-released")
+def import_released(
     experiment: Annotated[str, typer.Argument(help="Stem of a file in experiments/: what the weights are taken for.")],
     scale: ScaleName,
     out: Out,
@@ -40,13 +40,13 @@ def import_(
     if source is None:
         source, which, lora = _published(config, which, lora)
 
-    from salt.cli.interop import import_weights
+    from salt.stages.import_released import run
 
-    import_weights(config, source, which, lora, out)
+    run(config, source, which, lora, out)
 
 
 def _published(config: "Experiment", which: Which | None, lora: Path | None) -> tuple[Path, Which | None, Path | None]:
-    """What `salt import` reads where the experiment's own file says it."""
+    """What `salt import-released` reads where the experiment's own file says it."""
     file, released = f"experiments/{config.name}.yaml", config.released
     if released is None:
         place = f"scales.{config.scale.name}.released"
@@ -60,7 +60,7 @@ def _published(config: "Experiment", which: Which | None, lora: Path | None) -> 
 @app.command()
 def export(
     weights: Annotated[
-        Path, typer.Argument(help="Folder made by `salt train` or `salt import`, or any of diffusers' format.")
+        Path, typer.Argument(help="Folder made by `salt train` or `salt import-released`, or any of diffusers' format.")
     ],
     out: Annotated[Path, typer.Option("--out", help="A file: .safetensors for `wan`, .pt for `self-forcing`.")],
     layout: Annotated[
@@ -73,6 +73,6 @@ def export(
     ] = "wan",
 ) -> None:
     """Weights under the original names of Wan, for other repositories. diffusers reads the folder as it is."""
-    from salt.cli.interop import export_weights
+    from salt.stages.export import run
 
-    export_weights(weights, layout, out)
+    run(weights, layout, out)

@@ -85,7 +85,17 @@ def test_references_are_sampled_without_weights(salt, made, tmp_path, name):
 
 def test_controls_are_scored(salt, made, tmp_path):
     out = tmp_path / "records" / "controls.csv"
-    words = ["controls", "--scale", "smoke", "--teacher", made.teacher, "--videos", tmp_path / "videos", "--out", out]
+    words = [
+        "score-controls",
+        "--scale",
+        "smoke",
+        "--teacher",
+        made.teacher,
+        "--videos",
+        tmp_path / "videos",
+        "--out",
+        out,
+    ]
     assert salt(*words).code == 0
     assert {"control_real", "control_frozen"} < {row["experiment"] for row in csv.DictReader(out.open())}
 
@@ -192,7 +202,7 @@ def test_interrupted_training_exits_75_and_the_same_command_ends_it(salt, made, 
     def interrupt(generator, experiment, assets, path, device):
         os.kill(os.getpid(), signal.SIGUSR1)
 
-    monkeypatch.setattr("salt.cli.preview.draw_preview", interrupt)
+    monkeypatch.setattr("salt.stages.shared.preview.draw_preview", interrupt)
     words = made.words("train", run_dir=tmp_path / "run", out=tmp_path / "out", set="train.preview_every=1")
     stopped = salt(*words)
     assert stopped.code == EXIT_INTERRUPTED == 75
@@ -224,7 +234,8 @@ def test_shipped_assets_are_the_teacher(salt, made, root, tmp_path):
 
 
 def test_what_the_repository_ships_is_whole_and_of_its_scale(tmp_path):
-    from salt.cli.assets import load_assets, use_shipped
+    from salt.stages.shared.assets import load_assets
+    from salt.stages.shared.shipped import use_shipped
 
     scale = load_scale("tiny")
     use_shipped(scale, tmp_path / "teacher")

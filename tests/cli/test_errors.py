@@ -258,7 +258,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(salt, train, tmp_path, role):
 
 @pytest.mark.parametrize("greedy", [lambda *given: torch.empty(1 << 55), lambda *given: bytes(1 << 55)])
 def test_too_little_memory(salt, made, tmp_path, monkeypatch, greedy):
-    monkeypatch.setattr("salt.cli.records.sample_cells", greedy)
+    monkeypatch.setattr("salt.stages.sample.sample_cells", greedy)
     refused(salt, made.words("sample", out=tmp_path / "videos"), "out of memory (", "evaluation.batch_size")
 
 

@@ -17,12 +17,12 @@ from chain import Salt, refused
 from mini import BACKBONE, CAPTIONS, SCALE, make_pipeline, make_video
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
-from salt.cli.assets import load_assets
-from salt.cli.latents import open_bank
 from salt.config.load import load_scale
 from salt.evaluation.prompts import evaluation_prompts
 from salt.evaluation.sampling.first_frames import first_frame
 from salt.evaluation.video import read_mp4
+from salt.stages.latents import open_bank
+from salt.stages.shared.assets import load_assets
 
 SHOWN = SCALE | {
     "assets": "Wan-i2v",

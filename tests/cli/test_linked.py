@@ -19,13 +19,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import UMT5EncoderModel
 
-from salt.cli.assets import load_assets
-from salt.cli.latents import open_bank
 from salt.config.load import load_scale
 from salt.data.captions import read_clip
 from salt.evaluation.sampling.solvers import Network
 from salt.evaluation.video import read_mp4
 from salt.models.text import load_text_encoder
+from salt.stages.latents import open_bank
+from salt.stages.shared.assets import load_assets
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_guidance_steers_away_from_the_negative_caption(
 
 
 def test_two_jobs_share_the_latents(salt: Salt, chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("salt.cli.latents.SHARD_BYTES", 2 * 2 * 4 * 3 * 4 * 6)
+    monkeypatch.setattr("salt.stages.latents.SHARD_BYTES", 2 * 2 * 4 * 3 * 4 * 6)
     words = ["latents", "--scale", "mini", "--teacher", chain / "teacher", "--out", tmp_path / "latents"]
     for more in (["--part", "0/2"], ["--part", "1/2"], []):
         answer = salt(*words, *more)

@@ -11,13 +11,13 @@ from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from original_nets import T5, VAE, Clip, scrambled
 from safetensors.torch import load_file, save_file
 
-from salt.cli.assets import load_assets
 from salt.cli.doctor import weights as look
 from salt.config.load import load_scale
 from salt.config.scale import Text
 from salt.models import original
 from salt.models.names import to_original
 from salt.models.text import build_text_encoder, save_text_encoder
+from salt.stages.shared.assets import load_assets
 
 WORDS = ["a", "ball", "cat", "red", "snow"]
 BACKBONE = {

@@ -1,4 +1,4 @@
-"""`salt import` and `salt export`: there and back, and diffusers' own pipeline with a student in it."""
+"""`salt import-released` and `salt export`: there and back, and diffusers' own pipeline with a student in it."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def test_there_and_back_gives_the_same_weights_and_they_sample(salt, made, expor
     assert set(loaded) == {"generator"}
     assert "model.blocks.0.self_attn.q.weight" in loaded["generator"]
     back = tmp_path / "back"
-    answer = salt("import", "sc_dmd", "--scale", "smoke", "--source", exported, "--out", back)
+    answer = salt("import-released", "sc_dmd", "--scale", "smoke", "--source", exported, "--out", back)
     assert answer.code == 0, answer.err
     ours, theirs = load_file(back / WEIGHTS), load_file(made.weights / WEIGHTS)
     assert ours.keys() == theirs.keys()
@@ -59,7 +59,7 @@ def published(root, tmp_path, monkeypatch):
 
 
 def test_a_row_imports_its_published_weights_and_its_records_say_so(salt, made, exported, published, tmp_path):
-    importing = ["import", "published", "--scale", "smoke", "--out", tmp_path / "back"]
+    importing = ["import-released", "published", "--scale", "smoke", "--out", tmp_path / "back"]
     answer = salt(*importing)
     assert answer.code == 2
     assert f"{published}: missing, which experiments/published.yaml asks for" in answer.err
@@ -88,7 +88,7 @@ def test_the_layout_of_wan_reads_as_wan(salt, made, tmp_path):
     answer = salt("export", made.weights, "--out", file)
     assert answer.code == 0, answer.err
     assert "time_projection.1.weight" in load_file(file)
-    answer = salt("import", "sc_dmd", "--scale", "smoke", "--source", file, "--out", tmp_path / "back")
+    answer = salt("import-released", "sc_dmd", "--scale", "smoke", "--source", file, "--out", tmp_path / "back")
     assert answer.code == 0, answer.err
 
 
@@ -124,19 +124,36 @@ def test_diffusers_pipeline_runs_a_student(made):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["import", "sc_dmt", "--scale", "smoke", "--source", "a", "--out", "b"], "did you mean"),
+        (["import-released", "sc_dmt", "--scale", "smoke", "--source", "a", "--out", "b"], "did you mean"),
         (
-            ["import", "sc_dmd", "--scale", "smoke", "--source", "{tmp}/none.pt", "--out", "{tmp}/b"],
+            ["import-released", "sc_dmd", "--scale", "smoke", "--source", "{tmp}/none.pt", "--out", "{tmp}/b"],
             "none.pt: whole weights",
         ),
-        (["import", "sc_dmd", "--scale", "tiny", "--source", "{exported}", "--out", "{tmp}/b"], "scale's backbone"),
         (
-            ["import", "sc_dmd", "--scale", "smoke", "--source", "{exported}", "--which", "ema", "--out", "{tmp}/b"],
+            ["import-released", "sc_dmd", "--scale", "tiny", "--source", "{exported}", "--out", "{tmp}/b"],
+            "scale's backbone",
+        ),
+        (
+            [
+                "import-released",
+                "sc_dmd",
+                "--scale",
+                "smoke",
+                "--source",
+                "{exported}",
+                "--which",
+                "ema",
+                "--out",
+                "{tmp}/b",
+            ],
             "--which ema: it holds regular weights",
         ),
-        (["import", "sc_dmd", "--scale", "smoke", "--out", "{tmp}/b"], "has no scales.smoke.released; accepted: one"),
         (
-            ["import", "published", "--scale", "smoke", "--which", "ema", "--out", "{tmp}/b"],
+            ["import-released", "sc_dmd", "--scale", "smoke", "--out", "{tmp}/b"],
+            "has no scales.smoke.released; accepted: one",
+        ),
+        (
+            ["import-released", "published", "--scale", "smoke", "--which", "ema", "--out", "{tmp}/b"],
             "--which and --lora belong to --source; experiments/published.yaml says its own",
         ),
         (["export", "{tmp}", "--out", "{tmp}/a.safetensors"], "one .safetensors file"),

@@ -7,22 +7,22 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-import salt.cli.student
-import salt.cli.vbench  # noqa: F401  (each registers its verbs)
+import salt.cli.measures  # noqa: F401  (each registers its verbs)
 from salt.cli import app
-from salt.cli.records import sample_model
-from salt.cli.scoring import model_cells, score_model
-from salt.cli.vbench_jobs import LOCK, jobs_of, make_environment, score_dimension
 from salt.config import load_experiment, repository_root
 from salt.config.vbench import VBench
 from salt.errors import SaltError
 from salt.evaluation.protocol import protocol_of, seeds_of
 from salt.evaluation.vbench import weights as vbench_weights
 from salt.evaluation.vbench.board import DIMENSIONS
+from salt.evaluation.vbench.environment import LOCK, make_environment
 from salt.evaluation.vbench.weights import NEEDS
 from salt.evaluation.video import write_mp4
 from salt.files import sha256
 from salt.report.records import read_measurements
+from salt.stages import sample, score
+from salt.stages.score_vbench import jobs_of, score_dimension
+from salt.stages.shared.records import model_cells
 
 ROWS = [
     {"prompt_en": f"A person is doing {i}", "dimension": [name, "temporal_flickering"]}
@@ -84,7 +84,7 @@ def test_records_name_what_is_absent_and_count_it_nowhere(site, experiment, monk
     assert json.loads((site / "color.json").read_text()) == {"extended_cm_4": {"score": 0.5, "absent": None}}
     assert "is not there" in json.loads((site / "scene.json").read_text())["extended_cm_4"]["absent"]
     out = site / "records" / "sc_dmd_seed0_scores.csv"
-    score_model("sc_dmd", experiment, 0, site / "videos", out, site / "details", None)
+    score.run("sc_dmd", experiment, 0, site / "videos", out, site / "details", None)
     tidy = read_measurements(out).set_index("metric")
     assert set(tidy[tidy["n"] == 0].index) == {*DIMENSIONS, "quality", "semantic", "total"} - set(asked) | {"scene"}
     assert tidy.loc["temporal_flickering", ["value", "n"]].tolist() == [0.5, 6]
@@ -102,9 +102,9 @@ def test_records_name_what_is_absent_and_count_it_nowhere(site, experiment, monk
 def test_an_unscored_dimension_is_named(site, experiment):
     jobs(site, experiment)
     with pytest.raises(
-        SaltError, match="there is no such file; accepted: what `salt vbench subject_consistency` leaves"
+        SaltError, match="there is no such file; accepted: what `salt score-vbench subject_consistency` leaves"
     ):
-        score_model("sc_dmd", experiment, 0, site / "videos", site / "x_scores.csv", site / "details", None)
+        score.run("sc_dmd", experiment, 0, site / "videos", site / "x_scores.csv", site / "details", None)
 
 
 def test_everything_of_the_protocol_is_in_its_hash(site, experiment):
@@ -145,17 +145,16 @@ def test_fewer_prompts_than_asked_are_refused(site, experiment):
         protocol_of(cell, scale.model_copy(update={"evaluation": more}))
 
 
-def test_there_are_no_real_clips_of_vbenchs_prompts(experiment):
-    assets = type("Assets", (), {"codec": type("Codec", (), {"to": lambda self, device: self})()})()
+def test_there_are_no_real_clips_of_vbenchs_prompts(experiment, tmp_path):
     with pytest.raises(SaltError, match="real: there are no clips of VBench's prompts"):
-        sample_model("real", experiment, 0, assets, None, None, "cpu", [], None)
+        sample.run("real", experiment, 0, tmp_path / "teacher", None, tmp_path / "out", "cpu", [], None)
 
 
 def test_there_are_no_controls_of_vbenchs_prompts(tmp_path):
     folders = [word for name in ("teacher", "videos", "out") for word in (f"--{name}", str(tmp_path / name))]
-    result = CliRunner().invoke(app, ["controls", "--scale", "paper", *folders])
+    result = CliRunner().invoke(app, ["score-controls", "--scale", "paper", *folders])
     assert isinstance(result.exception, SaltError)
-    assert "there are no clips of VBench's prompts to be spoilt" in str(result.exception)
+    assert "there are no clips of VBench's prompts to corrupt" in str(result.exception)
 
 
 # ------------------------------------------------------------------------------------------ the command line
@@ -196,6 +195,6 @@ def test_the_lock_and_the_conda_file_agree():
 )
 def test_a_mistake_is_one_line(words, message, tmp_path):
     folders = [word for name in ("videos", "details", "out") for word in (f"--{name}", str(tmp_path / name))]
-    result = CliRunner().invoke(app, ["vbench", "sc_dmd", "scene", *words, *folders])
+    result = CliRunner().invoke(app, ["score-vbench", "sc_dmd", "scene", *words, *folders])
     assert isinstance(result.exception, SaltError)
     assert str(result.exception).startswith(message)

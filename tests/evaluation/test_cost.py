@@ -8,7 +8,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import UMT5Config, UMT5EncoderModel
 
-from salt.cli.models import as_experiment
 from salt.config import load_experiment, load_scale
 from salt.config.memory import Memory
 from salt.config.scale import Backbone
@@ -17,6 +16,7 @@ from salt.methods import Streams, build_method
 from salt.models.protocol import Batch, FirstFrame
 from salt.models.wan import build_wan, empty_wan
 from salt.planning import cost
+from salt.stages.shared.networks import as_experiment
 
 SIZES = {"1.3B": (30, 12, 8960, 1_418_996_800), "14B": (40, 40, 13824, 14_288_491_584)}
 

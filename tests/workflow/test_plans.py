@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import salt.cli.teacher
+import salt.cli.vbench  # noqa: F401  (each registers its verbs)
 import typer
 import yaml
 
-import salt.cli.paper
-import salt.cli.released
-import salt.cli.student
-import salt.cli.teacher
-import salt.cli.vbench  # noqa: F401  (each registers its verbs)
 from salt.cli import app
 
 ROOT = Path(__file__).parents[2]

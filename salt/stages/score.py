@@ -1,6 +1,5 @@
-"""Scoring the videos of one model: behind `salt score`. It needs no network, so it does not wait for torch."""
+"""Rule `score`: records of the videos of one model. It needs no network, so it does not wait for torch."""
 
-import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,30 +7,19 @@ from typing import cast
 
 import pandas as pd
 
-from salt.cli.vbench_jobs import gathered
 from salt.config.released import MARK
 from salt.config.scale import Long
 from salt.config.schema import Experiment
 from salt.data.prompts import Prompt
-from salt.evaluation.cells import MANIFEST, REAL, TEACHER, Cell, cells_of, long_cells
+from salt.evaluation.cells import MANIFEST
 from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
 from salt.evaluation.protocol import protocol_of, vbench_of
 from salt.evaluation.vbench.board import board_of
-from salt.files import whole_file
-from salt.training.provenance import git_state
-
-TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
+from salt.stages.score_vbench import gathered
+from salt.stages.shared.records import commit, model_cells, write_csv
 
 
-def model_cells(name: str, experiment: Experiment, seed: int, long: Long | None) -> list[Cell]:
-    """The cells of a student, of `teacher` or of `real`; the long ones with `long`."""
-    scale, title = experiment.scale, TITLES.get(name, experiment.title)
-    if long is not None:
-        return long_cells(name, title, scale, seed, long)
-    return cells_of(name, title, scale, seed, experiment.causal is not None)
-
-
-def score_model(
+def run(
     name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path, long: Long | None
 ) -> None:
     """Score all cells of a model, or its long ones.
@@ -77,17 +65,3 @@ def _of_released_weights(videos: Path) -> bool:
         return str(json.loads((videos / MANIFEST).read_text(encoding="utf-8"))["method"]).endswith(MARK)
     except (OSError, ValueError, KeyError):
         return False  # videos of an earlier version, which sampled trained weights alone
-
-
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as a whole; `.gz` is compressed, to the same bytes for the same table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = frame.to_csv(index=False).encode()
-    with whole_file(path) as temporary:
-        temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
-
-
-def commit() -> str | None:
-    """Of the program; None outside a git checkout."""
-    state = git_state()
-    return None if state is None else str(state["commit"])

@@ -5,9 +5,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from salt.cli.assets import Assets
-from salt.cli.latents import captions_file
-from salt.cli.records import source_of
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.data.captions import read_captions
@@ -17,6 +14,9 @@ from salt.evaluation.cells import Cell
 from salt.evaluation.sampling.sources import Item
 from salt.evaluation.video import upscale
 from salt.report.frames import contact_sheet
+from salt.stages.latents import captions_file
+from salt.stages.shared.assets import Assets
+from salt.stages.shared.sources import source_of
 
 PROMPTS, TEACHER_NFE = 8, 25
 

@@ -1,13 +1,12 @@
 """Networks by the name of their experiment, and the check that exported weights are what they are taken for."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from salt.cli.assets import Assets
 from salt.config import load_experiment
 from salt.config.hashing import NOT_TRAINING
 from salt.config.released import MARK
@@ -16,6 +15,7 @@ from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.models.causal import CausalWan
 from salt.models.wan import WanVelocity, build_wan, load_wan
+from salt.stages.shared.assets import Assets
 from salt.training.provenance import NAME
 
 RANDOM = "random"
@@ -103,6 +103,23 @@ def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) ->
             f"{weights}: trained with another configuration: {'; '.join(differences)}; "
             "accepted: the same --set as in training, or weights trained anew"
         )
+
+
+def trained_student(weights: Path, scale: str, overrides: Mapping[str, str]) -> tuple[Experiment, int]:
+    """The experiment and the training seed of trained weights, as the files define it today; refused where they differ.
+
+    Args:
+        weights: folder made by `salt train` or `salt import-released`.
+        scale: the scale's name.
+        overrides: dotted key of the experiment -> value, as in training.
+
+    Raises:
+        SaltError: see `check_trained_as`.
+    """
+    known, seed = trained_as(weights)
+    experiment = load_experiment(known.name, scale, overrides)
+    check_trained_as(weights, experiment, seed)
+    return as_recorded(experiment, weights), seed
 
 
 def check_weights_of(name: str, scale: str, option: str, weights: Path | None, none_for: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What lies behind `salt latents`: clips of the world, captioned videos, or the teacher's own, as latents."""
+"""Rule `latents`: clips of the world, captioned videos, or the teacher's own samples, as latents."""
 
 import hashlib
 import json
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from salt.cli.assets import TEXT_ENCODER, TRANSFORMER, Assets, weights_hash
 from salt.config import load_experiment
 from salt.config.data import Data
 from salt.config.hashing import content_hash
@@ -32,6 +31,8 @@ from salt.files import sha256
 from salt.flow.grid import time_grid
 from salt.methods.streams import Streams
 from salt.models.precision import in_precision
+from salt.stages.shared.assets import TEXT_ENCODER, TRANSFORMER, Assets, load_assets, weights_hash
+from salt.stages.shared.devices import check_device, single_thread
 from salt.training.run import alone
 
 SEED = 3
@@ -41,6 +42,13 @@ CHUNK = 256
 SHARD_BYTES = 64 << 20
 LATENTS_ALONE = "latents alone"
 """In the place of an image encoder's hash."""
+
+
+def run(scale: Scale, teacher: Path, out: Path, device: str, part: tuple[int, int]) -> None:
+    """Make the training latents of a scale, or one part of them; arguments as of `make_bank`."""
+    check_device(device)
+    single_thread()
+    make_bank(load_assets(teacher, scale), out, device, part)
 
 
 def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WHOLE) -> None:

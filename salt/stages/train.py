@@ -1,13 +1,9 @@
-"""Training one student: its networks, its data, and the contact sheets it leaves on the way."""
+"""Rule `train`: one student, its networks, its data, and the contact sheets it leaves on the way."""
 
 from pathlib import Path
 
 from torch import distributed, nn
 
-from salt.cli.assets import Assets
-from salt.cli.latents import open_bank
-from salt.cli.models import RANDOM, check_weights_of, start_of
-from salt.cli.pairs import open_pairs
 from salt.config.schema import Experiment
 from salt.data.store import INDEX
 from salt.errors import SaltError
@@ -15,14 +11,19 @@ from salt.evaluation.cells import TEACHER
 from salt.methods import Streams, build_method
 from salt.methods.protocol import Method
 from salt.models.wan import recompute_blocks, save_wan
+from salt.stages.latents import open_bank
+from salt.stages.ode_pairs import open_pairs
+from salt.stages.shared.assets import load_assets
+from salt.stages.shared.devices import check_device
+from salt.stages.shared.networks import RANDOM, check_weights_of, start_of
 from salt.training.job import run_training
 from salt.training.loop import Data
 
 
-def train_student(
+def run(
     experiment: Experiment,
     seed: int,
-    assets: Assets,
+    teacher: Path,
     latents: Path,
     init: Path | None,
     pairs: Path | None,
@@ -34,6 +35,8 @@ def train_student(
     """Train what an experiment says, and export the averaged generator into `out`."""
     if experiment.name == TEACHER:
         raise SaltError(f"{experiment.name}: `salt train` trains students; `salt teacher` trains this one")
+    check_device(device)
+    assets = load_assets(teacher, experiment.scale)
     check_weights_of(experiment.init, experiment.scale.name, "--init", init, (TEACHER, RANDOM))
     if pairs is None and experiment.pairs is not None:
         raise SaltError(f"{experiment.name}: --pairs is missing: the folder that `salt ode-pairs` made is accepted")
@@ -63,7 +66,7 @@ def train_student(
         return method, data
 
     def preview(step: int, generator: nn.Module) -> None:
-        from salt.cli.preview import draw_preview
+        from salt.stages.shared.preview import draw_preview
 
         draw_preview(generator, experiment, assets, run_dir / "previews" / f"step_{step:06d}.png", device)
 

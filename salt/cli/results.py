@@ -20,14 +20,12 @@ def table(
     scale: ScaleName,
     records: Records,
     out: Out,
-    seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="Training seeds; default: as the suite says.")
-    ] = None,
+    seeds: Seeds = None,
 ) -> None:
     """One table as CSV, Markdown and LaTeX."""
-    from salt.report.tables import make_table
+    from salt.stages.table import run
 
-    make_table(name, scale, records, seeds, out)
+    run(name, scale, records, seeds, out)
 
 
 @app.command()
@@ -40,17 +38,17 @@ def figure(
     seeds: Seeds = None,
 ) -> None:
     """One figure as PNG and PDF."""
-    from salt.report.figures import make_figure
+    from salt.stages.figure import run
 
-    make_figure(name, scale, records, videos, out, seeds)
+    run(name, scale, records, videos, out, seeds)
 
 
 @app.command()
 def claims(scale: ScaleName, records: Records, out: Out) -> None:
     """Each claim of the paper against our measurements, as CSV and Markdown."""
-    from salt.report.claims import make_claims
+    from salt.stages.claims import run
 
-    make_claims(scale, records, out)
+    run(scale, records, out)
 
 
 @app.command()
@@ -61,6 +59,6 @@ def report(
     out: Out,
 ) -> None:
     """Everything in one HTML file."""
-    from salt.report.html import make_report
+    from salt.stages.report import run
 
-    make_report(scale, results, figures, out)
+    run(scale, results, figures, out)

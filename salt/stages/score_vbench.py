@@ -1,11 +1,7 @@
-"""The real VBench: behind `salt vbench-env`, `salt vbench` and, at scales that ask for it, `salt score`."""
+"""Rule `score_vbench`: one dimension of one model's videos, scored by the real VBench in its own environment."""
 
-import hashlib
 import json
 import logging
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +9,8 @@ from typing import Any, cast
 
 import pandas as pd
 
-from salt.config.files import repository_root
-from salt.config.scale import Scale
+from salt.config.scale import Long, Scale
+from salt.config.schema import Experiment
 from salt.config.vbench import VBench, vbench_folder, vbench_python
 from salt.data.vbench_prompts import VBenchPrompt
 from salt.errors import SaltError
@@ -25,49 +21,11 @@ from salt.evaluation.vbench.results import Scored, read_results, write_results
 from salt.evaluation.vbench.run import run_dimension
 from salt.evaluation.vbench.view import Job
 from salt.files import write_text
+from salt.stages.shared.records import model_cells
 
-LOCK = Path("workflow", "envs", "vbench.lock.txt")
-PYTHON = (3, 11)
-"""The last Python that transformers 4.33.2 has wheels for: those of tokenizers 0.13.3."""
 _log = logging.getLogger(__name__)
 
 
-# ---------------------------------------------------------------------------------------------- the environment
-def make_environment(folder: Path, python: str | None) -> Path:
-    """VBench's environment in `folder/venv`, its prompts in `folder/prompts`; does nothing where it is up to date.
-
-    Args:
-        folder: see `vbench_folder`.
-        python: the interpreter to build on; None: this one where it is of version 3.11, else `python3.11`.
-
-    Raises:
-        SaltError: no Python 3.11, or an installation that fails.
-    """
-    lock, venv = repository_root() / LOCK, folder / "venv"
-    done, state = venv / ".complete", hashlib.sha256(lock.read_bytes()).hexdigest()
-    if done.exists() and done.read_text(encoding="utf-8") == state:
-        return venv / "bin" / "python"
-    base = python or (sys.executable if sys.version_info[:2] == PYTHON else "python3.11")
-    _call([base, "-c", f"import sys; sys.exit(sys.version_info[:2] != {PYTHON})"], f"{base}: accepted: Python 3.11")
-    _call([base, "-m", "venv", "--clear", str(venv)], f"{base} -m venv fails")
-    own = venv / "bin" / "python"
-    _call([str(own), "-m", "pip", "install", "-r", str(lock)], f"{lock}: pip cannot install it")
-    _call([str(own), "-I", "-c", "import cv2, decord, torch"], "VBench's decoders do not load: opencv wants libGL.so.1")
-    package = next(venv.glob("lib/python*/site-packages/vbench"))
-    (folder / "prompts").mkdir(exist_ok=True)
-    shutil.copy(package / "VBench_full_info.json", folder / "prompts")
-    write_text(done, state)
-    return own
-
-
-def _call(command: Sequence[str], failure: str) -> None:
-    try:
-        subprocess.run(command, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise SaltError(f"{failure} ({error})") from error
-
-
-# ---------------------------------------------------------------------------------------------------- the jobs
 def jobs_of(
     cell: Cell, scale: Scale, vbench: VBench, videos: Path, details: Path, part: tuple[int, int], device: str
 ) -> list[Job]:
@@ -80,8 +38,52 @@ def jobs_of(
     ]
 
 
+def run(
+    name: str,
+    dimension: str,
+    experiment: Experiment,
+    seed: int,
+    videos: Path,
+    details: Path,
+    out: Path,
+    part: tuple[int, int],
+    long: Long | None,
+    device: str,
+) -> None:
+    """Score one dimension, cell by cell; `out` gets each cell's score, or the reason why it is absent.
+
+    Args:
+        name: a student, or `teacher`.
+        dimension: as VBench names it.
+        experiment: the student's, else the teacher's.
+        seed: the training seed.
+        videos: folder made by `salt sample`.
+        details: gets the results in VBench's layout, `{cell}/{dimension}_eval_results.json`.
+        out: the job's own summary.
+        part: (i, n): the i-th of n parts of the prompts.
+        long: videos beyond the training length; None: of training length.
+        device: VBench's.
+
+    Raises:
+        SaltError: the scale is not scored by VBench, or no prompt is scored on the dimension.
+    """
+    scale = experiment.scale
+    vbench = scale.evaluation.vbench if long is None else long.vbench
+    if vbench is None:
+        raise SaltError(
+            f"experiments/scales/{scale.name}.yaml: evaluation.vbench is missing; accepted: a mapping, as paper has"
+        )
+    cells = model_cells(name, experiment, seed, long)
+    every = [job for cell in cells for job in jobs_of(cell, scale, vbench, videos, details, part, device)]
+    chosen = [job for job in every if job.dimension == dimension]
+    if not chosen:
+        names = ", ".join(dict.fromkeys(job.dimension for job in every))
+        raise SaltError(f"{dimension}: no prompt asks for it; accepted: {names}")
+    score_dimension(chosen, out)
+
+
 def score_dimension(jobs: Sequence[Job], out: Path) -> None:
-    """Run the jobs of one dimension, cell by cell, and say in `out` what each cell scored, or that it is absent."""
+    """Run the jobs of one dimension, cell by cell; `out` gets each cell's score, or the reason why it is absent."""
     found: dict[str, Any] = {}
     for job in jobs:
         scored = read_results(run_dimension(job, vbench_folder(), vbench_python()))

@@ -1,4 +1,4 @@
-"""Codec, text encoder and teacher made here, in this order, each kept in the run directory as soon as it is done."""
+"""Rule `teacher`: codec, text encoder and teacher of a scale: shipped, linked to released ones, or trained here."""
 
 import json
 import logging
@@ -10,9 +10,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from salt.cli.assets import CODEC, TEXT_ENCODER, TOKENIZER, TRANSFORMER, load_assets, shipped_files
-from salt.cli.latents import make_bank, open_bank
-from salt.cli.models import RANDOM
 from salt.config import load_scale, repository_root
 from salt.config.hashing import content_hash
 from salt.config.scale import Scale
@@ -27,6 +24,12 @@ from salt.methods.protocol import Method
 from salt.models.codec import TinyCodec, fit_codec, save_codec
 from salt.models.text import build_text_encoder, fit_text_encoder, save_text_encoder
 from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan, shown_first_frames
+from salt.stages.latents import make_bank, open_bank
+from salt.stages.shared.assets import CODEC, TEXT_ENCODER, TOKENIZER, TRANSFORMER, load_assets
+from salt.stages.shared.devices import check_device
+from salt.stages.shared.linked import link_released
+from salt.stages.shared.networks import RANDOM
+from salt.stages.shared.shipped import shipped_files, use_shipped
 from salt.training.job import run_training
 from salt.training.provenance import NAME, hash_files
 
@@ -36,6 +39,29 @@ SEEDS = {"codec": 1, "text": 2, "linear": 4}
 """Seeds of the clips and numbers that codec and text encoder are made from."""
 LINEAR_CLIPS = 1024
 """Clips that fix the codec's linear part."""
+
+
+def run(
+    experiment: Experiment, seed: int, train_anyway: bool, run_dir: Path, out: Path, device: str, wait: bool
+) -> None:
+    """Give `out` the networks that all experiments of a scale share.
+
+    Args:
+        experiment: the teacher's; `scale.teacher` decides where the networks come from.
+        seed: of a training.
+        train_anyway: train even where the scale ships a teacher.
+        run_dir: of a training: checkpoints and metrics.
+        out: laid out as a diffusers pipeline; see `salt.stages.shared.assets`.
+        device: where a training computes.
+        wait: for another process in the run directory to end.
+    """
+    check_device(device)
+    if experiment.scale.teacher == "linked":
+        link_released(experiment.scale, out)
+    elif experiment.scale.teacher == "shipped" and not train_anyway:
+        use_shipped(experiment.scale, out)
+    else:
+        make_teacher(experiment, seed, run_dir, out, device, wait)
 
 
 def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, device: str, wait: bool) -> None:
@@ -67,7 +93,7 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
         return build_method(experiment, start.to(device), None, Streams(seed)), open_bank(bank, assets, seed)
 
     def preview(step: int, generator: nn.Module) -> None:
-        from salt.cli.preview import draw_preview
+        from salt.stages.shared.preview import draw_preview
 
         draw_preview(generator, experiment, assets, run_dir / "previews" / f"step_{step:06d}.png", device)
 

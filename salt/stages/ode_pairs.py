@@ -1,4 +1,4 @@
-"""What lies behind `salt ode-pairs`: trajectories of the teacher, or of a causal one, from noise to data."""
+"""Rule `ode_pairs`: trajectories of the teacher, or of a causal one, from noise to data."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,9 +9,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from salt.cli.assets import TEXT_ENCODER, TRANSFORMER, Assets, weights_hash
-from salt.cli.latents import part_lease
-from salt.cli.models import student_of
 from salt.config.hashing import content_hash
 from salt.config.schema import Experiment, Pairs
 from salt.data.latents import LatentBank
@@ -25,10 +22,43 @@ from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
 from salt.methods.streams import Streams
 from salt.models.precision import in_precision
+from salt.stages.latents import open_bank, part_lease
+from salt.stages.shared.assets import TEXT_ENCODER, TRANSFORMER, Assets, load_assets, weights_hash
+from salt.stages.shared.devices import check_device, single_thread
+from salt.stages.shared.networks import check_weights_of, student_of
 from salt.training.run import alone
 
 SEED = 0
 """Of the noise, and of no training seed: students that share a store share their start, as the released ones do."""
+
+
+def run(
+    experiment: Experiment,
+    teacher: Path,
+    latents: Path,
+    weights: Path | None,
+    out: Path,
+    device: str,
+    part: tuple[int, int],
+) -> None:
+    """Make the trajectories that an experiment regresses, or one part of them.
+
+    Args:
+        experiment: one with `pairs`.
+        teacher: folder made by `salt teacher`.
+        latents: folder made by `salt latents`.
+        weights: of the causal teacher, where `pairs.teacher` names one.
+        out: the store's folder.
+        device: where the trajectories are computed.
+        part: see `write_store`.
+    """
+    pairs = _pairs(experiment)
+    check_weights_of(pairs.teacher, experiment.scale.name, "--weights", weights, (TEACHER,))
+    check_device(device)
+    single_thread()
+    assets = load_assets(teacher, experiment.scale)
+    about = about_pairs(experiment, assets, latents, weights)
+    make_pairs(experiment, assets, open_bank(latents, assets, 0), about, weights, out, device, part)
 
 
 def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: Path | None) -> About:

@@ -1,0 +1,122 @@
+"""`salt score-vbench`, `score`, `defect`, `caches` and `score-controls`: from videos and weights to records."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salt.cli import app
+from salt.cli.options import (
+    Device,
+    Long,
+    Out,
+    Overrides,
+    Part,
+    ScaleName,
+    Seed,
+    TeacherFolder,
+    Weights,
+    as_mapping,
+    part_of,
+)
+from salt.errors import SaltError
+
+
+@app.command(name="score-vbench")
+def score_vbench(
+    experiment: Annotated[str, typer.Argument(help="A student, or `teacher`.")],
+    dimension: Annotated[str, typer.Argument(help="As VBench names it: temporal_flickering, ...")],
+    scale: ScaleName,
+    videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
+    details: Annotated[Path, typer.Option("--details", help="Folder for files in VBench's layout.")],
+    out: Out,
+    seed: Seed = 0,
+    part: Part = "0/1",
+    long: Long = False,
+    device: Device = "cpu",
+) -> None:
+    """Score one dimension of one model's videos with the real VBench. To resume, run the same command again."""
+    from salt.config import load_experiment
+    from salt.evaluation.cells import long_of
+
+    config = load_experiment(experiment, scale)
+    lasting = long_of(experiment, config) if long else None
+    of_prompts = part_of(part)
+
+    from salt.stages.score_vbench import run
+
+    run(experiment, dimension, config, seed, videos, details, out, of_prompts, lasting, device)
+
+
+@app.command()
+def score(
+    experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
+    scale: ScaleName,
+    videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
+    out: Out,
+    details: Annotated[Path, typer.Option("--details", help="Folder for files in VBench's layout.")],
+    seed: Seed = 0,
+    long: Long = False,
+) -> None:
+    """Score all videos of one model, or its long ones."""
+    from salt.config import load_experiment
+    from salt.evaluation.cells import long_of
+
+    config = load_experiment("teacher" if experiment == "real" else experiment, scale)
+    lasting = long_of(experiment, config) if long else None
+
+    from salt.stages.score import run
+
+    run(experiment, config, seed, videos, out, details, lasting)
+
+
+@app.command()
+def defect(
+    weights: Weights,
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    out: Out,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+) -> None:
+    """Semigroup defect (Eq. 16), cross-step distance and accumulated error of one student."""
+    from salt.stages.defect import run
+
+    run(weights, scale, as_mapping(overrides), teacher, out, device)
+
+
+@app.command()
+def caches(
+    weights: Weights,
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    out: Out,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+) -> None:
+    """What the cache does to one causal student: quality behind caches of other step counts, defect, seams."""
+    from salt.stages.caches import run
+
+    run(weights, scale, as_mapping(overrides), teacher, out, device)
+
+
+@app.command(name="score-controls")
+def score_controls(
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    videos: Annotated[Path, typer.Option("--videos", help="Folder for the corrupted videos.")],
+    out: Out,
+) -> None:
+    """Score clips that were corrupted on purpose: what the ground-truth scorer sees, and what it does not."""
+    from salt.config import load_scale
+
+    known = load_scale(scale)
+    if known.evaluation.vbench is not None:
+        raise SaltError(
+            f"experiments/scales/{scale}.yaml: evaluation.vbench: there are no clips of VBench's prompts to corrupt; "
+            "accepted: a scale of the ground-truth scorer"
+        )
+
+    from salt.stages.score_controls import run
+
+    run(known, teacher, videos, out)

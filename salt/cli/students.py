@@ -1,0 +1,103 @@
+"""`salt train` and `salt sample`: one student, and its videos."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salt.cli import app
+from salt.cli.options import (
+    Device,
+    Latents,
+    Long,
+    Out,
+    Overrides,
+    RunDir,
+    ScaleName,
+    Seed,
+    TeacherFolder,
+    Wait,
+    as_mapping,
+    check_out,
+)
+from salt.errors import SaltError
+
+Name = Annotated[str, typer.Argument(help="Stem of a file in experiments/.")]
+
+
+@app.command()
+def train(
+    experiment: Name,
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    latents: Latents,
+    run_dir: RunDir,
+    out: Out,
+    seed: Seed = 0,
+    init: Annotated[
+        Path | None, typer.Option("--init", help="Weights of the experiment that `init` names, where it names one.")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option("--pairs", help="Folder made by `salt ode-pairs`, where trajectories are regressed.")
+    ] = None,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+    wait: Wait = False,
+) -> None:
+    """Train one student. To resume, run the same command again."""
+    from salt.config import load_experiment
+
+    config = load_experiment(experiment, scale, as_mapping(overrides))
+    check_out(out, ("config.json", "diffusion_pytorch_model", "provenance.json"))
+
+    from salt.stages.train import run  # after what is quick to refuse: torch takes seconds
+
+    run(config, seed, teacher, latents, init, pairs, run_dir, out, device, wait)
+
+
+@app.command()
+def sample(
+    experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    out: Out,
+    seed: Seed = 0,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Folder made by `salt train`.")] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts",
+            help="Your own captions, one a line; such videos are not scored. With --long a line may be `caption A => "
+            "caption B`: A for the first half of the chunks, B for the rest; any number of captions, equal parts. "
+            'Where networks are shown a first frame: a .jsonl of {"caption": ..., "image": FILE} a line.',
+        ),
+    ] = None,
+    long: Long = False,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+) -> None:
+    """All videos of one model: every caption variant, solver and number of function evaluations of the scale."""
+    from salt.config import load_experiment
+    from salt.data.prompts import read_prompts
+    from salt.evaluation.cells import long_chunks, long_of
+
+    config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
+    lasting = long_of(experiment, config) if long else None
+    captions = 1 if lasting is None else long_chunks(config, lasting)
+    own = [] if prompts is None else read_prompts(prompts, captions)
+    _check_source(experiment, weights, prompts)
+
+    from salt.stages.sample import run  # after what is quick to refuse: torch takes seconds
+
+    run(experiment, config, seed, teacher, weights, out, device, own, lasting)
+
+
+def _check_source(name: str, weights: Path | None, prompts: Path | None) -> None:
+    """Refuse a student without weights, weights that would not be used, and captions that no clip is of."""
+    reference = name in ("teacher", "real")
+    if weights is None and not reference:
+        raise SaltError(f"{name}: --weights is missing; the folder made by `salt train` is accepted")
+    if weights is not None and reference:
+        raise SaltError(f"{name}: --weights {weights}: only a student has weights of its own; leave it out")
+    if prompts is not None and name == "real":
+        raise SaltError(f"real: --prompts {prompts}: there are no clips of other captions; leave it out")

@@ -1,0 +1,53 @@
+"""The real VBench's own environment, which `salt vbench-env` makes."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from salt.config.files import repository_root
+from salt.errors import SaltError
+from salt.files import write_text
+
+LOCK = Path("workflow", "envs", "vbench.lock.txt")
+
+
+PYTHON = (3, 11)
+"""The last Python that transformers 4.33.2 has wheels for: those of tokenizers 0.13.3."""
+
+
+# ---------------------------------------------------------------------------------------------- the environment
+def make_environment(folder: Path, python: str | None) -> Path:
+    """VBench's environment in `folder/venv`, its prompts in `folder/prompts`; does nothing where it is up to date.
+
+    Args:
+        folder: see `vbench_folder`.
+        python: the interpreter to build on; None: this one where it is of version 3.11, else `python3.11`.
+
+    Raises:
+        SaltError: no Python 3.11, or an installation that fails.
+    """
+    lock, venv = repository_root() / LOCK, folder / "venv"
+    done, state = venv / ".complete", hashlib.sha256(lock.read_bytes()).hexdigest()
+    if done.exists() and done.read_text(encoding="utf-8") == state:
+        return venv / "bin" / "python"
+    base = python or (sys.executable if sys.version_info[:2] == PYTHON else "python3.11")
+    _call([base, "-c", f"import sys; sys.exit(sys.version_info[:2] != {PYTHON})"], f"{base}: accepted: Python 3.11")
+    _call([base, "-m", "venv", "--clear", str(venv)], f"{base} -m venv fails")
+    own = venv / "bin" / "python"
+    _call([str(own), "-m", "pip", "install", "-r", str(lock)], f"{lock}: pip cannot install it")
+    _call([str(own), "-I", "-c", "import cv2, decord, torch"], "VBench's decoders do not load: opencv wants libGL.so.1")
+    package = next(venv.glob("lib/python*/site-packages/vbench"))
+    (folder / "prompts").mkdir(exist_ok=True)
+    shutil.copy(package / "VBench_full_info.json", folder / "prompts")
+    write_text(done, state)
+    return own
+
+
+def _call(command: Sequence[str], failure: str) -> None:
+    try:
+        subprocess.run(command, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SaltError(f"{failure} ({error})") from error

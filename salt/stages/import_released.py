@@ -1,0 +1,29 @@
+"""Rule `import_released`: published weights as those of an experiment, in diffusers' format."""
+
+import json
+from pathlib import Path
+
+from salt.config.schema import Experiment
+from salt.files import write_text
+from salt.models.released import Which, merge_lora, released_weights
+from salt.models.wan import save_wan, wan_of
+from salt.training.provenance import NAME, provenance
+
+
+def run(experiment: Experiment, source: Path, which: Which | None, lora: Path | None, out: Path) -> None:
+    """Write released weights in diffusers' format, with where they came from beside them.
+
+    Args:
+        experiment: what they are taken for: its backbone is the shape they must have.
+        source: a file or a folder.
+        which: the average or the last state, where it holds both.
+        lora: merged into them.
+        out: a folder like that of `salt train`.
+    """
+    weights, kind = released_weights(source, which)
+    if lora is not None:
+        weights = merge_lora(weights, lora)
+    save_wan(wan_of(weights, experiment.scale.backbone, source), out)
+    inputs = {"source": source} if lora is None else {"source": source, "lora": lora}
+    about = provenance(experiment, 0, inputs, out) | {"released": kind, "iterations": None}
+    write_text(out / NAME, json.dumps(about, indent=1))

@@ -1,0 +1,87 @@
+"""Rule `sample`: all videos of one model, every caption variant, solver and number of function evaluations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from salt.config.scale import Long
+from salt.config.schema import Experiment
+from salt.data.prompts import OwnPrompt
+from salt.errors import SaltError
+from salt.evaluation.cells import REAL, TEACHER
+from salt.evaluation.sampling.sources import RealClips, Source
+from salt.evaluation.sampling.videos import sample_cells
+from salt.models.text import UMT5TextEncoder
+from salt.stages.shared.assets import IMAGE_ENCODER, TRANSFORMER, load_assets, weights_hash
+from salt.stages.shared.devices import check_device, single_thread
+from salt.stages.shared.networks import as_recorded, check_trained_as, load_student
+from salt.stages.shared.records import commit, model_cells
+from salt.stages.shared.sources import source_of
+from salt.training.provenance import hash_files
+
+
+def run(
+    name: str,
+    experiment: Experiment,
+    seed: int,
+    teacher: Path,
+    weights: Path | None,
+    out: Path,
+    device: str,
+    own: Sequence[OwnPrompt],
+    long: Long | None,
+) -> None:
+    """Sample all cells of a student, of `teacher`, or of `real`.
+
+    Args:
+        name: a student, `teacher` or `real`.
+        experiment: the student's, else the teacher's.
+        seed: the training seed.
+        teacher: folder made by `salt teacher`.
+        weights: the student's; None for `teacher` and `real`.
+        out: folder of the videos.
+        device: where latents are computed.
+        own: a user's captions in place of the report prompts; empty: the report prompts.
+        long: beyond the training length, as it says, which only a causal student can; None: of training length.
+    """
+    scale = experiment.scale
+    if name == REAL and scale.evaluation.vbench is not None:
+        raise SaltError(f"{REAL}: there are no clips of VBench's prompts; accepted: a student, or {TEACHER}")
+    if weights is not None:
+        check_trained_as(weights, experiment, seed)
+        experiment = as_recorded(experiment, weights)
+    check_device(device)
+    single_thread()
+    assets = load_assets(teacher, scale)
+    codec = assets.on(device).codec
+    _check_words(own, assets.text_encoder)
+    at = assets.codec_folder
+    hashes = {f"{at.name}/{file}": digest for file, digest in hash_files(at).items()}
+    if name == REAL:
+        source: Source = RealClips(codec, scale.world, device)
+    else:
+        folder = weights or assets.folder / TRANSFORMER
+        hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")
+        if assets.image_encoder is not None:
+            hashes |= {IMAGE_ENCODER: weights_hash(assets.folder / IMAGE_ENCODER)}
+        source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device, long)
+    cells = model_cells(name, experiment, seed, long)
+    if own:  # it has one variant
+        cells = [cell for cell in cells if cell.variant == "extended"]
+    sample_cells(cells, source, codec, scale, out, hashes, commit(), own)
+
+
+def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
+    """Refuse captions that the text encoder would not read as they are written."""
+    for prompt, caption in ((one, text) for one in own for text in one.texts("extended")):
+        read = encoder.tokenizer(caption, return_offsets_mapping=True)
+        for token, (begin, end) in zip(read.input_ids, read.offset_mapping, strict=True):
+            if token == encoder.tokenizer.unk_token_id:
+                word = caption[begin:end]
+                raise SaltError(
+                    f"--prompts: line {prompt.index + 1}: the text encoder does not know {word!r}; accepted: words of "
+                    "its training captions"
+                )
+        if len(read.input_ids) > encoder.tokens:
+            raise SaltError(
+                f"--prompts: line {prompt.index + 1}: {len(read.input_ids)} tokens; accepted: up to {encoder.tokens}"
+            )

@@ -1,0 +1,28 @@
+"""Rule `score_controls`: scores of clips that were corrupted on purpose, to show what the ground-truth scorer sees."""
+
+from pathlib import Path
+
+from salt.config.scale import Scale
+from salt.data.prompts import report_prompts
+from salt.evaluation.groundtruth.controls import run_controls
+from salt.evaluation.protocol import protocol_hash
+from salt.stages.shared.assets import load_assets
+from salt.stages.shared.devices import single_thread
+from salt.stages.shared.records import write_csv
+
+
+def run(scale: Scale, teacher: Path, videos: Path, out: Path) -> None:
+    """Corrupt clips of the report prompts in every way of `CONTROLS`, and score them.
+
+    Args:
+        scale: of the ground-truth scorer: VBench's prompts have no clips.
+        teacher: folder made by `salt teacher`; its codec gives the round trip.
+        videos: gets the corrupted videos.
+        out: the records.
+    """
+    single_thread()
+    assets = load_assets(teacher, scale)
+    prompts = report_prompts(scale.world, scale.evaluation.prompts)
+    protocol = protocol_hash(scale.world, scale.evaluation)
+    tidy, _ = run_controls(prompts, scale.world, assets.codec, videos, scale=scale.name, protocol=protocol)
+    write_csv(tidy, out)

@@ -1,0 +1,130 @@
+"""What every verb that touches a network needs: codec, text encoder and teacher of one scale, in one folder.
+
+The folder is laid out as a diffusers pipeline (`transformer/`, `text_encoder/`, `tokenizer/`, and `vae/`, or `codec/`
+where the codec is the tiny one) and holds `provenance.json`, written last, with the hash of every file. Networks that
+are released in Wan's original layout are converted.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from salt.config.scale import Scale
+from salt.errors import SaltError
+from salt.models.codec import TinyCodec, load_codec
+from salt.models.image import CLIPImageEncoder, load_image_encoder
+from salt.models.protocol import FirstFrame
+from salt.models.text import UMT5TextEncoder, load_text_encoder
+from salt.models.vae import WanVAE, load_vae
+from salt.models.wan import WanVelocity, load_wan
+from salt.training.provenance import hash_files
+
+CODEC, VAE, TRANSFORMER, TEXT_ENCODER, TOKENIZER = "codec", "vae", "transformer", "text_encoder", "tokenizer"
+
+
+IMAGE_ENCODER, IMAGE_PROCESSOR = "image_encoder", "image_processor"
+
+
+LARGER = "larger"
+
+
+OWN_CONFIG = {TOKENIZER: "tokenizer_config.json", IMAGE_PROCESSOR: "preprocessor_config.json"}
+"""What their format calls `config.json`."""
+
+
+@dataclass(frozen=True)
+class Assets:
+    """The networks that all experiments at a scale share."""
+
+    folder: Path
+    scale: Scale
+    codec: TinyCodec | WanVAE
+    text_encoder: UMT5TextEncoder
+    image_encoder: CLIPImageEncoder | None = None
+    """Of scales whose networks are shown features of a first frame."""
+
+    def on(self, device: str) -> "Assets":
+        """The same, moved to a device."""
+        self.codec.to(device)
+        self.text_encoder.to(device)
+        if self.image_encoder is not None:
+            self.image_encoder.to(device)
+        return self
+
+    def show(self, frames: Tensor) -> FirstFrame:
+        """What image-to-video networks are shown of first frames `(B, 3, H, W)` in [0, 1], on the codec's device.
+
+        Mid-grey stands for the frames to be made: 0 in the range that Wan's autoencoder takes.
+        """
+        grey = torch.full_like(frames, 0.5)[:, :, None].expand(-1, -1, self.scale.world.frames - 1, -1, -1)
+        latents = self.codec.encode(torch.cat([frames[:, :, None], grey], dim=2))
+        return FirstFrame(latents, None if self.image_encoder is None else self.image_encoder.encode(frames))
+
+    def teacher(self) -> WanVelocity:
+        """The teacher, a fresh copy."""
+        return load_wan(self.folder / TRANSFORMER, self.scale.backbone)
+
+    def larger(self) -> WanVelocity:
+        """The larger teacher of a scale that has one."""
+        assert self.scale.larger is not None  # `Experiment` refuses what asks for one that is not there
+        return load_wan(self.folder / LARGER, self.scale.larger.backbone)
+
+    @property
+    def codec_folder(self) -> Path:
+        """Where the codec lies."""
+        return self.folder / (CODEC if self.scale.vae is None else VAE)
+
+    @property
+    def codec_hash(self) -> str:
+        """SHA-256 of the codec's weights: latents of one codec mean nothing to another."""
+        return weights_hash(self.codec_folder)
+
+    @property
+    def image_encoder_hash(self) -> str | None:
+        """SHA-256 of what makes the features of a first frame; None where networks take none."""
+        return None if self.image_encoder is None else weights_hash(self.folder / IMAGE_ENCODER)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int, int]:
+        """`(C, T, h, w)`."""
+        return self.scale.latent_shape
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of the weights in a folder, or of all their hashes where they are in several files."""
+    found = {name: digest for name, digest in hash_files(folder).items() if name.endswith(".safetensors")}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+
+def load_assets(folder: Path, scale: Scale) -> Assets:
+    """Codec and text encoder of a folder made by `make_teacher`, `use_shipped` or `link_released`.
+
+    Raises:
+        SaltError: a file is missing or broken, or the networks are not of this scale.
+    """
+    text_encoder = load_text_encoder(folder, scale.text.tokens, getattr(torch, scale.text.precision))
+    checks = [("text.d_model", text_encoder.dim, scale.text.d_model)]
+    codec: TinyCodec | WanVAE
+    if scale.vae is None:
+        codec = load_codec(folder / CODEC)
+        checks.append(("codec.stride", codec.config.stride, scale.codec.stride))
+        checks.append(("codec.channels", codec.config.channels, scale.codec.channels))
+    else:
+        codec = load_vae(folder / VAE)
+        checks.append(("vae.channels", codec.vae.config.z_dim, scale.vae.channels))
+    image_encoder = None
+    if scale.first_frame is not None and scale.first_frame.tokens:
+        image_encoder = load_image_encoder(folder)
+        tokens, width = image_encoder.shape
+        checks.append(("first_frame.tokens", tokens, scale.first_frame.tokens))
+        checks.append(("backbone.image_dim", width, scale.backbone.image_dim or 0))
+    for key, found, wanted in checks:
+        if found != wanted:
+            raise SaltError(f"{folder}: {key}={found}, but scale {scale.name} has {key}={wanted}")
+    return Assets(folder, scale, codec, text_encoder, image_encoder)

@@ -1,0 +1,131 @@
+"""Released networks below `SALT_WEIGHTS`: linked in diffusers' format, converted from Wan's original layout."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from salt.config.released import weights_root
+from salt.config.scale import Scale
+from salt.errors import SaltError
+from salt.files import whole_folder, write_text
+from salt.models import original
+from salt.stages.shared.assets import (
+    IMAGE_ENCODER,
+    IMAGE_PROCESSOR,
+    LARGER,
+    OWN_CONFIG,
+    TEXT_ENCODER,
+    TOKENIZER,
+    TRANSFORMER,
+    VAE,
+    load_assets,
+)
+from salt.training.provenance import NAME, hash_files
+
+ORIGINAL = {
+    TRANSFORMER: original.TRANSFORMER,
+    TEXT_ENCODER: original.TEXT_ENCODER,
+    TOKENIZER: f"{original.TOKENIZER}/tokenizer_config.json",
+    VAE: original.VAE,
+    IMAGE_ENCODER: original.IMAGE_ENCODER,
+    IMAGE_PROCESSOR: original.IMAGE_ENCODER,  # Wan's own code has it, not a file
+}
+"""What shows that a part is there in Wan's original layout."""
+
+
+# --------------------------------------------------------------------------------------------- linked
+@dataclass(frozen=True)
+class Released:
+    """Where a released network lies, or a tokenizer."""
+
+    source: Path
+    """Its folder; in the original layout its file, of a transformer the folder with its shards."""
+    converted: bool
+    """Whether it is to be converted from the original layout, and not linked."""
+
+
+def released_parts(scale: Scale) -> dict[str, Released]:
+    """Part of the folder of assets -> where it lies below `SALT_WEIGHTS`; all are seen to be there.
+
+    Raises:
+        SaltError: a part is missing.
+    """
+    root = weights_root()
+    named = [TRANSFORMER, TEXT_ENCODER, TOKENIZER, VAE]
+    if scale.first_frame is not None and scale.first_frame.tokens:
+        named += [IMAGE_ENCODER, IMAGE_PROCESSOR]
+    places = {part: (root / scale.assets, part) for part in named}
+    if scale.larger is not None:
+        places[LARGER] = (root / scale.larger.assets, TRANSFORMER)
+    parts = {part: _find(folder, name) for part, (folder, name) in places.items()}
+    for part, found in parts.items():
+        if found is None:
+            folder, name = places[part]
+            raise SaltError(
+                f"{folder / name}: there is no {_shown_by(name)}, nor {ORIGINAL[name]} in {_original(folder)}; "
+                "accepted: a pipeline in diffusers' format, or Wan's original layout, below SALT_WEIGHTS "
+                "(docs/paper_scale.md says where it is downloaded)"
+            )
+    return {part: found for part, found in parts.items() if found is not None}
+
+
+def _find(folder: Path, name: str) -> Released | None:
+    """A part of a pipeline, in diffusers' format or else in the original layout."""
+    if (folder / name / _shown_by(name)).is_file():
+        return Released(folder / name, converted=False)
+    for place in (folder, _original(folder)):
+        if found := sorted(place.glob(ORIGINAL[name])):
+            if name == TOKENIZER:
+                return Released(found[0].parent, converted=False)
+            return Released(place if name == TRANSFORMER else found[0], converted=True)
+    return None
+
+
+def _shown_by(name: str) -> str:
+    return OWN_CONFIG.get(name, "config.json")
+
+
+def _original(folder: Path) -> Path:
+    """Where the hub has the original of `Wan2.1-T2V-1.3B-Diffusers`."""
+    return folder.with_name(folder.name.removesuffix("-Diffusers"))
+
+
+def link_released(scale: Scale, out: Path) -> None:
+    """A folder of the released codec, text encoder and teacher: links, or networks converted from the original layout.
+
+    Every file is hashed, and every network that a scale uses is read once.
+    """
+    parts = released_parts(scale)
+    with whole_folder(out) as folder:
+        for part, found in parts.items():
+            if found.converted:
+                _convert(part, found.source, scale, folder / part)
+                continue
+            for file in sorted(path for path in found.source.rglob("*") if path.is_file()):
+                link = folder / part / file.relative_to(found.source)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file.resolve())
+        assets = load_assets(folder, scale)
+        assets.teacher()
+        if scale.larger is not None:
+            assets.larger()
+        known = {
+            "files": hash_files(folder),
+            "linked": {part: str(found.source) for part, found in parts.items() if not found.converted},
+            "converted": {part: str(found.source) for part, found in parts.items() if found.converted},
+        }
+        write_text(folder / NAME, json.dumps(known, indent=1) + "\n")
+
+
+def _convert(part: str, source: Path, scale: Scale, folder: Path) -> None:
+    if part == TEXT_ENCODER:
+        original.write_text_encoder(source, scale.text, folder)
+    elif part == VAE:
+        original.write_vae(source, folder)
+    elif part == IMAGE_ENCODER:
+        original.write_image_encoder(source, folder)
+    elif part == IMAGE_PROCESSOR:
+        original.write_image_processor(source, folder)
+    else:
+        larger = scale.larger if part == LARGER else None
+        original.write_transformer(source, (larger or scale).backbone, folder)

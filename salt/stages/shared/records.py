@@ -1,0 +1,36 @@
+"""The cells of one model, and tables of measurements as files."""
+
+import gzip
+from pathlib import Path
+
+import pandas as pd
+
+from salt.config.scale import Long
+from salt.config.schema import Experiment
+from salt.evaluation.cells import REAL, TEACHER, Cell, cells_of, long_cells
+from salt.files import whole_file
+from salt.training.provenance import git_state
+
+TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
+
+
+def model_cells(name: str, experiment: Experiment, seed: int, long: Long | None) -> list[Cell]:
+    """The cells of a student, of `teacher` or of `real`; the long ones with `long`."""
+    scale, title = experiment.scale, TITLES.get(name, experiment.title)
+    if long is not None:
+        return long_cells(name, title, scale, seed, long)
+    return cells_of(name, title, scale, seed, experiment.causal is not None)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as a whole; `.gz` is compressed, to the same bytes for the same table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = frame.to_csv(index=False).encode()
+    with whole_file(path) as temporary:
+        temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+
+
+def commit() -> str | None:
+    """Of the program; None outside a git checkout."""
+    state = git_state()
+    return None if state is None else str(state["commit"])

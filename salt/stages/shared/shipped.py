@@ -1,0 +1,40 @@
+"""The codec, text encoder and teacher that the repository ships at small scales."""
+
+import json
+import shutil
+from pathlib import Path
+
+from salt.config.files import repository_root
+from salt.config.scale import Scale
+from salt.errors import SaltError
+from salt.files import whole_folder
+from salt.training.provenance import NAME, hash_files
+
+
+# --------------------------------------------------------------------------------------------- shipped
+def shipped_files(scale: Scale) -> dict[str, str]:
+    """Name -> SHA-256 of the assets that the repository ships, every file checked against its recorded hash.
+
+    Raises:
+        SaltError: they are missing, or a file is not the one that was shipped.
+    """
+    source = repository_root() / scale.assets
+    try:
+        known = json.loads((source / NAME).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SaltError(
+            f"{source}: no shipped teacher ({error}); "
+            f"`teacher: train` in experiments/scales/{scale.name}.yaml makes one"
+        ) from error
+    found = hash_files(source)
+    for name in sorted(known.keys() | found.keys()):
+        if known.get(name) != found.get(name):
+            raise SaltError(f"{source / name}: sha256 is {found.get(name)}, but {known.get(name)} was shipped")
+    return found
+
+
+def use_shipped(scale: Scale, out: Path) -> None:
+    """Copy what `shipped_files` has checked."""
+    shipped_files(scale)
+    with whole_folder(out) as folder:
+        shutil.copytree(repository_root() / scale.assets, folder, dirs_exist_ok=True)
