@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from salt.config import load_experiment
-from salt.evaluation.cells import long_cells, long_chunks, long_of
+from salt.evaluation.lengths import length_of
 from salt.evaluation.sampling.streaming import SampledByChunk
 from salt.evaluation.sampling.videos import sample_cells
+from salt.evaluation.scorers import scorer_of
 from salt.models.causal import CausalWan
 from salt.models.codec import TinyCodec
 from salt.models.wan import build_wan
@@ -46,16 +47,16 @@ def measure(scale: str, length: int) -> None:
     torch.set_num_threads(1)
     changes = {"scale.evaluation.long.length": str(length), "scale.evaluation.long.prompts": "2"}
     experiment = load_experiment(EXPERIMENT, scale, changes)
-    long, scale_ = long_of(EXPERIMENT, experiment), experiment.scale
+    asked, scale_ = length_of(EXPERIMENT, experiment, long=True), experiment.scale
     codec = TinyCodec(scale_.codec).eval().requires_grad_(False)
     model = CausalWan(build_wan(scale_.backbone, 0).transformer.eval(), experiment.causal.chunk)
     text = RandomText(scale_.text.tokens, scale_.backbone.text_dim)
     shape = codec.latent_shape(scale_.world.frames, scale_.world.size)
-    source = SampledByChunk(model, text, long.memory, experiment.grid.shift, shape, length)
-    cells = long_cells(EXPERIMENT, experiment.title, scale_, 0, long)
-    start, chunks = time.perf_counter(), long_chunks(experiment, long)
+    source = SampledByChunk(model, text, asked.memory(experiment.causal.memory), experiment.grid.shift, shape, length)
+    cells = asked.cells(EXPERIMENT, experiment.title, scale_, 0, causal=True)
+    start, chunks = time.perf_counter(), asked.chunks(experiment)
     with tempfile.TemporaryDirectory() as folder:
-        sample_cells(cells, source, codec, scale_, Path(folder), {}, None)
+        sample_cells(cells, source, codec, scorer_of(scale_, asked), Path(folder), {}, None)
     each = (time.perf_counter() - start) / chunks
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"length {length}: {chunks} chunks, {1000 * each:.1f} ms a chunk, peak {peak:.1f} MB")

@@ -19,7 +19,6 @@ from salt.cli.options import (
     as_mapping,
     part_of,
 )
-from salt.errors import SaltError
 
 
 @app.command(name="score-vbench")
@@ -37,15 +36,15 @@ def score_vbench(
 ) -> None:
     """Score one dimension of one model's videos with the real VBench. To resume, run the same command again."""
     from salt.config import load_experiment
-    from salt.evaluation.cells import long_of
+    from salt.evaluation.lengths import length_of
 
     config = load_experiment(experiment, scale)
-    lasting = long_of(experiment, config) if long else None
+    length = length_of(experiment, config, long)
     of_prompts = part_of(part)
 
     from salt.stages.score_vbench import run
 
-    run(experiment, dimension, config, seed, videos, details, out, of_prompts, lasting, device)
+    run(experiment, dimension, config, seed, videos, details, out, of_prompts, length, device)
 
 
 @app.command()
@@ -60,14 +59,14 @@ def score(
 ) -> None:
     """Score all videos of one model, or its long ones."""
     from salt.config import load_experiment
-    from salt.evaluation.cells import long_of
+    from salt.evaluation.lengths import length_of
 
     config = load_experiment("teacher" if experiment == "real" else experiment, scale)
-    lasting = long_of(experiment, config) if long else None
+    length = length_of(experiment, config, long)
 
     from salt.stages.score import run
 
-    run(experiment, config, seed, videos, out, details, lasting)
+    run(experiment, config, seed, videos, out, details, length)
 
 
 @app.command()
@@ -109,13 +108,11 @@ def score_controls(
 ) -> None:
     """Score clips that were corrupted on purpose: what the ground-truth scorer sees, and what it does not."""
     from salt.config import load_scale
+    from salt.evaluation.lengths import TrainingLength
+    from salt.evaluation.scorers import scorer_of
 
     known = load_scale(scale)
-    if known.evaluation.vbench is not None:
-        raise SaltError(
-            f"experiments/scales/{scale}.yaml: evaluation.vbench: there are no clips of VBench's prompts to corrupt; "
-            "accepted: a scale of the ground-truth scorer"
-        )
+    scorer_of(known, TrainingLength(known.evaluation)).require_clips("salt score-controls")
 
     from salt.stages.score_controls import run
 

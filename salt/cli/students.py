@@ -79,17 +79,16 @@ def sample(
     """All videos of one model: every caption variant, solver and number of function evaluations of the scale."""
     from salt.config import load_experiment
     from salt.data.prompts import read_prompts
-    from salt.evaluation.cells import long_chunks, long_of
+    from salt.evaluation.lengths import length_of
 
     config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
-    lasting = long_of(experiment, config) if long else None
-    captions = 1 if lasting is None else long_chunks(config, lasting)
-    own = [] if prompts is None else read_prompts(prompts, captions)
+    length = length_of(experiment, config, long)
+    own = [] if prompts is None else read_prompts(prompts, length.chunks(config))
     _check_source(experiment, weights, prompts)
 
     from salt.stages.sample import run  # after what is quick to refuse: torch takes seconds
 
-    run(experiment, config, seed, teacher, weights, out, device, own, lasting)
+    run(experiment, config, seed, teacher, weights, out, device, own, length)
 
 
 def _check_source(name: str, weights: Path | None, prompts: Path | None) -> None:

@@ -238,13 +238,13 @@ class Scale(Section):
     @model_validator(mode="after")
     def _networks_see_what_is_shown(self) -> "Scale":
         channels, backbone = self.latent_shape[0], self.backbone
-        wanted = backbone.out_channels if self.first_frame is None else 2 * channels + MASK_CHANNELS
+        wanted = 2 * channels + MASK_CHANNELS if self.image_to_video else backbone.out_channels
         if backbone.in_channels != wanted:
-            more = "" if self.first_frame is None else f", {MASK_CHANNELS} of the mask, those of the first frame"
+            more = f", {MASK_CHANNELS} of the mask, those of the first frame" if self.image_to_video else ""
             raise ValueError(
                 f"backbone.in_channels={backbone.in_channels}: accepted: {wanted}, the channels of x_t{more}"
             )
-        takes, shown = backbone.image_dim is not None, self.first_frame is not None and self.first_frame.tokens > 0
+        takes, shown = backbone.image_dim is not None, self.image_tokens > 0
         if takes != shown or takes != (backbone.added_kv_proj_dim is not None):
             raise ValueError(
                 "first_frame.tokens, backbone.image_dim and backbone.added_kv_proj_dim belong together, where networks "
@@ -253,6 +253,21 @@ class Scale(Section):
         if shown and self.teacher != "linked":
             raise ValueError(f"first_frame.tokens asks for a released image encoder, but teacher={self.teacher}: 0")
         return self
+
+    @property
+    def image_to_video(self) -> bool:
+        """Whether networks are conditioned on a clip's first frame."""
+        return self.first_frame is not None
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of a first frame's features; 0: networks take none."""
+        return 0 if self.first_frame is None else self.first_frame.tokens
+
+    @property
+    def video_size(self) -> tuple[int, int]:
+        """Height and width in pixels of a clip as the codec takes it."""
+        return (self.world.size, self.world.size) if self.vae is None else (self.vae.height, self.vae.width)
 
     @property
     def clips(self) -> int:

@@ -129,7 +129,7 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Experiment":
-        if self.causal is not None and self.scale.first_frame is not None:
+        if self.causal is not None and self.scale.image_to_video:
             raise ValueError(
                 f"scale {self.scale.name} shows networks a first frame, which causal ones do not take; accepted: an "
                 "experiment of whole clips"

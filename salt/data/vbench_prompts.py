@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from salt.config.vbench import OF_ANY_PROMPT, VBench
-from salt.data.prompts import OF_KIND, Kind, Variant
+from salt.data.prompts import OF_KIND, Kind, Prompt, Variant
 from salt.errors import SaltError
 from salt.files import sha256
 
@@ -48,6 +48,10 @@ class VBenchPrompt:
     def texts(self, variant: Variant) -> tuple[str, ...]:
         """The captions of a long video, in turn: one."""
         return (self.text(variant),)
+
+
+AnyPrompt = Prompt | VBenchPrompt
+"""A prompt whose videos are scored."""
 
 
 def read_vbench_prompts(folder: Path, protocol: VBench) -> list[VBenchPrompt]:

@@ -12,8 +12,6 @@ from typing import Any, Literal, get_args
 from salt.config.scale import Long, Scale
 from salt.config.schema import Experiment
 from salt.data.prompts import Variant
-from salt.errors import SaltError
-from salt.evaluation.groundtruth.long import latent_frames
 
 TEACHER, REAL = "teacher", "real"
 MANIFEST = "manifest.json"
@@ -86,46 +84,6 @@ def long_cells(experiment: str, method: str, scale: Scale, seed: int, long: Long
     """The cells of a causal student's long videos, `long_{main_solver}_{nfe}`; arguments as of `cells_of`."""
     solver = scale.evaluation.main_solver
     return [Cell(method, experiment, scale.name, seed, "long", solver, nfe) for nfe in long.nfe]
-
-
-def long_of(name: str, experiment: Experiment) -> Long:
-    """How long videos of a student are made.
-
-    Args:
-        name: what is sampled, as the user says it.
-        experiment: its configuration.
-
-    Raises:
-        SaltError: it makes its videos whole, its scale has no long ones, or they fit neither chunk nor rotary table.
-    """
-    long, causal, scale = experiment.scale.evaluation.long, experiment.causal, experiment.scale
-    if causal is None:
-        raise SaltError(f"{name}: --long: its videos have one length; accepted: a causal student, which can go on")
-    if long is None:
-        raise SaltError(
-            f"experiments/scales/{scale.name}.yaml: evaluation.long is missing: --long needs it; accepted: a mapping "
-            "of length, memory, nfe and prompts"
-        )
-    memory, key = long.memory, "scale.evaluation.long"
-    if memory.window is not None and memory.window < causal.chunk:
-        raise SaltError(
-            f"{key}.memory.window={memory.window} must hold a chunk of {name}: at least causal.chunk={causal.chunk}"
-        )
-    frames, table = long.length * latent_frames(scale.world), scale.backbone.rope_max_seq_len
-    seen = frames if memory.window is None else memory.sink + memory.window + causal.chunk
-    places = min(frames, seen) if memory.positions == "relative" else frames
-    if places > table:
-        raise SaltError(
-            f"{key}.length={long.length}: {places} positions, but scale.backbone.rope_max_seq_len={table}; accepted: "
-            f"a shorter video, or {key}.memory with a window of fewer frames and positions: relative"
-        )
-    return long
-
-
-def long_chunks(experiment: Experiment, long: Long) -> int:
-    """Chunks of a long video of a causal student."""
-    assert experiment.causal is not None  # `long_of` refuses the others
-    return long.length * latent_frames(experiment.scale.world) // experiment.causal.chunk
 
 
 def shared_columns(experiment: Experiment, seed: int, protocol: str) -> dict[str, Any]:

@@ -40,6 +40,19 @@ class CLIPImageEncoder:
         return features
 
 
+class NoImageEncoder:
+    """In the place of one, for networks that take no features of an image."""
+
+    shape: None = None
+
+    def to(self, device: str) -> "NoImageEncoder":
+        """Nothing to move."""
+        return self
+
+    def encode(self, pictures: Tensor) -> None:
+        """No features."""
+
+
 def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIPImageEncoder:
     """Read `image_encoder/` and `image_processor/` below a folder.
 

@@ -30,8 +30,7 @@ class Clip:
 
 def clip_of(scale: Scale) -> Clip:
     """A clip of training length."""
-    image = 0 if scale.first_frame is None else scale.first_frame.tokens
-    return Clip(scale.latent_shape[1], scale.frame_tokens, scale.text.tokens, image)
+    return Clip(scale.latent_shape[1], scale.frame_tokens, scale.text.tokens, scale.image_tokens)
 
 
 def width_of(backbone: Backbone) -> int:

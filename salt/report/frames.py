@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from salt.config.load import load_experiment
+from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
-from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
+from salt.evaluation.scorers import evaluation_prompts
 from salt.evaluation.video import Video, downscale, read_mp4
 from salt.report.canvas import Canvas
 from salt.report.style import WIDTH, styled, write_figure

@@ -25,7 +25,8 @@ from salt.config.load import load_experiment
 from salt.config.released import MARK
 from salt.config.scale import Scale
 from salt.errors import SaltError
-from salt.evaluation.vbench.board import Board, board_of
+from salt.evaluation.scorers import board_of
+from salt.evaluation.vbench.board import Board
 from salt.report.statistics import PromptScores, prompt_scores
 
 Kind = Literal["scores", "long", "defect", "caches"]

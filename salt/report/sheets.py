@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
+from salt.data.vbench_prompts import AnyPrompt
+from salt.evaluation.scorers import evaluation_prompts
 from salt.report.canvas import Canvas
 from salt.report.frames import SOLVER, STEP_COUNTS, pick, read_video, show, shown_prompts, tile, video_path
 from salt.report.records import Setting

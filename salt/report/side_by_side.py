@@ -10,8 +10,9 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
-from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
+from salt.evaluation.scorers import evaluation_prompts
 from salt.report.canvas import Canvas
 from salt.report.frames import SOLVER, pick, read_video, show, tile, video_path
 from salt.report.metrics import percent, title

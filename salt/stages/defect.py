@@ -13,7 +13,7 @@ from salt.stages.shared.assets import load_assets
 from salt.stages.shared.devices import check_device, single_thread
 from salt.stages.shared.networks import load_student, trained_student
 from salt.stages.shared.records import write_csv
-from salt.stages.shared.sources import first_frames
+from salt.stages.shared.sources import condition_of
 
 
 def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, out: Path, device: str) -> None:
@@ -42,8 +42,6 @@ def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, 
 
     student = network(load_student(weights, experiment), None)
     guided = network(assets.teacher(), evaluation.cfg_weight)
-    found = measure(
-        student, guided, experiment, seed, assets.latent_shape, first_frames(experiment.scale, assets, device)
-    )
+    found = measure(student, guided, experiment, seed, assets.latent_shape, condition_of(assets, device))
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
     write_csv(found.records, out)

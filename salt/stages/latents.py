@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,10 +22,11 @@ from salt.config.scale import Scale
 from salt.data.captions import Captioned, check_length, read_captions, read_clip
 from salt.data.clips import ClipSource, as_tensor
 from salt.data.latents import About, LatentBank, Shape, write_bank
+from salt.data.prompts import OwnPrompt, Prompt, report_prompts
 from salt.data.store import WHOLE
-from salt.data.store import Make as Clips
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
+from salt.evaluation.sampling.conditioning import conditioning_of
 from salt.evaluation.sampling.solvers import Network, generate
 from salt.files import sha256
 from salt.flow.grid import time_grid
@@ -45,7 +46,15 @@ LATENTS_ALONE = "latents alone"
 
 
 def run(scale: Scale, teacher: Path, out: Path, device: str, part: tuple[int, int]) -> None:
-    """Make the training latents of a scale, or one part of them; arguments as of `make_bank`."""
+    """Make the training latents of a scale, or one part of them.
+
+    Args:
+        scale: whose they are.
+        teacher: folder made by `salt teacher`.
+        out: the store's folder.
+        device: where clips are coded.
+        part: see `write_store`.
+    """
     check_device(device)
     single_thread()
     make_bank(load_assets(teacher, scale), out, device, part)
@@ -55,20 +64,8 @@ def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WH
     """Write the training latents of a scale, or what is missing of them, or of one part of them (`write_store`)."""
     scale = assets.scale
     assets.on(device)
-    if scale.data is None:
-        at_once = CHUNK
-        clips: Clips = WorldClips(assets, ClipSource(scale.world, "train", SEED), device)
-    else:
-        at_once, lines = scale.evaluation.batch_size, read_captions(captions_file(scale.data), scale.data)
-        for line in lines:
-            if line.video is not None:
-                check_length(line.video, scale.world.frames, scale.world.fps)
-            elif scale.first_frame is not None:
-                raise SaltError(
-                    f"{captions_file(scale.data)}: {line.caption[:60]!r} has no video, whose first frame networks of "
-                    f'scale {scale.name} are shown; accepted: a .jsonl of {{"caption": ..., "video": FILE}} a line'
-                )
-        clips = Captions(assets, lines, device)
+    training = training_data(assets)
+    clips, at_once = training.clips(device), training.at_once
     size = max(1, SHARD_BYTES // (2 * prod(shape_of(assets).row())))
     size = size // at_once * at_once or size
 
@@ -76,10 +73,10 @@ def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WH
         latents: list[Tensor] = []
         captions: list[str] = []
         for begin in range(start, stop, at_once):
-            some, told = clips(begin, min(begin + at_once, stop))
+            some, their_captions = clips(begin, min(begin + at_once, stop))
             latents.append(some.cpu())
-            captions += told
-            bar.update(len(told))
+            captions += their_captions
+            bar.update(len(their_captions))
         return torch.cat(latents), captions
 
     about = about_bank(assets)
@@ -98,24 +95,17 @@ def part_lease(folder: Path, part: tuple[int, int]) -> Path:
 
 def shape_of(assets: Assets) -> Shape:
     """Of what is kept of one clip."""
-    features = None if assets.image_encoder is None else assets.image_encoder.shape
-    return Shape(assets.latent_shape, features, assets.scale.first_frame is not None)
+    return Shape(assets.latent_shape, assets.image_encoder.shape, assets.scale.image_to_video)
 
 
 def about_bank(assets: Assets) -> About:
-    """What decides the latents of a scale: the world; or captions, and how those without a video are shown."""
-    scale, evaluation = assets.scale, assets.scale.evaluation
-    shown = None if scale.first_frame is None else assets.image_encoder_hash or LATENTS_ALONE
-    if scale.data is None:
-        return About(codec=assets.codec_hash, source=content_hash(scale.world), first_frame=shown)
-    path = captions_file(scale.data)
-    decides: list[Any] = [sha256(path), scale.world.frames, scale.world.fps]
-    if any(line.video is None for line in read_captions(path, scale.data)):
-        decides += [weights_hash(assets.folder / TRANSFORMER), weights_hash(assets.folder / TEXT_ENCODER)]
-        decides += [content_hash(scale.text), evaluation.precision]
-        decides += [evaluation.teacher_nfe, evaluation.cfg_weight, teacher_shift(scale)]
-    source = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
-    return About(codec=assets.codec_hash, source=source, first_frame=shown)
+    """What decides the latents of a scale: the training data, the codec, and what encodes first frames."""
+    encoder = "".join(assets.image_encoder_hash.values()) or LATENTS_ALONE
+    return About(
+        codec=assets.codec_hash,
+        source=training_data(assets).identity(),
+        first_frame=encoder if assets.scale.image_to_video else None,
+    )
 
 
 def open_bank(
@@ -138,13 +128,74 @@ def captions_file(data: Data) -> Path:
 
 def coded(assets: Assets, videos: Tensor) -> Tensor:
     """Rows of the bank `(B, *row)` of videos `(B, 3, F, H, W)`."""
-    image = None if assets.scale.first_frame is None else assets.show(videos[:, :, 0])
+    image = conditioning_of(assets.scale).of_videos(videos, assets.encode_first_frames)
     return shape_of(assets).pack(assets.codec.encode(videos), image)
+
+
+# ------------------------------------------------------------------------------------------ training data
+class Clips(Protocol):
+    """A pure function of clip numbers: latents and captions of those from `start` up to `stop`."""
+
+    def __call__(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
+        """Rows of the bank, and their captions."""
+        ...
+
+
+class TrainingData(Protocol):
+    """What students of a scale are trained on."""
+
+    @property
+    def at_once(self) -> int:
+        """Clips that are coded at once."""
+        ...
+
+    def identity(self) -> str:
+        """Hash of all that decides the clips."""
+        ...
+
+    def clips(self, device: str) -> Clips:
+        """The clips, coded on `device`.
+
+        Raises:
+            SaltError: a file is missing or unfit.
+        """
+        ...
+
+    def unseen(self, count: int) -> Sequence[Prompt | OwnPrompt]:
+        """Captions of neither training nor report, for previews."""
+        ...
+
+
+def training_data(assets: Assets) -> TrainingData:
+    """The training data of a scale: the one place that decides it."""
+    data = assets.scale.data
+    return WorldData(assets) if data is None else CaptionData(assets, data)
+
+
+@dataclass(frozen=True)
+class WorldData:
+    """Clips of the procedural world."""
+
+    assets: Assets
+
+    at_once = CHUNK
+
+    def identity(self) -> str:
+        """Of the world alone."""
+        return content_hash(self.assets.scale.world)
+
+    def clips(self, device: str) -> Clips:
+        """Rendered as they are asked for."""
+        return WorldClips(self.assets, ClipSource(self.assets.scale.world, "train", SEED), device)
+
+    def unseen(self, count: int) -> list[Prompt]:
+        """The first of the validation split."""
+        return report_prompts(self.assets.scale.world, count, "validation")
 
 
 @dataclass(frozen=True)
 class WorldClips:
-    """Clips of the procedural world."""
+    """Clips of the procedural world, as latents."""
 
     assets: Assets
     source: ClipSource
@@ -158,8 +209,58 @@ class WorldClips:
 
 
 @dataclass(frozen=True)
-class Captions:
-    """Captioned videos; captions without a video are shown by the guided teacher, in its own Euler steps."""
+class CaptionData:
+    """A file of captions, with a video or without."""
+
+    assets: Assets
+    data: Data
+
+    @property
+    def at_once(self) -> int:
+        """As evaluation batches."""
+        return self.assets.scale.evaluation.batch_size
+
+    @cached_property
+    def _lines(self) -> list[Captioned]:
+        return read_captions(captions_file(self.data), self.data)
+
+    def identity(self) -> str:
+        """Of captions and videos; of teacher and text encoder where captions have no video."""
+        scale, folder = self.assets.scale, self.assets.folder
+        evaluation, path = scale.evaluation, captions_file(self.data)
+        decides: list[Any] = [sha256(path), scale.world.frames, scale.world.fps]
+        if any(line.video is None for line in self._lines):
+            decides += [weights_hash(folder / TRANSFORMER), weights_hash(folder / TEXT_ENCODER)]
+            decides += [content_hash(scale.text), evaluation.precision]
+            decides += [evaluation.teacher_nfe, evaluation.cfg_weight, teacher_shift(scale)]
+        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+
+    def clips(self, device: str) -> Clips:
+        """Videos are read, the teacher samples the rest."""
+        world, name = self.assets.scale.world, self.assets.scale.name
+        for line in self._lines:
+            if line.video is not None:
+                check_length(line.video, world.frames, world.fps)
+            elif self.assets.scale.image_to_video:
+                raise SaltError(
+                    f"{captions_file(self.data)}: {line.caption[:60]!r} has no video, whose first frame conditions "
+                    f'networks of scale {name}; accepted: a .jsonl of {{"caption": ..., "video": FILE}} a line'
+                )
+        return CaptionClips(self.assets, self._lines, device)
+
+    def unseen(self, count: int) -> list[OwnPrompt]:
+        """The captions that follow those of the bank; its last if none do."""
+        lines = read_captions(captions_file(self.data), self.data, count)
+        lines = lines[self.data.clips :] or lines[-count:]
+        return [
+            OwnPrompt(f"own{index:04d}", index, line.caption, image=None if line.video is None else str(line.video))
+            for index, line in enumerate(lines)
+        ]
+
+
+@dataclass(frozen=True)
+class CaptionClips:
+    """Captioned videos; captions without a video are sampled by the guided teacher, in its own Euler steps."""
 
     assets: Assets
     lines: Sequence[Captioned]
@@ -169,19 +270,17 @@ class Captions:
         """Latents and captions of the lines with these numbers."""
         found: dict[int, Tensor] = {}
         for number in range(start, stop):
-            if self.lines[number].video is not None:
-                found[number] = self._coded(number)
+            if (video := self.lines[number].video) is not None:
+                found[number] = self._coded(video)
         rest = [number for number in range(start, stop) if number not in found]
         if rest:
             found |= dict(zip(rest, self._generated(rest), strict=True))
         numbers = range(start, stop)
         return torch.stack([found[number] for number in numbers]), [self.lines[number].caption for number in numbers]
 
-    def _coded(self, number: int) -> Tensor:
-        scale, video = self.assets.scale, self.lines[number].video
-        assert scale.vae is not None  # `Scale` refuses `data` without it
-        assert video is not None
-        clip = read_clip(video, scale.world.frames, scale.world.fps, scale.vae.height, scale.vae.width)
+    def _coded(self, video: Path) -> Tensor:
+        scale = self.assets.scale
+        clip = read_clip(video, scale.world.frames, scale.world.fps, *scale.video_size)
         return coded(self.assets, as_tensor(clip[None]).to(self.device))[0]
 
     def _generated(self, numbers: Sequence[int]) -> Tensor:

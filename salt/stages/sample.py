@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from salt.config.scale import Long
 from salt.config.schema import Experiment
 from salt.data.prompts import OwnPrompt
 from salt.errors import SaltError
-from salt.evaluation.cells import REAL, TEACHER
+from salt.evaluation.cells import REAL
+from salt.evaluation.lengths import Length
 from salt.evaluation.sampling.sources import RealClips, Source
 from salt.evaluation.sampling.videos import sample_cells
+from salt.evaluation.scorers import scorer_of
 from salt.models.text import UMT5TextEncoder
-from salt.stages.shared.assets import IMAGE_ENCODER, TRANSFORMER, load_assets, weights_hash
+from salt.stages.shared.assets import TRANSFORMER, load_assets
 from salt.stages.shared.devices import check_device, single_thread
 from salt.stages.shared.networks import as_recorded, check_trained_as, load_student
 from salt.stages.shared.records import commit, model_cells
@@ -28,7 +29,7 @@ def run(
     out: Path,
     device: str,
     own: Sequence[OwnPrompt],
-    long: Long | None,
+    length: Length,
 ) -> None:
     """Sample all cells of a student, of `teacher`, or of `real`.
 
@@ -41,11 +42,12 @@ def run(
         out: folder of the videos.
         device: where latents are computed.
         own: a user's captions in place of the report prompts; empty: the report prompts.
-        long: beyond the training length, as it says, which only a causal student can; None: of training length.
+        length: of the videos.
     """
     scale = experiment.scale
-    if name == REAL and scale.evaluation.vbench is not None:
-        raise SaltError(f"{REAL}: there are no clips of VBench's prompts; accepted: a student, or {TEACHER}")
+    scorer = scorer_of(scale, length)
+    if name == REAL:
+        scorer.require_clips(REAL)
     if weights is not None:
         check_trained_as(weights, experiment, seed)
         experiment = as_recorded(experiment, weights)
@@ -61,13 +63,12 @@ def run(
     else:
         folder = weights or assets.folder / TRANSFORMER
         hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")
-        if assets.image_encoder is not None:
-            hashes |= {IMAGE_ENCODER: weights_hash(assets.folder / IMAGE_ENCODER)}
-        source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device, long)
-    cells = model_cells(name, experiment, seed, long)
+        hashes |= assets.image_encoder_hash
+        source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device, length)
+    cells = model_cells(name, experiment, seed, length)
     if own:  # it has one variant
         cells = [cell for cell in cells if cell.variant == "extended"]
-    sample_cells(cells, source, codec, scale, out, hashes, commit(), own)
+    sample_cells(cells, source, codec, scorer, out, hashes, commit(), own)
 
 
 def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:

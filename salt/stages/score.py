@@ -1,55 +1,38 @@
 """Rule `score`: records of the videos of one model. It needs no network, so it does not wait for torch."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 
 from salt.config.released import MARK
-from salt.config.scale import Long
 from salt.config.schema import Experiment
-from salt.data.prompts import Prompt
 from salt.evaluation.cells import MANIFEST
-from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
-from salt.evaluation.protocol import protocol_of, vbench_of
-from salt.evaluation.vbench.board import board_of
-from salt.stages.score_vbench import gathered
+from salt.evaluation.lengths import Length
+from salt.evaluation.scorers import scorer_of
 from salt.stages.shared.records import commit, model_cells, write_csv
 
 
-def run(
-    name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path, long: Long | None
-) -> None:
-    """Score all cells of a model, or its long ones.
+def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path, length: Length) -> None:
+    """Score all cells of a model that have a length.
 
-    Tidy records go into `out` (`NAME_scores.csv`, or `NAME_long.csv`), scores of single videos beside it
-    (`NAME_prompts.csv.gz`, or `NAME_long_prompts.csv.gz`), and VBench's files into `details`.
+    Args:
+        name: a student, `teacher` or `real`.
+        experiment: the student's, else the teacher's.
+        seed: the training seed.
+        videos: folder made by `salt sample`.
+        out: tidy records, `NAME_scores.csv` or `NAME_long.csv`; scores of single videos go beside it, into
+            `NAME_prompts.csv.gz` or `NAME_long_prompts.csv.gz`.
+        details: gets results in VBench's layout.
+        length: of the videos.
     """
-    scale, length = experiment.scale, 1 if long is None else long.length
     if _of_released_weights(videos):
         experiment = experiment.model_copy(update={"title": experiment.title + MARK})
     details.mkdir(parents=True, exist_ok=True)
+    scorer = scorer_of(experiment.scale, length)
     tidy, wide = [], []
-    for cell in model_cells(name, experiment, seed, long):
-        vbench = vbench_of(cell, scale)
-        if vbench is not None:
-            rows, single = gathered(cell, scale, vbench, videos, details, {"commit": commit()})
-        else:
-            prompts, protocol = protocol_of(cell, scale)
-            scores = score_folder(
-                videos / cell.name,
-                cast(Sequence[Prompt], prompts),
-                cell.variant,
-                scale.evaluation.seeds,
-                scale.world,
-                protocol,
-                length,
-                board_of(scale),
-            )
-            write_cell(details, cell, scores, {"commit": commit()})
-            rows, single = records(cell, scores), scores.wide
+    for cell in model_cells(name, experiment, seed, length):
+        rows, single = scorer.score(cell, videos, details, {"commit": commit()})
         tidy.append(rows)
         wide.append(single.assign(prompts=cell.prompts, solver=cell.solver, nfe=cell.nfe))
     write_csv(pd.concat(tidy), out)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from salt.config.scale import Scale
-from salt.data.prompts import report_prompts
 from salt.evaluation.groundtruth.controls import run_controls
-from salt.evaluation.protocol import protocol_hash
+from salt.evaluation.groundtruth.ground_truth import GroundTruth
+from salt.evaluation.lengths import TrainingLength
 from salt.stages.shared.assets import load_assets
 from salt.stages.shared.devices import single_thread
 from salt.stages.shared.records import write_csv
@@ -20,9 +20,10 @@ def run(scale: Scale, teacher: Path, videos: Path, out: Path) -> None:
         videos: gets the corrupted videos.
         out: the records.
     """
+    scorer = GroundTruth(scale, TrainingLength(scale.evaluation))
     single_thread()
     assets = load_assets(teacher, scale)
-    prompts = report_prompts(scale.world, scale.evaluation.prompts)
-    protocol = protocol_hash(scale.world, scale.evaluation)
-    tidy, _ = run_controls(prompts, scale.world, assets.codec, videos, scale=scale.name, protocol=protocol)
+    tidy, _ = run_controls(
+        scorer.prompts(), scale.world, assets.codec, videos, scale=scale.name, protocol=scorer.protocol()
+    )
     write_csv(tidy, out)

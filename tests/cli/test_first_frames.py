@@ -18,8 +18,8 @@ from mini import BACKBONE, CAPTIONS, SCALE, make_pipeline, make_video
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
 from salt.config.load import load_scale
-from salt.evaluation.prompts import evaluation_prompts
-from salt.evaluation.sampling.first_frames import first_frame
+from salt.evaluation.sampling.conditioning import FirstFrames
+from salt.evaluation.scorers import evaluation_prompts
 from salt.evaluation.video import read_mp4
 from salt.stages.latents import open_bank
 from salt.stages.shared.assets import load_assets
@@ -109,7 +109,7 @@ def test_clips_are_kept_with_their_first_frames(
     assert batch.image.features.shape == (3, 17, 24)
     frame = torch.from_numpy(read_mp4(site / "data" / "ball.mp4")[:1, :32, :48]).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        expected = assets.show(frame)
+        expected = assets.encode_first_frames(frame)
     torch.testing.assert_close(batch.image.latents[:1], expected.latents, rtol=5e-3, atol=5e-3)
     torch.testing.assert_close(batch.image.features[:1], expected.features, rtol=5e-3, atol=5e-3)
     torch.testing.assert_close(batch.image.latents[:, :, 0], batch.x_0[:, :, 0], rtol=2e-3, atol=2e-3)
@@ -122,10 +122,11 @@ def test_videos_begin_with_the_images_of_their_prompts(
     monkeypatch.setenv("SALT_ROOT", str(root))
     scale = load_scale("shown")
     for prompt, level in zip(evaluation_prompts(scale), (60, 160), strict=True):
-        shown = first_frame(prompt, 0, scale)
+        shown = FirstFrames(scale).frame(prompt, 0)
         assert shown.shape == (32, 48, 3)
         assert np.abs(shown.astype(int) - level).max() <= 1
-    monkeypatch.setattr("salt.evaluation.sampling.first_frames.first_frame", lambda *given: 255 - first_frame(*given))
+    frame = FirstFrames.frame
+    monkeypatch.setattr(FirstFrames, "frame", lambda *given: 255 - frame(*given))
     answer = salt(*sampling(chain, tmp_path), "--scale", "shown")
     assert answer.code == 0, answer.err
     before, after = (sorted(folder.rglob("*.mp4")) for folder in (chain / "videos", tmp_path))

@@ -12,7 +12,8 @@ from salt.cli import app
 from salt.config import load_experiment, repository_root
 from salt.config.vbench import VBench
 from salt.errors import SaltError
-from salt.evaluation.protocol import protocol_of, seeds_of
+from salt.evaluation.lengths import TrainingLength
+from salt.evaluation.scorers import scorer_of
 from salt.evaluation.vbench import weights as vbench_weights
 from salt.evaluation.vbench.board import DIMENSIONS
 from salt.evaluation.vbench.environment import LOCK, make_environment
@@ -21,7 +22,7 @@ from salt.evaluation.video import write_mp4
 from salt.files import sha256
 from salt.report.records import read_measurements
 from salt.stages import sample, score
-from salt.stages.score_vbench import jobs_of, score_dimension
+from salt.stages.score_vbench import score_dimension
 from salt.stages.shared.records import model_cells
 
 ROWS = [
@@ -63,15 +64,19 @@ def experiment():
     return config.model_copy(update={"scale": config.scale.model_copy(update={"evaluation": evaluation})})
 
 
+def scorer(experiment, **evaluation):
+    other = experiment.scale.evaluation.model_copy(update=evaluation)
+    return scorer_of(experiment.scale.model_copy(update={"evaluation": other}), TrainingLength(other))
+
+
 def jobs(site, experiment, names=None):
-    vbench = experiment.scale.evaluation.vbench
-    (cell,) = model_cells("sc_dmd", experiment, 0, None)
+    (cell,) = model_cells("sc_dmd", experiment, 0, TrainingLength(experiment.scale.evaluation))
     for i in range(3):
         for seed in (0, 1):
             path = site / "videos" / cell.name / f"v000{i}" / f"{seed}.mp4"
             if not path.exists():
                 write_mp4(path, np.full((2, 64, 64, 3), 40 * i + seed, np.uint8), 8)
-    every = jobs_of(cell, experiment.scale, vbench, site / "videos", site / "details", (0, 1), "cpu")
+    every = scorer(experiment).jobs(cell, site / "videos", site / "details", (0, 1), "cpu")
     return [job for job in every if job.dimension in (names or job.dimension)]
 
 
@@ -84,7 +89,9 @@ def test_records_name_what_is_absent_and_count_it_nowhere(site, experiment, monk
     assert json.loads((site / "color.json").read_text()) == {"extended_cm_4": {"score": 0.5, "absent": None}}
     assert "is not there" in json.loads((site / "scene.json").read_text())["extended_cm_4"]["absent"]
     out = site / "records" / "sc_dmd_seed0_scores.csv"
-    score.run("sc_dmd", experiment, 0, site / "videos", out, site / "details", None)
+    score.run(
+        "sc_dmd", experiment, 0, site / "videos", out, site / "details", TrainingLength(experiment.scale.evaluation)
+    )
     tidy = read_measurements(out).set_index("metric")
     assert set(tidy[tidy["n"] == 0].index) == {*DIMENSIONS, "quality", "semantic", "total"} - set(asked) | {"scene"}
     assert tidy.loc["temporal_flickering", ["value", "n"]].tolist() == [0.5, 6]
@@ -104,11 +111,18 @@ def test_an_unscored_dimension_is_named(site, experiment):
     with pytest.raises(
         SaltError, match="there is no such file; accepted: what `salt score-vbench subject_consistency` leaves"
     ):
-        score.run("sc_dmd", experiment, 0, site / "videos", site / "x_scores.csv", site / "details", None)
+        score.run(
+            "sc_dmd",
+            experiment,
+            0,
+            site / "videos",
+            site / "x_scores.csv",
+            site / "details",
+            TrainingLength(experiment.scale.evaluation),
+        )
 
 
 def test_everything_of_the_protocol_is_in_its_hash(site, experiment):
-    (cell,) = model_cells("sc_dmd", experiment, 0, None)
     hashes = set()
     evaluation = experiment.scale.evaluation
     for change in (
@@ -118,43 +132,47 @@ def test_everything_of_the_protocol_is_in_its_hash(site, experiment):
         {"i2v_formula": "leaderboard"},
         {"version": "0.1.4"},
     ):
-        other = evaluation.model_copy(update={"vbench": evaluation.vbench.model_copy(update=change)})
-        hashes.add(protocol_of(cell, experiment.scale.model_copy(update={"evaluation": other}))[1])
+        hashes.add(scorer(experiment, vbench=evaluation.vbench.model_copy(update=change)).protocol())
     for key, value in (("seeds", (0,)), ("prompts", 2)):
-        other = evaluation.model_copy(update={key: value})
-        hashes.add(protocol_of(cell, experiment.scale.model_copy(update={"evaluation": other}))[1])
+        hashes.add(scorer(experiment, **{key: value}).protocol())
     world = experiment.scale.world.model_copy(update={"fps": 8})
-    hashes.add(protocol_of(cell, experiment.scale.model_copy(update={"world": world}))[1])
+    scale = experiment.scale.model_copy(update={"world": world})
+    hashes.add(scorer_of(scale, TrainingLength(scale.evaluation)).protocol())
     assert len(hashes) == 8
 
 
 def test_the_static_filter_chooses_among_25(site, experiment):
-    (cell,) = model_cells("sc_dmd", experiment, 0, None)
-    evaluation = experiment.scale.evaluation
-    filtered = evaluation.model_copy(update={"vbench": VBench(flicker="filtered")})
-    prompts, _ = protocol_of(cell, experiment.scale)
-    assert [len(seeds_of(prompt, evaluation)) for prompt in prompts] == [2, 2, 2]
-    assert [len(seeds_of(prompt, filtered)) for prompt in prompts] == [25, 25, 25]
+    plain, filtered = scorer(experiment), scorer(experiment, vbench=VBench(flicker="filtered"))
+    prompts = plain.prompts()
+    assert [len(plain.seeds(prompt)) for prompt in prompts] == [2, 2, 2]
+    assert [len(filtered.seeds(prompt)) for prompt in prompts] == [25, 25, 25]
 
 
 def test_fewer_prompts_than_asked_are_refused(site, experiment):
-    (cell,) = model_cells("sc_dmd", experiment, 0, None)
-    scale = experiment.scale
-    more = scale.evaluation.model_copy(update={"prompts": 4})
     with pytest.raises(SaltError, match=r"VBench_full_info.json: 3 prompts; accepted: 4 or more"):
-        protocol_of(cell, scale.model_copy(update={"evaluation": more}))
+        scorer(experiment, prompts=4).prompts()
 
 
 def test_there_are_no_real_clips_of_vbenchs_prompts(experiment, tmp_path):
     with pytest.raises(SaltError, match="real: there are no clips of VBench's prompts"):
-        sample.run("real", experiment, 0, tmp_path / "teacher", None, tmp_path / "out", "cpu", [], None)
+        sample.run(
+            "real",
+            experiment,
+            0,
+            tmp_path / "teacher",
+            None,
+            tmp_path / "out",
+            "cpu",
+            [],
+            TrainingLength(experiment.scale.evaluation),
+        )
 
 
 def test_there_are_no_controls_of_vbenchs_prompts(tmp_path):
     folders = [word for name in ("teacher", "videos", "out") for word in (f"--{name}", str(tmp_path / name))]
     result = CliRunner().invoke(app, ["score-controls", "--scale", "paper", *folders])
     assert isinstance(result.exception, SaltError)
-    assert "there are no clips of VBench's prompts to corrupt" in str(result.exception)
+    assert "score-controls: there are no clips of VBench's prompts" in str(result.exception)
 
 
 # ------------------------------------------------------------------------------------------ the command line

@@ -4,7 +4,8 @@ import pytest
 
 from salt.config import load_experiment, load_scale
 from salt.errors import SaltError
-from salt.evaluation.cells import cells_of, long_cells, long_chunks, long_of
+from salt.evaluation.cells import cells_of
+from salt.evaluation.lengths import BeyondTraining, length_of
 from salt.report.suite import load_suite
 
 
@@ -40,8 +41,8 @@ def test_every_row_of_every_table_is_sampled(scale):
         experiment = load_experiment(row.experiment, scale)
         made = names(row.experiment, scale, experiment.causal is not None)
         if prompts == "long":
-            long = long_of(row.experiment, experiment)
-            made = [cell.name for cell in long_cells(row.experiment, experiment.title, experiment.scale, 0, long)]
+            length = length_of(row.experiment, experiment, long=True)
+            made = [cell.name for cell in length.cells(row.experiment, experiment.title, experiment.scale, 0, True)]
         assert f"{prompts}_{solver}_{row.nfe}" in made
 
 
@@ -51,20 +52,20 @@ LONG = "scale.evaluation.long"
 
 def test_long_cells():
     experiment = load_experiment("self_forcing", "tiny", {f"{LONG}.nfe": "[2, 4]"})
-    long = long_of("self_forcing", experiment)
-    cells = long_cells("self_forcing", "Self Forcing", experiment.scale, 1, long)
+    length = length_of("self_forcing", experiment, long=True)
+    cells = length.cells("self_forcing", "Self Forcing", experiment.scale, 1, True)
     assert [(cell.name, cell.prompts, cell.variant) for cell in cells] == [
         ("long_cm_2", "long", "extended"),
         ("long_cm_4", "long", "extended"),
     ]
-    assert long_chunks(experiment, long) == 18
+    assert length.chunks(experiment) == 18
 
 
 @pytest.mark.parametrize("scale", ["smoke", "tiny", "paper"])
 @pytest.mark.parametrize("name", ["self_forcing", "longlive", "salt_causal_forcing", "causvid"])
 def test_causal_students_have_long_videos(name, scale):
     experiment = load_experiment(name, scale)
-    assert long_of(name, experiment) is experiment.scale.evaluation.long
+    assert length_of(name, experiment, long=True) == BeyondTraining(experiment.scale.evaluation.long)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_causal_students_have_long_videos(name, scale):
 def test_what_has_no_long_videos_is_refused(name, changes, told):
     experiment = load_experiment(name, "tiny", changes)
     with pytest.raises(SaltError) as error:
-        long_of(name, experiment)
+        length_of(name, experiment, long=True)
     assert told in str(error.value)
     assert len(str(error.value).splitlines()) == 1
 
@@ -105,4 +106,4 @@ def test_what_has_no_long_videos_is_refused(name, changes, told):
 def test_up_to_64_positions_fit(length, memory):
     """Absolute ones bound the video, relative ones the memory: 62 + 1 + 1."""
     changes = {f"{LONG}.length": str(length), f"{LONG}.memory": memory}
-    assert long_of("self_forcing", load_experiment("self_forcing", "tiny", changes)).length == length
+    assert length_of("self_forcing", load_experiment("self_forcing", "tiny", changes), long=True).clips == length

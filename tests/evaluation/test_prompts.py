@@ -10,11 +10,10 @@ from salt.config.scale import VAE, Long
 from salt.config.vbench import VBench
 from salt.data.prompts import report_prompts
 from salt.errors import SaltError
-from salt.evaluation.cells import cells_of, long_cells
 from salt.evaluation.diagnostics.cache_study import caches_protocol
 from salt.evaluation.diagnostics.defect import defect_protocol
-from salt.evaluation.prompts import diagnosed_prompts, evaluation_prompts
-from salt.evaluation.protocol import protocol_of
+from salt.evaluation.lengths import length_of_cells
+from salt.evaluation.scorers import diagnosed_prompts, evaluation_prompts, scorer_of
 
 PINNED = {
     "tiny": ["923cf3fdd66e", "d334d6f7d17b", "400f0f525d7a", "9f0f92e4cbde", "2006050b7146", "48d89d33e037"],
@@ -26,9 +25,8 @@ ROWS = [{"prompt_en": f"Thing number {i}", "dimension": [ASKED[i // 3]]} for i i
 
 
 def protocols(scale):
-    cell = cells_of("sc_dmd", "SC-DMD", scale, 0)[0]
-    long = long_cells("self_forcing", "Self Forcing", scale, 0, scale.evaluation.long)[0]
-    return [protocol_of(cell, scale)[1], protocol_of(long, scale)[1], defect_protocol(scale), caches_protocol(scale)]
+    scores = [scorer_of(scale, length_of_cells(scale, long)).protocol() for long in (False, True)]
+    return [*scores, defect_protocol(scale), caches_protocol(scale)]
 
 
 def with_(scale, **evaluation):

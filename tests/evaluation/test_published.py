@@ -14,11 +14,12 @@ from salt.config.vbench import VBench
 from salt.evaluation.cells import cells_of
 from salt.evaluation.diagnostics.cache_study import measure_caches
 from salt.evaluation.diagnostics.defect import measure
-from salt.evaluation.prompts import evaluation_prompts
+from salt.evaluation.lengths import TrainingLength
 from salt.evaluation.sampling.solvers import Network
 from salt.evaluation.sampling.sources import Item, Sampled
 from salt.evaluation.sampling.streaming import SampledByChunk
 from salt.evaluation.sampling.videos import sample_cells
+from salt.evaluation.scorers import evaluation_prompts, scorer_of
 from salt.evaluation.video import read_mp4
 from salt.models.causal import CausalWan
 from salt.models.precision import compute_in, in_precision
@@ -144,7 +145,9 @@ def test_videos_are_stored_at_their_own_size(vae, tmp_path):
         scale = experiment("sc_dmd", nfe=(2,), solvers=("cm",), prompts=2, precision=precision).scale
         cells, out = cells_of("sc_dmd", "SC-DMD", scale, 0), tmp_path / precision
         network = Network(in_precision(wan(), precision, "cpu"), Letters(), None)
-        manifest = sample_cells(cells, Sampled(network, 3.0, LATENT), vae, scale, out, {}, None)
+        manifest = sample_cells(
+            cells, Sampled(network, 3.0, LATENT), vae, scorer_of(scale, TrainingLength(scale.evaluation)), out, {}, None
+        )
         protocols.add(json.loads(manifest.read_text())["protocol"])
         assert read_mp4(out / "extended_cm_2" / "v0001" / "0.mp4").shape == (9, HEIGHT, WIDTH, 3)
     assert len(protocols) == 2, "videos of two precisions are never mixed"

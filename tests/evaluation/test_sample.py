@@ -12,10 +12,11 @@ from salt.data.prompts import OwnPrompt, prompts_hash, report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cells import cells_of
 from salt.evaluation.groundtruth.folder import score_folder
-from salt.evaluation.protocol import protocol_hash
+from salt.evaluation.lengths import TrainingLength
 from salt.evaluation.sampling.solvers import Draw, Network, generate, initial_noise, renoise_of
 from salt.evaluation.sampling.sources import Item, RealClips, Sampled
 from salt.evaluation.sampling.videos import sample_cells
+from salt.evaluation.scorers import scorer_of
 from salt.evaluation.video import read_mp4
 from salt.flow.grid import time_grid
 
@@ -25,6 +26,10 @@ SCALE = small(
 CELLS = cells_of("sc_dmd", "SC-DMD", SCALE, 1)
 WORLD, PROMPTS = SCALE.world, report_prompts(SCALE.world, 3)
 FILES = {f"{cell.name}/p000{p}/{seed}.mp4" for cell in CELLS for p in range(3) for seed in (0, 5)}
+
+
+def scorer(scale):
+    return scorer_of(scale, TrainingLength(scale.evaluation))
 
 
 class Pictures:
@@ -64,7 +69,7 @@ def source(field=wavy):
 
 
 def sample(out, field=wavy, weights="a", cells=CELLS, scale=SCALE):
-    return sample_cells(cells, source(field), Pictures(), scale, out, {"generator": weights}, "0123abc")
+    return sample_cells(cells, source(field), Pictures(), scorer(scale), out, {"generator": weights}, "0123abc")
 
 
 def contents(out):
@@ -190,7 +195,7 @@ def test_layout_and_manifest(sampled):
     manifest = json.loads((sampled / "manifest.json").read_text())
     assert manifest["cells"] == ["extended_euler_2", "extended_cm_2", "short_cm_2"]
     assert (manifest["videos"], manifest["sampling_seeds"], manifest["commit"]) == (18, [0, 5], "0123abc")
-    assert manifest["protocol"] == protocol_hash(WORLD, SCALE.evaluation)
+    assert manifest["protocol"] == scorer(SCALE).protocol()
     assert (manifest["weights"], manifest["shift"], manifest["cfg_weight"]) == ({"generator": "a"}, 3.0, None)
     assert (manifest["experiment"], manifest["seed"], manifest["scale"]) == ("sc_dmd", 1, "smoke")
 
@@ -217,7 +222,7 @@ def test_own_captions_take_the_place_of_the_prompts(sampled, tmp_path):
     """With the captions of the report prompts, the very same videos under other names."""
     own = [OwnPrompt(f"own000{p.index}", p.index, p.extended) for p in PROMPTS]
     cells = [cell for cell in CELLS if cell.prompts == "extended"]
-    sample_cells(cells, source(), Pictures(), SCALE, tmp_path, {}, None, own)
+    sample_cells(cells, source(), Pictures(), scorer(SCALE), tmp_path, {}, None, own)
     videos, known = contents(tmp_path), contents(sampled)
     assert len(videos) == len(cells) * 3 * 2
     assert all(video == known[name.replace("own", "p")] for name, video in videos.items())
@@ -228,8 +233,8 @@ def test_own_captions_take_the_place_of_the_prompts(sampled, tmp_path):
 def test_videos_of_other_captions_are_never_kept(tmp_path):
     for caption in ("a red square", "a blue ring"):
         own = [OwnPrompt("own0000", 0, caption)]
-        sample_cells(CELLS[:1], source(), Pictures(), SCALE, tmp_path / "one", {}, None, own)
-    sample_cells(CELLS[:1], source(), Pictures(), SCALE, tmp_path / "other", {}, None, own)
+        sample_cells(CELLS[:1], source(), Pictures(), scorer(SCALE), tmp_path / "one", {}, None, own)
+    sample_cells(CELLS[:1], source(), Pictures(), scorer(SCALE), tmp_path / "other", {}, None, own)
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
 
 
@@ -297,7 +302,7 @@ def test_real_clips_show_what_the_prompts_say(tmp_path):
     """Through a codec without loss, clips of the prompts score (nearly) full marks; seeds are different futures."""
     scale = small(prompts=6, seeds=(0, 1), batch_size=5).scale
     cells = cells_of("real", "Real", scale, 0)
-    sample_cells(cells, RealClips(Plain(), WORLD), Plain(), scale, tmp_path, {}, None)
+    sample_cells(cells, RealClips(Plain(), WORLD), Plain(), scorer(scale), tmp_path, {}, None)
     prompts = report_prompts(WORLD, 6)
     scores = score_folder(tmp_path / "extended_none_0", prompts, "extended", (0, 1), WORLD, "p")
     assert scores.scores["semantic"] > 98

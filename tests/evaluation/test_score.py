@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from salt.config import load_scale
 from salt.config.memory import Memory
 from salt.config.scale import Evaluation, Long, World
 from salt.data.prompts import held_out_clip, report_prompts
@@ -13,7 +14,8 @@ from salt.data.world import render, sample_scene
 from salt.errors import SaltError
 from salt.evaluation.cells import RECORD_COLUMNS, Cell
 from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
-from salt.evaluation.protocol import long_protocol_hash, protocol_hash
+from salt.evaluation.lengths import BeyondTraining, TrainingLength
+from salt.evaluation.scorers import scorer_of
 from salt.evaluation.vbench.board import DIMENSIONS, TEXT, image_board
 from salt.evaluation.vbench.results import raw_scores, read_results
 from salt.evaluation.video import upscale, write_mp4
@@ -23,6 +25,16 @@ SIDE = WORLD.size * WORLD.video_scale
 PROMPTS = report_prompts(WORLD, 6)
 SEEDS = (0, 3)
 CELL = Cell("SC-DMD", "sc_dmd", "tiny", 1, "short", "euler", 4)
+
+
+def protocol_hash(world, evaluation, scale="tiny"):
+    known = load_scale(scale).model_copy(update={"world": world, "evaluation": evaluation})
+    return scorer_of(known, TrainingLength(evaluation)).protocol()
+
+
+def long_protocol_hash(world, evaluation, long):
+    known = load_scale("tiny").model_copy(update={"world": world, "evaluation": evaluation})
+    return scorer_of(known, BeyondTraining(long)).protocol()
 
 
 @pytest.fixture(scope="module")
@@ -258,5 +270,4 @@ def test_videos_of_images_are_scored_as_vbench_i2v_does(tmp_path):
 
 def test_scores_of_images_have_a_protocol_of_their_own():
     base = Evaluation(prompts=12)
-    board = image_board("leaderboard", camera=False)
-    assert protocol_hash(WORLD, base, board) != protocol_hash(WORLD, base)
+    assert protocol_hash(WORLD, base, "tiny_i2v") != protocol_hash(WORLD, base)

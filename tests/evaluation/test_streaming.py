@@ -17,10 +17,11 @@ from salt.config.scale import Long
 from salt.data.prompts import OwnPrompt, report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cells import Cell, long_cells
-from salt.evaluation.protocol import long_protocol_hash
+from salt.evaluation.lengths import BeyondTraining
 from salt.evaluation.sampling.sources import Item
 from salt.evaluation.sampling.streaming import SampledByChunk
 from salt.evaluation.sampling.videos import sample_cells
+from salt.evaluation.scorers import scorer_of
 from salt.evaluation.video import read_mp4
 from salt.flow.grid import time_grid
 from salt.flow.transport import cm_sample
@@ -218,11 +219,12 @@ class Watched:
 LONG = Long(length=2, memory=RELATIVE, nfe=(2, 4), prompts=2)
 SCALE = small("self_forcing", long=LONG, batch_size=2).scale
 CELLS = long_cells("self_forcing", "Self Forcing", SCALE, 0, LONG)
+SCORER = scorer_of(SCALE, BeyondTraining(LONG))
 
 
 def test_a_file_grows_and_gets_its_name_when_it_is_whole(tmp_path):
     watched, codec = Watched(tmp_path, 20), Streaming()
-    sample_cells(CELLS[:1], watched, codec, SCALE, tmp_path, {}, None)
+    sample_cells(CELLS[:1], watched, codec, SCORER, tmp_path, {}, None)
     assert all(seen.keys() <= {".0.mp4.tmp"} for seen in watched.seen)
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mp4*")} == {
         "long_cm_2/p0000/0.mp4",
@@ -236,24 +238,24 @@ def test_a_file_grows_and_gets_its_name_when_it_is_whole(tmp_path):
 
 def test_the_parts_of_a_batch_go_through_one_stream(tmp_path):
     watched, codec = Watched(tmp_path, 3), Streaming()
-    sample_cells(CELLS[:1], watched, codec, SCALE, tmp_path, {}, None)
+    sample_cells(CELLS[:1], watched, codec, SCORER, tmp_path, {}, None)
     (parts,) = codec.given
     assert all(torch.equal(ours, made) for ours, made in zip(parts, watched.made, strict=True))
 
 
 def test_a_broken_part_leaves_no_file(tmp_path):
     with pytest.raises(SaltError, match=r"cell long_cm_2: latents of prompt p0000, sampling seed 0, hold NaN"):
-        sample_cells(CELLS, Watched(tmp_path, 3, broken=2), Streaming(), SCALE, tmp_path, {}, None)
+        sample_cells(CELLS, Watched(tmp_path, 3, broken=2), Streaming(), SCORER, tmp_path, {}, None)
     assert not list(tmp_path.rglob("*.mp4*"))
     assert not (tmp_path / "manifest.json").exists()
 
 
 def test_long_cells_have_their_own_prompts_and_protocol(tmp_path):
-    sample_cells(CELLS, Watched(tmp_path, 1), Streaming(), SCALE, tmp_path, {}, None)
+    sample_cells(CELLS, Watched(tmp_path, 1), Streaming(), SCORER, tmp_path, {}, None)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["cells"] == ["long_cm_2", "long_cm_4"]
     assert manifest["videos"] == 4
-    assert manifest["protocol"] == long_protocol_hash(SCALE.world, SCALE.evaluation, LONG)
+    assert manifest["protocol"] == SCORER.protocol()
 
 
 def test_a_batch_changes_its_prompts_at_once(tmp_path):
@@ -265,5 +267,5 @@ def test_a_batch_changes_its_prompts_at_once(tmp_path):
             return super().parts(cell, items)
 
     own = [OwnPrompt(f"own{i}", i, "a", ("b",) * later) for i, later in enumerate([0, 1, 0, 1, 0, 2])]
-    sample_cells(CELLS[:1], Noted(tmp_path, 1), Streaming(), SCALE, tmp_path, {}, None, own)
+    sample_cells(CELLS[:1], Noted(tmp_path, 1), Streaming(), SCORER, tmp_path, {}, None, own)
     assert batches == [["own0", "own2"], ["own4"], ["own1", "own3"], ["own5"]]

@@ -16,7 +16,8 @@ from salt.config.load import load_scale
 from salt.config.scale import World
 from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.groundtruth.long import FOLLOWED
-from salt.evaluation.vbench.board import BOOLEAN, DIMENSIONS, I2V_DIMENSIONS, TEXT, Board, board_of, denormalise
+from salt.evaluation.scorers import board_of
+from salt.evaluation.vbench.board import BOOLEAN, DIMENSIONS, I2V_DIMENSIONS, TEXT, Board, denormalise
 from salt.evaluation.video import upscale, write_mp4
 from salt.report.frames import SHEET_PROMPTS
 

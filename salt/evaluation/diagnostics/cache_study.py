@@ -30,15 +30,17 @@ from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.data.clips import as_uint8
 from salt.data.prompts import Prompt, prompts_hash
+from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
 from salt.evaluation.cells import NO_SOLVER, RECORD_COLUMNS, shared_columns
 from salt.evaluation.diagnostics.caches import Rollout, cache_matrix, endpoint_mismatch, seam
 from salt.evaluation.groundtruth import scorer as groundtruth
 from salt.evaluation.groundtruth.long import FRAMES_OF_A_LATENT
-from salt.evaluation.prompts import AnyPrompt, diagnosed_prompts
-from salt.evaluation.protocol import digest, low_precision, size_of_vae
+from salt.evaluation.lengths import TrainingLength
 from salt.evaluation.sampling.solvers import initial_noise, renoise_of
 from salt.evaluation.sampling.sources import Item, RealClips
+from salt.evaluation.scorer import digest, low_precision, size_of_vae
+from salt.evaluation.scorers import diagnosed_prompts, scorer_of
 from salt.evaluation.video import upscale
 from salt.models.protocol import CausalModel, Codec, TextEncoder
 
@@ -70,7 +72,7 @@ class Looked:
     @property
     def truth(self) -> bool:
         """Whether it is known what the captions' videos must show."""
-        return self.scale.evaluation.vbench is None
+        return scorer_of(self.scale, TrainingLength(self.scale.evaluation)).truth
 
     def qualities(self, latents: Tensor) -> dict[str, NDArray[np.float64]]:
         """Of every chunk, each `(B, n)`, from `(B, C, T, H, W)`."""

@@ -24,12 +24,13 @@ from tqdm import tqdm
 from salt.config.scale import Evaluation, Scale
 from salt.config.schema import Experiment
 from salt.data.prompts import prompts_hash
+from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
 from salt.evaluation.cells import RECORD_COLUMNS, TEACHER, shared_columns
-from salt.evaluation.prompts import AnyPrompt, diagnosed_prompts
-from salt.evaluation.protocol import digest, low_precision, size_of_vae
-from salt.evaluation.sampling.first_frames import FirstFrames
+from salt.evaluation.sampling.conditioning import Condition, no_condition
 from salt.evaluation.sampling.solvers import Draw, Network, first_broken, initial_noise, renoise_of, trajectory
+from salt.evaluation.scorer import digest, low_precision, size_of_vae
+from salt.evaluation.scorers import diagnosed_prompts
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, batch_time
 from salt.flow.semigroup import composed_endpoint, direct_endpoint, semigroup_defect
@@ -200,7 +201,7 @@ def measure(
     experiment: Experiment,
     seed: int,
     latent_shape: Sequence[int],
-    images: FirstFrames | None = None,
+    condition: Condition = no_condition,
 ) -> Diagnostics:
     """Measure one student on `diagnosed_prompts` (extended) and the first sampling seed.
 
@@ -210,7 +211,7 @@ def measure(
         experiment: the student's; its `grid` gives K and the shift, its scale all the rest.
         seed: the training seed, for the records.
         latent_shape: `(C, T, H, W)`.
-        images: what networks are shown of first frames; None: nothing.
+        condition: what conditions networks besides captions.
 
     Raises:
         SaltError: states that are not finite, naming path and prompt.
@@ -225,7 +226,7 @@ def measure(
         draws = [Draw(evaluation.seeds[0], prompt.index) for prompt in batch]
         captions = [prompt.extended for prompt in batch]
         noise = initial_noise(draws, latent_shape).to(student.device)
-        image = None if images is None else images([(prompt, evaluation.seeds[0]) for prompt in batch])
+        image = condition([(prompt, evaluation.seeds[0]) for prompt in batch])
         velocity = student.velocity(captions, image)
         paths = _student_paths(velocity, noise, renoise_of(draws), plan)
         fine = trajectory(teacher.velocity(captions, image), noise, plan.fine, "euler", renoise_of(draws))

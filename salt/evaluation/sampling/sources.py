@@ -14,9 +14,9 @@ from torch import Tensor
 from salt.config.scale import World
 from salt.data.clips import as_tensor
 from salt.data.prompts import OwnPrompt, Prompt, held_out_clip
+from salt.data.vbench_prompts import AnyPrompt
 from salt.evaluation.cells import Cell
-from salt.evaluation.prompts import AnyPrompt
-from salt.evaluation.sampling.first_frames import FirstFrames
+from salt.evaluation.sampling.conditioning import Condition, no_condition
 from salt.evaluation.sampling.solvers import Draw, Network, generate, initial_noise, renoise_of
 from salt.flow.grid import time_grid
 from salt.models.protocol import Codec
@@ -62,15 +62,15 @@ class Sampled:
     shift: float
     """Of the grids."""
     latent_shape: tuple[int, ...]
-    images: FirstFrames | None = None
-    """What the network is shown of the videos' first frames; None: nothing."""
+    condition: Condition = no_condition
+    """What conditions the network besides captions."""
 
     def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
         """The whole, by the solver and the NFE of the cell."""
         draws = [item.draw() for item in items]
         noise = initial_noise(draws, self.latent_shape).to(self.network.device)
-        image = None if self.images is None else self.images(items)
-        velocity = self.network.velocity([item.prompt.text(cell.variant) for item in items], image)
+        captions = [item.prompt.text(cell.variant) for item in items]
+        velocity = self.network.velocity(captions, self.condition(items))
         yield generate(velocity, noise, time_grid(cell.nfe, self.shift), cell.solver, renoise_of(draws))
 
     def settings(self) -> dict[str, Any]:

@@ -23,13 +23,13 @@ from tqdm import tqdm
 from salt.config.scale import Scale
 from salt.data.clips import as_uint8
 from salt.data.prompts import OwnPrompt, prompts_hash, write_prompts
+from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
 from salt.evaluation.cells import MANIFEST, Cell
-from salt.evaluation.prompts import AnyPrompt
-from salt.evaluation.protocol import protocol_of, seeds_of
-from salt.evaluation.sampling.first_frames import images_hash
+from salt.evaluation.sampling.conditioning import conditioning_of
 from salt.evaluation.sampling.solvers import first_broken
 from salt.evaluation.sampling.sources import Item, Source
+from salt.evaluation.scorer import Scorer
 from salt.evaluation.video import decoded, growing_mp4, upscale
 from salt.files import write_text
 from salt.models.protocol import Codec
@@ -42,7 +42,7 @@ def sample_cells(
     cells: Sequence[Cell],
     source: Source,
     codec: Codec,
-    scale: Scale,
+    scorer: Scorer,
     out: Path,
     weights: Mapping[str, str],
     commit: str | None,
@@ -51,10 +51,10 @@ def sample_cells(
     """Make every video of the cells that is not there yet.
 
     Args:
-        cells: of one trained model, see `cells_of`; long ones apart, see `long_cells`.
+        cells: of one trained model and one length, see `cells_of` and `long_cells`.
         source: gives latents on the device of `codec`.
         codec: draws the videos.
-        scale: prompts, sampling seeds, size of videos and of batches.
+        scorer: of the videos; it has the prompts and their sampling seeds.
         out: folder of the videos.
         weights: name -> hash of every file that decides the videos (network, codec, text encoder).
         commit: of the program, for the manifest; None outside a git checkout.
@@ -66,16 +66,15 @@ def sample_cells(
     Raises:
         SaltError: latents that are not finite; a scale without that many prompts.
     """
-    report, protocol = protocol_of(cells[0], scale)
-    prompts: Sequence[AnyPrompt | OwnPrompt] = own or report
-    images = images_hash(prompts, scale)
-    each = [(prompt, seeds_of(prompt, scale.evaluation)) for prompt in prompts]
+    scale = scorer.scale
+    prompts: Sequence[AnyPrompt | OwnPrompt] = own or scorer.prompts()
+    each = [(prompt, scorer.seeds(prompt)) for prompt in prompts]
     every = dict.fromkeys(seed for _, seeds in each for seed in seeds)
     items = [Item(prompt, seed) for seed in every for prompt, seeds in each if seed in seeds]
     origin = {
-        "protocol": protocol,
+        "protocol": scorer.protocol(),
         "prompts_hash": prompts_hash(prompts),
-        **({} if images is None else {"images": images}),
+        **conditioning_of(scale).identity(prompts),
         "weights": dict(weights),
         **source.settings(),
     }

@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.config.scale import Scale
 from salt.config.vbench import Formula
 from salt.errors import SaltError
 
@@ -149,14 +148,6 @@ def image_board(formula: Formula, camera: bool = True) -> Board:
     kept = {name: of for name, of in named.items() if camera or name != "camera_motion"}
     counted = {name: of._replace(weight=0.0) if name == ignored else of for name, of in kept.items()}
     return Board(counted, {"i2v": 1.0, "quality": 1.0})
-
-
-def board_of(scale: Scale) -> Board:
-    """What is scored of videos of training length at a scale. The world has no camera whose motion could be scored."""
-    vbench = scale.evaluation.vbench
-    if scale.first_frame is None:
-        return TEXT
-    return image_board("leaderboard", camera=False) if vbench is None else image_board(vbench.i2v_formula)
 
 
 def normalise(dimension: str, raw: float) -> float:

@@ -12,7 +12,7 @@ from salt.config.vbench import FILTERED_SAMPLES, VBench
 from salt.data.vbench_prompts import VBenchPrompt
 from salt.errors import SaltError
 from salt.evaluation.cells import RECORD_COLUMNS, Cell
-from salt.evaluation.vbench.board import DIMENSIONS, KNOWN, PERCENT, TEXT, image_board
+from salt.evaluation.vbench.board import DIMENSIONS, KNOWN, PERCENT, Board
 from salt.evaluation.vbench.results import Scored, merge, raw_scores, read_results
 from salt.evaluation.vbench.run import MAY_OMIT
 from salt.evaluation.vbench.view import Job, first
@@ -87,14 +87,13 @@ def _same(path: Path, dimension: str, one: Any, other: Any) -> None:
 
 
 # ------------------------------------------------------------------------------------------- the records
-def vbench_records(cell: Cell, scored: Scored, protocol: VBench) -> pd.DataFrame:
-    """Tidy rows as of `score.records`; what was not scored has an empty value and n = 0, so that no mean counts it."""
+def vbench_records(cell: Cell, scored: Scored, board: Board) -> pd.DataFrame:
+    """Tidy rows as of the ground-truth scorer's; what was not scored is empty with n = 0, so no mean counts it."""
     raw = raw_scores(scored.results)
     videos = max((len(entries) for _, entries in scored.results.values()), default=0)
     measured: dict[str, tuple[float, int]] = {
         name: (value, len(scored.results[name][1])) for name, value in raw.items()
     }
-    board = image_board(protocol.i2v_formula) if protocol.suite == "i2v" else TEXT
     measured |= {name: (math.nan, 0) for name in board.dimensions if name not in raw}
     aggregates = board.aggregates_of(raw)
     measured |= {name: (value, videos) for name, value in aggregates.items()}

@@ -16,7 +16,7 @@ from torch import Tensor
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.models.codec import TinyCodec, load_codec
-from salt.models.image import CLIPImageEncoder, load_image_encoder
+from salt.models.image import CLIPImageEncoder, NoImageEncoder, load_image_encoder
 from salt.models.protocol import FirstFrame
 from salt.models.text import UMT5TextEncoder, load_text_encoder
 from salt.models.vae import WanVAE, load_vae
@@ -44,25 +44,24 @@ class Assets:
     scale: Scale
     codec: TinyCodec | WanVAE
     text_encoder: UMT5TextEncoder
-    image_encoder: CLIPImageEncoder | None = None
-    """Of scales whose networks are shown features of a first frame."""
+    image_encoder: CLIPImageEncoder | NoImageEncoder
+    """Of the features of a first frame, where networks take some."""
 
     def on(self, device: str) -> "Assets":
         """The same, moved to a device."""
         self.codec.to(device)
         self.text_encoder.to(device)
-        if self.image_encoder is not None:
-            self.image_encoder.to(device)
+        self.image_encoder.to(device)
         return self
 
-    def show(self, frames: Tensor) -> FirstFrame:
-        """What image-to-video networks are shown of first frames `(B, 3, H, W)` in [0, 1], on the codec's device.
+    def encode_first_frames(self, frames: Tensor) -> FirstFrame:
+        """What conditions image-to-video networks on first frames `(B, 3, H, W)` in [0, 1], on the codec's device.
 
         Mid-grey stands for the frames to be made: 0 in the range that Wan's autoencoder takes.
         """
         grey = torch.full_like(frames, 0.5)[:, :, None].expand(-1, -1, self.scale.world.frames - 1, -1, -1)
         latents = self.codec.encode(torch.cat([frames[:, :, None], grey], dim=2))
-        return FirstFrame(latents, None if self.image_encoder is None else self.image_encoder.encode(frames))
+        return FirstFrame(latents, self.image_encoder.encode(frames))
 
     def teacher(self) -> WanVelocity:
         """The teacher, a fresh copy."""
@@ -84,9 +83,10 @@ class Assets:
         return weights_hash(self.codec_folder)
 
     @property
-    def image_encoder_hash(self) -> str | None:
-        """SHA-256 of what makes the features of a first frame; None where networks take none."""
-        return None if self.image_encoder is None else weights_hash(self.folder / IMAGE_ENCODER)
+    def image_encoder_hash(self) -> dict[str, str]:
+        """Its name -> SHA-256 of its weights; empty where networks take no features of a first frame."""
+        folder = self.folder / IMAGE_ENCODER
+        return {IMAGE_ENCODER: weights_hash(folder)} if self.scale.image_tokens else {}
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
@@ -118,11 +118,11 @@ def load_assets(folder: Path, scale: Scale) -> Assets:
     else:
         codec = load_vae(folder / VAE)
         checks.append(("vae.channels", codec.vae.config.z_dim, scale.vae.channels))
-    image_encoder = None
-    if scale.first_frame is not None and scale.first_frame.tokens:
+    image_encoder: CLIPImageEncoder | NoImageEncoder = NoImageEncoder()
+    if scale.image_tokens:
         image_encoder = load_image_encoder(folder)
         tokens, width = image_encoder.shape
-        checks.append(("first_frame.tokens", tokens, scale.first_frame.tokens))
+        checks.append(("first_frame.tokens", tokens, scale.image_tokens))
         checks.append(("backbone.image_dim", width, scale.backbone.image_dim or 0))
     for key, found, wanted in checks:
         if found != wanted:

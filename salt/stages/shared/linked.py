@@ -52,7 +52,7 @@ def released_parts(scale: Scale) -> dict[str, Released]:
     """
     root = weights_root()
     named = [TRANSFORMER, TEXT_ENCODER, TOKENIZER, VAE]
-    if scale.first_frame is not None and scale.first_frame.tokens:
+    if scale.image_tokens:
         named += [IMAGE_ENCODER, IMAGE_PROCESSOR]
     places = {part: (root / scale.assets, part) for part in named}
     if scale.larger is not None:

@@ -1,20 +1,18 @@
-"""Contact sheets of a network's samples on captions of neither training nor report, drawn while it trains."""
+"""Contact sheets of a network's samples on captions of neither training nor report, made while it trains."""
 
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from salt.config.scale import Scale
 from salt.config.schema import Experiment
-from salt.data.captions import read_captions
 from salt.data.clips import as_uint8
-from salt.data.prompts import OwnPrompt, Prompt, report_prompts
 from salt.evaluation.cells import Cell
+from salt.evaluation.lengths import TrainingLength
 from salt.evaluation.sampling.sources import Item
 from salt.evaluation.video import upscale
 from salt.report.frames import contact_sheet
-from salt.stages.latents import captions_file
+from salt.stages.latents import training_data
 from salt.stages.shared.assets import Assets
 from salt.stages.shared.sources import source_of
 
@@ -28,21 +26,10 @@ def draw_preview(generator: nn.Module, experiment: Experiment, assets: Assets, p
     nfe = TEACHER_NFE if teacher else experiment.grid.steps
     solver = "euler" if teacher or experiment.objectives.pcm else "cm"
     cell = Cell(experiment.title, experiment.name, scale.name, 0, "extended", solver, nfe)
-    items = [Item(prompt, 0) for prompt in _prompts(scale)]
-    latents = source_of(generator, experiment, assets, device).parts(cell, items)
+    items = [Item(prompt, 0) for prompt in training_data(assets).unseen(PROMPTS)]
+    length = TrainingLength(scale.evaluation)
+    latents = source_of(generator, experiment, assets, device, length).parts(cell, items)
     videos = as_uint8(assets.codec.decode(torch.cat(list(latents), dim=2)).cpu())
     captions = [item.prompt.text("extended") for item in items]
     path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet([upscale(video, scale.video_scale) for video in videos], captions, path)
-
-
-def _prompts(scale: Scale) -> list[Prompt] | list[OwnPrompt]:
-    """Of the world's validation split, or the captions that follow those of the latent bank; its last if none do."""
-    if scale.data is None:
-        return report_prompts(scale.world, PROMPTS, "validation")
-    lines = read_captions(captions_file(scale.data), scale.data, PROMPTS)
-    lines = lines[scale.data.clips :] or lines[-PROMPTS:]
-    return [
-        OwnPrompt(f"own{index:04d}", index, line.caption, image=None if line.video is None else str(line.video))
-        for index, line in enumerate(lines)
-    ]

@@ -5,21 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from salt.config.scale import Long
 from salt.config.schema import Experiment
-from salt.evaluation.cells import REAL, TEACHER, Cell, cells_of, long_cells
+from salt.evaluation.cells import REAL, TEACHER, Cell
+from salt.evaluation.lengths import Length
 from salt.files import whole_file
 from salt.training.provenance import git_state
 
 TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
 
 
-def model_cells(name: str, experiment: Experiment, seed: int, long: Long | None) -> list[Cell]:
-    """The cells of a student, of `teacher` or of `real`; the long ones with `long`."""
-    scale, title = experiment.scale, TITLES.get(name, experiment.title)
-    if long is not None:
-        return long_cells(name, title, scale, seed, long)
-    return cells_of(name, title, scale, seed, experiment.causal is not None)
+def model_cells(name: str, experiment: Experiment, seed: int, length: Length) -> list[Cell]:
+    """The cells of a student, of `teacher` or of `real`, of videos of a length."""
+    title = TITLES.get(name, experiment.title)
+    return length.cells(name, title, experiment.scale, seed, experiment.causal is not None)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -1,0 +1,95 @@
+"""The ground-truth scorer of a scale: the world's report prompts, and a folder of videos scored by rendering."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from salt.config.scale import Scale
+from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, report_prompts
+from salt.data.vbench_prompts import AnyPrompt
+from salt.errors import SaltError
+from salt.evaluation.cells import Cell
+from salt.evaluation.groundtruth import scorer
+from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
+from salt.evaluation.lengths import Length
+from salt.evaluation.scorer import digest, low_precision
+from salt.evaluation.vbench.board import TEXT, Board, image_board
+from salt.evaluation.vbench.view import Job
+from salt.evaluation.video import ENCODER
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """`salt.evaluation.scorer.Scorer` of the procedural world."""
+
+    scale: Scale
+    length: Length
+
+    truth = True
+
+    @property
+    def board(self) -> Board:
+        """VBench's, or VBench-I2V's; the world has no camera whose motion could be scored."""
+        return image_board("leaderboard", camera=False) if self.scale.image_to_video else TEXT
+
+    def prompts(self) -> Sequence[Prompt]:
+        """The first of the report list, where kinds take turns."""
+        return report_prompts(self.scale.world, self.length.prompts)
+
+    def diagnosed(self) -> Sequence[Prompt]:
+        """The first of the report list."""
+        return report_prompts(self.scale.world, self.scale.evaluation.defect_samples)
+
+    def seeds(self, prompt: AnyPrompt | OwnPrompt) -> Sequence[int]:
+        """Those of the scale."""
+        return self.scale.evaluation.seeds
+
+    def image(self, prompt: AnyPrompt) -> Path | None:
+        """None: first frames are of held-out clips."""
+        return None
+
+    def protocol(self) -> str:
+        """Of prompts, seeds, videos, encoder, scorer and precision; of the board where a first frame is given."""
+        world, evaluation, board = self.scale.world, self.scale.evaluation, self.board
+        begins = {} if board is TEXT else {"board": [*board.dimensions], "first frame": "of a held-out clip"}
+        decides = {
+            "scorer": [scorer.SCORER, scorer.VERSION],
+            "prompts": prompts_hash(self.prompts()),
+            "seeds": evaluation.seeds,
+            "video": [world.size, world.frames, world.video_scale, world.fps, ENCODER],
+        }
+        return digest(decides | low_precision(evaluation) | begins | self.length.decides())
+
+    def jobs(self, cell: Cell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
+        """None: `score` needs no other environment."""
+        raise SaltError(
+            f"experiments/scales/{self.scale.name}.yaml: evaluation.vbench is missing; accepted: a mapping, as paper "
+            "has"
+        )
+
+    def score(
+        self, cell: Cell, videos: Path, details: Path, provenance: Mapping[str, Any]
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Every video of the cell."""
+        scores = score_folder(
+            videos / cell.name,
+            self.prompts(),
+            cell.variant,
+            self.scale.evaluation.seeds,
+            self.scale.world,
+            self.protocol(),
+            self.length.clips,
+            self.board,
+        )
+        write_cell(details, cell, scores, provenance)
+        return records(cell, scores), scores.wide
+
+    def describe(self) -> str:
+        """Nothing: the hash says it all."""
+        return ""
+
+    def require_clips(self, what: str) -> None:
+        """There are clips of every prompt."""
