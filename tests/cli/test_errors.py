@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from chain import Made, refused, spoilt
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from salt.files import sha256
+from support.chain import Made, refused, spoilt
 
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 
