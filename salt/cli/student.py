@@ -7,9 +7,12 @@ import typer
 
 from salt.cli import app
 from salt.cli.options import (
+    Details,
     Device,
     Latents,
-    Out,
+    OutFile,
+    OutFolder,
+    OutWeights,
     Overrides,
     Part,
     RunDir,
@@ -19,8 +22,8 @@ from salt.cli.options import (
     Wait,
     as_mapping,
     check_device,
-    check_out,
     part_of,
+    written,
 )
 from salt.errors import SaltError
 
@@ -42,7 +45,7 @@ def train(
     teacher: TeacherFolder,
     latents: Latents,
     run_dir: RunDir,
-    out: Out,
+    out: OutWeights,
     seed: Seed = 0,
     init: Annotated[
         Path | None, typer.Option("--init", help="Weights of the experiment that `init` names, where it names one.")
@@ -58,7 +61,6 @@ def train(
     from salt.config import load_experiment
 
     config = load_experiment(experiment, scale, as_mapping(overrides))
-    check_out(out, ("config.json", "diffusion_pytorch_model", "provenance.json"))
 
     from salt.cli.assets import load_assets  # after what is quick to refuse: torch takes seconds
     from salt.cli.train import train_student
@@ -73,7 +75,7 @@ def ode_pairs(
     scale: ScaleName,
     teacher: TeacherFolder,
     latents: Latents,
-    out: Out,
+    out: OutFolder,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Of the causal teacher, where `pairs.teacher` names one.")
     ] = None,
@@ -112,7 +114,7 @@ def sample(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
     scale: ScaleName,
     teacher: TeacherFolder,
-    out: Out,
+    out: OutFolder,
     seed: Seed = 0,
     weights: Annotated[Path | None, typer.Option("--weights", help="Folder made by `salt train`.")] = None,
     prompts: Annotated[
@@ -167,8 +169,8 @@ def score(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
     scale: ScaleName,
     videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
-    out: Out,
-    details: Annotated[Path, typer.Option("--details", help="Folder for files in VBench's layout.")],
+    out: OutFile,
+    details: Details,
     seed: Seed = 0,
     long: Long = False,
 ) -> None:
@@ -189,7 +191,7 @@ def defect(
     weights: Weights,
     scale: ScaleName,
     teacher: TeacherFolder,
-    out: Out,
+    out: OutFile,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
@@ -206,7 +208,7 @@ def caches(
     weights: Weights,
     scale: ScaleName,
     teacher: TeacherFolder,
-    out: Out,
+    out: OutFile,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
@@ -236,8 +238,8 @@ def _student_at(weights: Path, scale: str, overrides: list[str] | None, device: 
 def controls(
     scale: ScaleName,
     teacher: TeacherFolder,
-    videos: Annotated[Path, typer.Option("--videos", help="Folder for the spoilt videos.")],
-    out: Out,
+    videos: Annotated[Path, typer.Option("--videos", help="Folder for the spoilt videos.", callback=written("folder"))],
+    out: OutFile,
 ) -> None:
     """Score videos that were spoilt on purpose: what the ground-truth scorer sees, and what it does not."""
     from salt.config import load_scale

@@ -7,7 +7,8 @@ import typer
 from salt.cli import app
 from salt.cli.options import (
     Device,
-    Out,
+    OutAssets,
+    OutFolder,
     Overrides,
     Part,
     RunDir,
@@ -17,7 +18,6 @@ from salt.cli.options import (
     Wait,
     as_mapping,
     check_device,
-    check_out,
     part_of,
 )
 
@@ -26,7 +26,7 @@ from salt.cli.options import (
 def teacher(
     scale: ScaleName,
     run_dir: RunDir,
-    out: Out,
+    out: OutAssets,
     seed: Seed = 0,
     train: Annotated[bool, typer.Option("--train", help="Train even where the scale ships a teacher.")] = False,
     overrides: Overrides = None,
@@ -37,9 +37,6 @@ def teacher(
     from salt.config import load_experiment
 
     experiment = load_experiment("teacher", scale, as_mapping(overrides))
-    check_out(
-        out, ("codec", "vae", "text_encoder", "image_encoder", "tokenizer", "transformer", "larger")
-    )  # left where Snakemake cleaned up
 
     from salt.cli.assets import link_released, use_shipped  # after what is quick to refuse: torch takes seconds
     from salt.cli.own_teacher import make_teacher
@@ -54,7 +51,9 @@ def teacher(
 
 
 @app.command()
-def latents(scale: ScaleName, teacher: TeacherFolder, out: Out, part: Part = "0/1", device: Device = "cpu") -> None:
+def latents(
+    scale: ScaleName, teacher: TeacherFolder, out: OutFolder, part: Part = "0/1", device: Device = "cpu"
+) -> None:
     """The bank of latents that students are trained on. To resume, run the same command again.
 
     Several commands with a part each may share the work; one without a part, after them, finishes it.

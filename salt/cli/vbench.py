@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import Device, Out, Part, ScaleName, Seed, part_of
+from salt.cli.options import Details, Device, OutFile, Part, ScaleName, Seed, part_of
 from salt.cli.student import Long
 from salt.errors import SaltError
 
@@ -28,8 +28,8 @@ def vbench(
     dimension: Annotated[str, typer.Argument(help="As VBench names it: temporal_flickering, ...")],
     scale: ScaleName,
     videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
-    details: Annotated[Path, typer.Option("--details", help="Folder for files in VBench's layout.")],
-    out: Out,
+    details: Details,
+    out: OutFile,
     seed: Seed = 0,
     part: Part = "0/1",
     long: Long = False,
