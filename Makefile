@@ -32,8 +32,15 @@ lint: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+# The tests find on PATH the system's base tools, git and Python, and nothing else: what somebody, or an earlier test, has
+# installed on this machine (Debian puts SLURM's commands into /usr/bin) must not decide whether they pass.
+TOOLS := awk basename bash cat chmod cp cut date df dirname echo env expr false find git grep gzip head hostname id kill \
+	ln ls make mkdir mktemp mount mv nproc od printf ps pwd readlink realpath rm rmdir sed seq sh sleep sort stat tail tar \
+	tee test touch tr true umount uname uniq wc which xargs
 test: lint
-	.venv/bin/python -m pytest
+	@tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	for tool in $(TOOLS); do if found=$$(type -P $$tool); then ln -s "$$found" "$$tools/$$tool"; fi; done; \
+	PATH="$(CURDIR)/.venv/bin:$$tools" .venv/bin/python -m pytest
 
 test-slurm: setup
 	.venv/bin/python -m pytest -m slurm tests/slurm

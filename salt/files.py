@@ -1,15 +1,48 @@
 """Writing that is whole or absent: files and folders appear under their name only when they are complete.
 
 The temporary name lies beside the final one (same file system, so the rename is atomic) and is fixed, so that what a
-killed process left behind is cleared by the next attempt.
+killed process left behind is cleared by the next attempt. What is replaced is a folder or a file, each by its own kind:
+never a device, a socket, a named pipe or a link, which would be lost to whoever else uses it.
 """
 
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
+
+from salt.errors import SaltError
+
+Kind = Literal["folder", "file"]
+
+
+def in_the_way(path: Path, wanted: Kind) -> str | None:
+    """What stands where a folder or a file is to be written; None where one of that kind does, or nothing.
+
+    A link is in the way wherever it leads: replaced, it would be lost. Above the path links are followed.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+        return None if above.is_dir() else f"{above}, which is no folder,"
+    kinds = {
+        stat.S_IFDIR: "folder",
+        stat.S_IFREG: "file",
+        stat.S_IFLNK: "link",
+        stat.S_IFSOCK: "socket",
+        stat.S_IFIFO: "named pipe",
+    }
+    found = kinds.get(stat.S_IFMT(mode), "device")
+    return None if found == wanted else f"a {found}"
+
+
+def _check(path: Path, wanted: Kind) -> None:
+    if found := in_the_way(path, wanted):
+        raise SaltError(f"{path}: {found} is in the way; accepted: a {wanted}, or a name that is new")
 
 
 @contextmanager
@@ -17,7 +50,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder that becomes `folder` when the block ends without an error, and is removed otherwise.
 
     Everything in it is flushed to the disk before the rename. An existing `folder` is replaced.
+
+    Raises:
+        SaltError: what stands there is no folder, before the block or after it.
     """
+    _check(folder, "folder")
     temporary, old = unfinished(folder), folder.with_name(f".{folder.name}.old")
     for left in (temporary, old):
         shutil.rmtree(left, ignore_errors=True)
@@ -26,6 +63,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         yield temporary
         for path in [*temporary.rglob("*"), temporary]:
             flush(path)
+        _check(folder, "folder")
         if folder.exists():
             os.replace(folder, old)
         os.replace(temporary, folder)
@@ -42,11 +80,17 @@ def unfinished(folder: Path) -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes `path` when the block ends without an error, and is removed otherwise."""
+    """A temporary path that becomes `path` when the block ends without an error, and is removed otherwise.
+
+    Raises:
+        SaltError: what stands there is no regular file, before the block or after it.
+    """
+    _check(path, "file")
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary
         flush(temporary)
+        _check(path, "file")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

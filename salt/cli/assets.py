@@ -9,7 +9,8 @@ from salt.cli import app
 from salt.cli.options import (
     Device,
     Latents,
-    Out,
+    OutAssets,
+    OutFolder,
     Overrides,
     Part,
     RunDir,
@@ -18,7 +19,6 @@ from salt.cli.options import (
     TeacherFolder,
     Wait,
     as_mapping,
-    check_out,
     part_of,
 )
 from salt.errors import SaltError
@@ -28,7 +28,7 @@ from salt.errors import SaltError
 def teacher(
     scale: ScaleName,
     run_dir: RunDir,
-    out: Out,
+    out: OutAssets,
     seed: Seed = 0,
     train: Annotated[bool, typer.Option("--train", help="Train even where the scale ships a teacher.")] = False,
     overrides: Overrides = None,
@@ -39,9 +39,6 @@ def teacher(
     from salt.config import load_experiment
 
     experiment = load_experiment("teacher", scale, as_mapping(overrides))
-    check_out(
-        out, ("codec", "vae", "text_encoder", "image_encoder", "tokenizer", "transformer", "larger")
-    )  # left where Snakemake cleaned up
 
     from salt.stages.teacher import run  # after what is quick to refuse: torch takes seconds
 
@@ -49,7 +46,9 @@ def teacher(
 
 
 @app.command()
-def latents(scale: ScaleName, teacher: TeacherFolder, out: Out, part: Part = "0/1", device: Device = "cpu") -> None:
+def latents(
+    scale: ScaleName, teacher: TeacherFolder, out: OutFolder, part: Part = "0/1", device: Device = "cpu"
+) -> None:
     """The bank of latents that students are trained on. To resume, run the same command again.
 
     Several commands with a part each may share the work; one without a part, after them, finishes it.
@@ -69,7 +68,7 @@ def ode_pairs(
     scale: ScaleName,
     teacher: TeacherFolder,
     latents: Latents,
-    out: Out,
+    out: OutFolder,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Of the causal teacher, where `pairs.teacher` names one.")
     ] = None,

@@ -15,6 +15,8 @@ from salt.cli.options import ScaleName, Scratch
 State = Literal["ok", "note", "wrong"]
 Found = tuple[State, str, str]
 """How it is, what was looked at, and what was found or is to be done."""
+SLURM_COMMANDS = ("sinfo", "squeue", "sbatch", "scancel", "scontrol")
+"""Of a login node; `squeue` because workflow/profiles/slurm asks it, not `sacct`, how jobs are."""
 
 
 @app.command()
@@ -135,27 +137,48 @@ def disk(scale: str, scratch: Path) -> Iterator[Found]:
     """Free space against what `all` still writes."""
     from salt.cli.dag import jobs_of
     from salt.cli.pricing import Prices
+    from salt.errors import SaltError
 
-    jobs = jobs_of("all", scale, scratch)
-    prices = Prices(scale, "h200", scratch / scale, jobs)
-    needed = sum(prices.of(job).disk for job in jobs if job.todo)
     place = next(folder for folder in (scratch.absolute(), *scratch.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    told = f"{free / 1e9:.0f} GB free at {scratch}, {needed / 1e9:.1f} GB still to be written by `all`"
+    told = f"{free / 1e9:.0f} GB free at {scratch}"
+    try:
+        jobs = jobs_of("all", scale, scratch)
+    except SaltError as error:
+        state: State = "note" if lacks_queries() else "wrong"  # `slurm` says what to do about the former
+        yield state, "disk", f"{told}; what `all` still writes is not known: {error}"
+        return
+    prices = Prices(scale, "h200", scratch / scale, jobs)
+    needed = sum(prices.of(job).disk for job in jobs if job.todo)
+    told += f", {needed / 1e9:.1f} GB still to be written by `all`"
     if free > needed:
         yield "ok", "disk", told
     else:
         yield "wrong", "disk", f"{told}: free some, or set SALT_SCRATCH to a larger place"
 
 
+def lacks_queries() -> bool:
+    """Whether Snakemake's SLURM plugin refuses every call of Snakemake, even a local one, as soon as it is imported."""
+    return bool(shutil.which("sinfo")) and not any(map(shutil.which, ("squeue", "sacct")))
+
+
 def slurm() -> Iterator[Found]:
-    """Whether there is a cluster, and the partition and account that the profile will name."""
-    if shutil.which("sinfo") is None:
+    """Whether there is a cluster, whole, and the partition and account that the profile will name."""
+    missing = [command for command in SLURM_COMMANDS if shutil.which(command) is None]
+    if missing == list(SLURM_COMMANDS):
         yield (
             "note",
             "SLURM",
             "not on this machine: `snakemake all` runs here, `--profile slurm` on a cluster's login node",
         )
+        return
+    if missing:
+        here = ", ".join(command for command in SLURM_COMMANDS if command not in missing)
+        stops = "no `snakemake` starts" if lacks_queries() else "`--profile slurm` cannot run"
+        told = (
+            f"{here} here, but not {', '.join(missing)}: {stops}; put all of SLURM's client commands on PATH, or none"
+        )
+        yield "wrong", "SLURM", told
         return
     asked = os.environ.get("SALT_PARTITION", "gpu")
     try:

@@ -7,9 +7,10 @@ import typer
 
 from salt.cli import app
 from salt.cli.options import (
+    Details,
     Device,
     Long,
-    Out,
+    OutFile,
     Overrides,
     Part,
     ScaleName,
@@ -18,6 +19,7 @@ from salt.cli.options import (
     Weights,
     as_mapping,
     part_of,
+    written,
 )
 
 
@@ -27,8 +29,8 @@ def score_vbench(
     dimension: Annotated[str, typer.Argument(help="As VBench names it: temporal_flickering, ...")],
     scale: ScaleName,
     videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
-    details: Annotated[Path, typer.Option("--details", help="Folder for files in VBench's layout.")],
-    out: Out,
+    details: Details,
+    out: OutFile,
     seed: Seed = 0,
     part: Part = "0/1",
     long: Long = False,
@@ -52,8 +54,8 @@ def score(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
     scale: ScaleName,
     videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
-    out: Out,
-    details: Annotated[Path, typer.Option("--details", help="Folder for files in VBench's layout.")],
+    out: OutFile,
+    details: Details,
     seed: Seed = 0,
     long: Long = False,
 ) -> None:
@@ -74,7 +76,7 @@ def defect(
     weights: Weights,
     scale: ScaleName,
     teacher: TeacherFolder,
-    out: Out,
+    out: OutFile,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
@@ -89,7 +91,7 @@ def caches(
     weights: Weights,
     scale: ScaleName,
     teacher: TeacherFolder,
-    out: Out,
+    out: OutFile,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
@@ -103,8 +105,10 @@ def caches(
 def score_controls(
     scale: ScaleName,
     teacher: TeacherFolder,
-    videos: Annotated[Path, typer.Option("--videos", help="Folder for the corrupted videos.")],
-    out: Out,
+    videos: Annotated[
+        Path, typer.Option("--videos", help="Folder for the corrupted videos.", callback=written("folder"))
+    ],
+    out: OutFile,
 ) -> None:
     """Score clips that were corrupted on purpose: what the ground-truth scorer sees, and what it does not."""
     from salt.config import load_scale

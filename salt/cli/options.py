@@ -1,22 +1,93 @@
-"""Options that several verbs share."""
+"""Options that several verbs share.
 
-from collections.abc import Sequence
+The type of an option that names what a verb writes checks that place, before any work, so that no verb can forget to.
+"""
+
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from salt.errors import SaltError
+from salt.files import Kind, in_the_way
+
+Written = Callable[[typer.CallbackParam, Path], Path]
+
+
+def written(wanted: Kind, replaced: Sequence[str] | None = None) -> Written:
+    """The check of an option that names where a verb writes: a folder or a file of that kind, or nothing yet.
+
+    Args:
+        wanted: what the verb makes there.
+        replaced: None: the verb writes into the folder, or replaces the file. Else the folder is replaced as a whole,
+            and must be empty or salt's own: these are what the names of files begin with that a verb leaves there
+            before `provenance.json`.
+
+    Returns:
+        A callback of typer, which raises SaltError where something else stands there that would be lost.
+    """
+
+    def check(param: typer.CallbackParam, value: Path) -> Path:
+        option, accepted = max(param.opts, key=len), f"a {wanted}, or a name that is new"
+        found = in_the_way(value, wanted)
+        if replaced is not None:
+            accepted = "a folder that is new, empty or made by salt"
+            found = found or _foreign(value, replaced)
+        if found:
+            raise SaltError(f"{option} {value}: {found} is in the way; accepted: {accepted}")
+        return value
+
+    return check
+
+
+def _foreign(folder: Path, replaced: Sequence[str]) -> str | None:
+    """What in a folder is not salt's, or a name that no folder can be renamed to."""
+    if folder.name in ("", ".."):
+        return "the folder of this shell, or one above it,"
+    if not folder.is_dir() or (folder / "provenance.json").exists():
+        return None
+    names = sorted(path.name for path in folder.iterdir())
+    return next((name for name in names if not name.lstrip(".").startswith(tuple(replaced))), None)
+
+
+def followed(param: typer.CallbackParam, value: Path) -> Path:
+    """The check of a folder that the user may have moved elsewhere, and left a link to."""
+    if found := in_the_way(Path(os.path.realpath(value)), "folder"):
+        raise SaltError(f"{max(param.opts, key=len)} {value}: {found} is in the way; accepted: a folder")
+    return value
+
 
 ScaleName = Annotated[str, typer.Option("--scale", help="Stem of a file in experiments/scales.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Training seed.")]
-Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+OutFile = Annotated[Path, typer.Option("--out", help="Where the result goes.", callback=written("file"))]
+OutFolder = Annotated[Path, typer.Option("--out", help="Where the result goes.", callback=written("folder"))]
+OutWeights = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        help="Where the result goes.",
+        callback=written("folder", ("config.json", "diffusion_pytorch_model", "provenance.json")),
+    ),
+]
+_ASSETS = ("codec", "vae", "text_encoder", "image_encoder", "tokenizer", "transformer", "larger")
+"""Of a scale: left where Snakemake cleaned up, which knows of `provenance.json` alone."""
+OutAssets = Annotated[Path, typer.Option("--out", help="Where the result goes.", callback=written("folder", _ASSETS))]
+Details = Annotated[
+    Path, typer.Option("--details", help="Folder for files in VBench's layout.", callback=written("folder"))
+]
 TeacherFolder = Annotated[Path, typer.Option("--teacher", help="Folder made by `salt teacher`.")]
 Latents = Annotated[Path, typer.Option("--latents", help="Folder made by `salt latents`.")]
 Device = Annotated[str, typer.Option("--device", help="As torch names it: cpu, cuda, cuda:1.")]
-RunDir = Annotated[Path, typer.Option("--run-dir", help="Checkpoints and metrics; the same command continues there.")]
+RunDir = Annotated[
+    Path,
+    typer.Option(
+        "--run-dir", help="Checkpoints and metrics; the same command continues there.", callback=written("folder")
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="For another process in the run directory to end, as jobs do.")]
-Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.")]
+Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.", callback=followed)]
 Records = Annotated[Path, typer.Option("--records", help="Folder of the records.")]
 Weights = Annotated[Path, typer.Argument(help="Folder made by `salt train`.")]
 Long = Annotated[
@@ -52,22 +123,3 @@ def part_of(text: str) -> tuple[int, int]:
     if not (index.isdecimal() and sign and parts.isdecimal() and int(index) < int(parts)):
         raise SaltError(f"--part {text}: accepted: i/n with 0 <= i < n, as in 0/4")
     return int(index), int(parts)
-
-
-def check_out(out: Path, made_first: Sequence[str] = ()) -> None:
-    """Refuse to replace a file, or a folder that is not salt's.
-
-    Args:
-        out: what is to be replaced; it may be missing or empty.
-        made_first: what the names of files begin with that a verb leaves before `provenance.json`.
-
-    Raises:
-        SaltError: it holds something else, which would be lost.
-    """
-    others = [out.name] if out.is_file() else []
-    if out.is_dir() and not (out / "provenance.json").exists():
-        others = sorted(path.name for path in out.iterdir() if not path.name.lstrip(".").startswith(tuple(made_first)))
-    if others:
-        raise SaltError(
-            f"--out {out}: {others[0]} is in the way; accepted: a folder that is new, empty or made by salt"
-        )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from salt.cli import app
-from salt.cli.options import Out, ScaleName, check_out
+from salt.cli.options import OutWeights, ScaleName, written
 from salt.errors import SaltError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Which = Literal["ema", "regular"]
 def import_released(
     experiment: Annotated[str, typer.Argument(help="Stem of a file in experiments/: what the weights are taken for.")],
     scale: ScaleName,
-    out: Out,
+    out: OutWeights,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -36,7 +36,6 @@ def import_released(
     from salt.config import load_experiment
 
     config = load_experiment(experiment, scale)
-    check_out(out, ("config.json", "diffusion_pytorch_model", "provenance.json"))
     if source is None:
         source, which, lora = _published(config, which, lora)
 
@@ -62,7 +61,10 @@ def export(
     weights: Annotated[
         Path, typer.Argument(help="Folder made by `salt train` or `salt import-released`, or any of diffusers' format.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="A file: .safetensors for `wan`, .pt for `self-forcing`.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="A file: .safetensors for `wan`, .pt for `self-forcing`.", callback=written("file")),
+    ],
     layout: Annotated[
         Layout,
         typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import Out, Records, ScaleName
+from salt.cli.options import OutFile, OutFolder, Records, ScaleName
 
 Name = Annotated[str, typer.Argument(help="As in experiments/tables.yaml.")]
 Seeds = Annotated[
@@ -19,7 +19,7 @@ def table(
     name: Name,
     scale: ScaleName,
     records: Records,
-    out: Out,
+    out: OutFolder,
     seeds: Seeds = None,
 ) -> None:
     """One table as CSV, Markdown and LaTeX."""
@@ -34,7 +34,7 @@ def figure(
     scale: ScaleName,
     records: Records,
     videos: Annotated[Path, typer.Option("--videos", help="Folder of the videos.")],
-    out: Out,
+    out: OutFolder,
     seeds: Seeds = None,
 ) -> None:
     """One figure as PNG and PDF."""
@@ -44,7 +44,7 @@ def figure(
 
 
 @app.command()
-def claims(scale: ScaleName, records: Records, out: Out) -> None:
+def claims(scale: ScaleName, records: Records, out: OutFolder) -> None:
     """Each claim of the paper against our measurements, as CSV and Markdown."""
     from salt.stages.claims import run
 
@@ -56,7 +56,7 @@ def report(
     scale: ScaleName,
     results: Annotated[Path, typer.Option("--results", help="Folder of tables and claims.")],
     figures: Annotated[Path, typer.Option("--figures", help="Folder of the figures.")],
-    out: Out,
+    out: OutFile,
 ) -> None:
     """Everything in one HTML file."""
     from salt.stages.report import run

@@ -10,7 +10,8 @@ from salt.cli.options import (
     Device,
     Latents,
     Long,
-    Out,
+    OutFolder,
+    OutWeights,
     Overrides,
     RunDir,
     ScaleName,
@@ -18,7 +19,6 @@ from salt.cli.options import (
     TeacherFolder,
     Wait,
     as_mapping,
-    check_out,
 )
 from salt.errors import SaltError
 
@@ -32,7 +32,7 @@ def train(
     teacher: TeacherFolder,
     latents: Latents,
     run_dir: RunDir,
-    out: Out,
+    out: OutWeights,
     seed: Seed = 0,
     init: Annotated[
         Path | None, typer.Option("--init", help="Weights of the experiment that `init` names, where it names one.")
@@ -48,7 +48,6 @@ def train(
     from salt.config import load_experiment
 
     config = load_experiment(experiment, scale, as_mapping(overrides))
-    check_out(out, ("config.json", "diffusion_pytorch_model", "provenance.json"))
 
     from salt.stages.train import run  # after what is quick to refuse: torch takes seconds
 
@@ -60,7 +59,7 @@ def sample(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
     scale: ScaleName,
     teacher: TeacherFolder,
-    out: Out,
+    out: OutFolder,
     seed: Seed = 0,
     weights: Annotated[Path | None, typer.Option("--weights", help="Folder made by `salt train`.")] = None,
     prompts: Annotated[

@@ -45,3 +45,9 @@ def test_nothing_is_left_for_later(path: Path) -> None:
     text = path.read_text()
     for mark in ("TO" + "DO", "FIX" + "ME", "XX" + "X"):
         assert mark not in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_edits_the_search_path(path: Path) -> None:
+    """What tests share is in tests/support, which pyproject.toml makes importable."""
+    assert "sys" + ".path" not in path.read_text()

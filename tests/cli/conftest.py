@@ -10,10 +10,7 @@ import pytest
 import yaml
 
 from salt.cli import main
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-sys.path.insert(0, str(Path(__file__).parent))
-from chain import Answer, Made, Salt
+from support.chain import Answer, Made, Salt
 
 ROOT = Path(__file__).parents[2]
 LONG = {"length": 2, "prompts": 2, "nfe": [2], "memory": {"window": 2, "sink": 1, "positions": "relative"}}

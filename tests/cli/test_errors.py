@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from chain import Made, refused, spoilt
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from salt.files import sha256
+from support.chain import Made, refused, spoilt
 
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 
@@ -80,14 +80,14 @@ def test_a_folder_with_other_things_is_not_replaced(salt, made, tmp_path, verb):
     thesis = tmp_path / "home" / "thesis.tex"
     thesis.parent.mkdir()
     thesis.write_text("years of work")
-    for out in (thesis.parent, thesis):
-        refused(salt, made.words(verb, run_dir=tmp_path / "run", out=out), f"--out {out}: thesis.tex is in the way")
+    for out, found in ((thesis.parent, "thesis.tex"), (thesis, "a file")):
+        refused(salt, made.words(verb, run_dir=tmp_path / "run", out=out), f"--out {out}: {found} is in the way")
     assert thesis.read_text() == "years of work"
 
 
 def test_a_run_directory_that_is_a_file(salt, train, tmp_path):
     (tmp_path / "run").write_text("")
-    refused(salt, train(), tmp_path / "run", "no run directory")
+    refused(salt, train(), f"--run-dir {tmp_path / 'run'}: a file is in the way")
 
 
 def test_a_run_directory_of_another_configuration(salt, made, train):

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from chain import Salt, refused
-from mini import BACKBONE, CAPTIONS, SCALE, make_pipeline, make_video
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
 from salt.config.load import load_scale
@@ -23,12 +21,15 @@ from salt.evaluation.scorers import evaluation_prompts
 from salt.evaluation.video import read_mp4
 from salt.stages.latents import open_bank
 from salt.stages.shared.assets import load_assets
+from support.backbones import MINI
+from support.chain import Salt, refused
+from support.mini import CAPTIONS, SCALE, make_pipeline, make_video
 
 SHOWN = SCALE | {
     "assets": "Wan-i2v",
     "data": {"captions": "data/images.jsonl", "clips": 4},
     "first_frame": {"tokens": 17},
-    "backbone": BACKBONE | {"in_channels": 12, "image_dim": 24, "added_kv_proj_dim": 32},
+    "backbone": MINI | {"in_channels": 12, "image_dim": 24, "added_kv_proj_dim": 32},
     "evaluation": SCALE["evaluation"]
     | {
         "short_nfe": [],
@@ -207,7 +208,7 @@ def test_a_text_to_video_network_is_refused(
 ) -> None:
     shutil.copytree(site, tmp_path / "weights")
     shutil.rmtree(tmp_path / "weights" / "Wan-i2v" / "transformer")
-    make_pipeline(tmp_path / "weights" / "Wan-i2v", BACKBONE)
+    make_pipeline(tmp_path / "weights" / "Wan-i2v", MINI)
     monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path / "weights"))
     words = ["teacher", "--scale", "shown", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
     refused(salt, words, "in_channels=4, but the scale's backbone has in_channels=12")

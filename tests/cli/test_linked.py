@@ -12,9 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from chain import Salt, refused
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
-from mini import BACKBONE, CAPTIONS, SCALE, make_pipeline, make_video
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import UMT5EncoderModel
@@ -26,6 +24,9 @@ from salt.evaluation.video import read_mp4
 from salt.models.text import load_text_encoder
 from salt.stages.latents import open_bank
 from salt.stages.shared.assets import load_assets
+from support.backbones import MINI
+from support.chain import Salt, refused
+from support.mini import CAPTIONS, SCALE, make_pipeline, make_video
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,8 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         whole = yaml.safe_load(path.read_text())
         path.write_text(yaml.safe_dump(whole | {"scales": whole["scales"] | {"mini": part}}))
     weights = tmp_path_factory.mktemp("weights")
-    make_pipeline(weights / "Wan-mini", BACKBONE)
-    WanTransformer3DModel(**BACKBONE | {"num_layers": 3}).save_pretrained(weights / "Wan-large" / "transformer")
+    make_pipeline(weights / "Wan-mini", MINI)
+    WanTransformer3DModel(**MINI | {"num_layers": 3}).save_pretrained(weights / "Wan-large" / "transformer")
     make_video(weights / "data" / "ball.mp4")
     lines = [{"caption": caption} for caption in CAPTIONS]
     lines[1]["video"] = "ball.mp4"

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from chain import Salt, refused
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
-from original_nets import T5, VAE, Clip, scrambled
 from safetensors.torch import load_file, save_file
 
 from salt.cli.doctor import weights as look
@@ -18,20 +16,12 @@ from salt.models import original
 from salt.models.names import to_original
 from salt.models.text import build_text_encoder, save_text_encoder
 from salt.stages.shared.assets import load_assets
+from support.backbones import MINI
+from support.chain import Salt, refused
+from support.original_nets import T5, VAE, Clip, scrambled
 
 WORDS = ["a", "ball", "cat", "red", "snow"]
-BACKBONE = {
-    "num_layers": 2,
-    "num_attention_heads": 2,
-    "attention_head_dim": 16,
-    "ffn_dim": 32,
-    "text_dim": 32,
-    "freq_dim": 16,
-    "rope_max_seq_len": 64,
-    "in_channels": 36,
-    "image_dim": 32,
-    "added_kv_proj_dim": 32,
-}
+BACKBONE = MINI | {"in_channels": 36, "out_channels": 16, "image_dim": 32, "added_kv_proj_dim": 32}
 TEXT = {"tokens": 8, "d_model": 32, "num_layers": 2, "num_heads": 2, "d_ff": 32}
 SCALE = {
     "meaningful": False,

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from chain import refused
 
 from salt.config import load_scale
 from salt.data.prompts import report_prompts
 from salt.evaluation.video import read_mp4
+from support.chain import refused
 
 
 @pytest.fixture(scope="module")

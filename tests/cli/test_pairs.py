@@ -7,7 +7,8 @@ import sys
 import time
 
 import pytest
-from chain import refused
+
+from support.chain import refused
 
 MANY = ["--set", "pairs.count=64", "--set", "pairs.shard_size=2"]
 

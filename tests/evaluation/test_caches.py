@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from causal_nets import ALL, CLOSE, causal, clip, prompt
 from torch import Tensor
 
 from salt.config.memory import Memory
@@ -16,6 +15,7 @@ from salt.evaluation.diagnostics.caches import Rollout, cache_matrix, endpoint_m
 from salt.evaluation.sampling.solvers import generate
 from salt.flow.grid import time_grid
 from salt.rollout import roll
+from support.causal_nets import ALL, CLOSE, causal, clip, prompt
 
 SHIFT = 3.0
 KS = (2, 4, 8)

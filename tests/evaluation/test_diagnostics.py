@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fields import LATENT, network, small
 from torch.testing import assert_close
 
 from salt.config.scale import Evaluation
@@ -27,6 +26,7 @@ from salt.evaluation.sampling.solvers import Draw, initial_noise
 from salt.flow.grid import time_grid
 from salt.flow.transport import euler_sample
 from salt.report.records import Records, read_measurements
+from support.fields import LATENT, network, small
 
 A, B = 0.7, 0.4
 GRID = (1.0, 0.9, 0.75, 0.5)

@@ -5,11 +5,10 @@ import json
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
-from fields import Letters
 
 from salt.config import load_experiment
 from salt.config.memory import Memory
-from salt.config.scale import VAE, Backbone
+from salt.config.scale import VAE
 from salt.config.vbench import VBench
 from salt.evaluation.cells import cells_of
 from salt.evaluation.diagnostics.cache_study import measure_caches
@@ -25,20 +24,12 @@ from salt.models.causal import CausalWan
 from salt.models.precision import compute_in, in_precision
 from salt.models.vae import WanVAE
 from salt.models.wan import build_wan
+from support.backbones import backbone
+from support.fields import Letters
 
 HEIGHT, WIDTH = 48, 80
 LATENT = (4, 3, HEIGHT // 8, WIDTH // 8)
-BACKBONE = Backbone(
-    num_layers=2,
-    num_attention_heads=2,
-    attention_head_dim=12,
-    ffn_dim=24,
-    in_channels=4,
-    out_channels=4,
-    text_dim=2,
-    freq_dim=16,
-    rope_max_seq_len=16,
-)
+BACKBONE = backbone(patch_size=(1, 2, 2), in_channels=4, out_channels=4, text_dim=2)
 ROWS = [{"prompt_en": f"Thing number {i}", "dimension": ["scene"]} for i in range(6)]
 
 

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from fields import LATENT, Letters, network, small
 from torch.testing import assert_close
 
 from salt.data.prompts import OwnPrompt, prompts_hash, report_prompts
@@ -19,6 +18,7 @@ from salt.evaluation.sampling.videos import sample_cells
 from salt.evaluation.scorers import scorer_of
 from salt.evaluation.video import read_mp4
 from salt.flow.grid import time_grid
+from support.fields import LATENT, Letters, network, small
 
 SCALE = small(
     prompts=3, seeds=(0, 5), nfe=(2,), short_nfe=(2,), solvers=("euler", "cm"), batch_size=2, teacher_nfe=2

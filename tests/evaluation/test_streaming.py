@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from causal_nets import causal
-from fields import small
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -27,6 +25,8 @@ from salt.flow.grid import time_grid
 from salt.flow.transport import cm_sample
 from salt.methods.streams import Streams
 from salt.rollout.autoregressive import bind_context
+from support.causal_nets import causal
+from support.fields import small
 
 LATENT, SEED = (2, 3, 4, 4), 5
 RELATIVE = Memory(window=2, sink=1, positions="relative")

@@ -20,11 +20,10 @@ from salt.evaluation.vbench.results import dimension_score, read_results
 from salt.evaluation.vbench.run import run_dimension
 from salt.evaluation.vbench.weights import NEEDS, Need
 from salt.evaluation.video import read_mp4
-
-from .vbench_jobs import HOSTILE, make_job
+from support.vbench_jobs import HOSTILE, make_job
 
 PYTHON = vbench_python()
-STANDINS = Path(__file__).with_name("vbench_standins.py")
+STANDINS = Path(__file__).parents[1] / "support" / "vbench_standins.py"
 pytestmark = pytest.mark.skipif(
     not PYTHON.is_file(), reason=f"VBench's environment is not at {PYTHON}: make it with `salt vbench-env`"
 )

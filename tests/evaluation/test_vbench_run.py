@@ -20,8 +20,7 @@ from salt.evaluation.vbench.results import read_results
 from salt.evaluation.vbench.run import RUNNER, run_dimension
 from salt.evaluation.vbench.view import READS_NAMES, make_view, view_name
 from salt.evaluation.vbench.weights import NEEDS, Need, absent, hashed, offline
-
-from .vbench_jobs import HOSTILE, fake_vbench, make_job, prompts_of
+from support.vbench_jobs import HOSTILE, fake_vbench, make_job, prompts_of
 
 ROOT = Path(__file__).parents[2]
 

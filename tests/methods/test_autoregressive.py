@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from students import CHUNKS, SALT, Exact, always, build, causal_experiment, causal_network, clips, spy, watch
 from torch import Tensor
 
 from salt.flow.grid import time_grid
 from salt.methods import distill, rollouts
 from salt.methods.rollouts import Autoregressive, Made, build_rollout
 from salt.models.protocol import Batch
+from support.students import CHUNKS, SALT, Exact, always, build, causal_experiment, causal_network, clips, spy, watch
 
 MIXED = {2: 0.2, 4: 0.4, 8: 0.4}
 

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from students import (
+from torch import Tensor
+
+from salt.flow.grid import time_grid, triples
+from salt.methods import distill, rollouts
+from salt.methods.rollouts import build_rollout
+from salt.models.protocol import Batch
+from support.students import (
     CHUNKS,
     CLOSE,
     SALT,
@@ -20,12 +26,6 @@ from students import (
     spy,
     watch,
 )
-from torch import Tensor
-
-from salt.flow.grid import time_grid, triples
-from salt.methods import distill, rollouts
-from salt.methods.rollouts import build_rollout
-from salt.models.protocol import Batch
 
 CAUSVID_SC: dict[str, Any] = {
     "rollout": {"kind": "noised_data"},

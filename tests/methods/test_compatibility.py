@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from students import CHUNKS, SALT, build, causal_experiment, causal_network, clips
-from tiny import TEXT
 
 from salt.errors import SaltError
 from salt.flow.path import batch_time
 from salt.rollout import roll
+from support.students import CHUNKS, SALT, build, causal_experiment, causal_network, clips
+from support.tiny import TEXT
 
 POLICIES: dict[str, dict[str, Any]] = {
     "full (Self Forcing)": {},

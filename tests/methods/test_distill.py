@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Clips, Recorder, experiment, make_method, teacher_experiment
 from torch import Tensor
 
 from salt.errors import SaltError
 from salt.methods import Distill, FlowMatching, Streams, build_method
 from salt.models.wan import build_wan
+from support.tiny import Clips, Recorder, experiment, make_method, teacher_experiment
 
 STEP = 3
 GRID = (1.0, 0.9, 0.75, 0.5)  # 4 levels at shift 3

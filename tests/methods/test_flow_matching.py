@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from students import CHUNKS, CLOSE, Exact, causal_experiment, causal_network, clips
-from tiny import LATENT, TEXT, Recorder, teacher_experiment
 from torch import Tensor, nn
 
 from salt.methods import Streams, build_method
 from salt.models.protocol import Batch
+from support.students import CHUNKS, CLOSE, Exact, causal_experiment, causal_network, clips
+from support.tiny import LATENT, TEXT, Recorder, teacher_experiment
 
 N = 2000
 CAUSAL_TEACHER = {"rollout": {"kind": "noised_data"}, "train__critic": None, "objectives": {}}

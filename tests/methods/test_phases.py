@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from students import CLOSE, Exact, clips, network
-from tiny import experiment
 
 from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.methods import PhasedConsistency, build_method
 from salt.models.protocol import Batch
+from support.students import CLOSE, Exact, clips, network
+from support.tiny import experiment
 
 PCM = {"grid": {"steps": 4, "train_steps": 4, "shift": 3.0}, "train__critic": None}
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from students import Exact, clips, network
-from tiny import experiment, metrics_of, run
 
 from salt.errors import SaltError
 from salt.methods import Distill, build_method
 from salt.objectives.continuous import along_the_path, on_circle
+from support.students import Exact, clips, network
+from support.tiny import experiment, metrics_of, run
 
 
 def setting(scm=None, **changes):

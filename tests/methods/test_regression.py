@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from students import CHUNKS, CLOSE, Exact, causal_experiment, causal_network, clips, grads
 from torch import Tensor, nn
 
 from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.methods import Regression, build_method
 from salt.models.protocol import Batch
+from support.students import CHUNKS, CLOSE, Exact, causal_experiment, causal_network, clips, grads
 
 LEVELS = 8
 GRID = torch.tensor(time_grid(LEVELS, 5.0), dtype=torch.float64)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from causal_nets import ALL, CLOSE, SIDE, backbone, causal, clip, fill, opened, prompt, times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -14,6 +13,7 @@ from salt.config.memory import Memory
 from salt.errors import SaltError
 from salt.models.causal import CausalWan
 from salt.models.wan import build_wan, load_wan, save_wan
+from support.causal_nets import ALL, CLOSE, PLAIN, SIDE, causal, clip, fill, opened, prompt, times
 
 
 @torch.no_grad()
@@ -86,7 +86,7 @@ def test_fused_projections_change_nothing() -> None:
 
 @torch.no_grad()
 def test_the_transformer_itself_stays_bidirectional_to_the_bit() -> None:
-    plain = build_wan(backbone(), seed=3)
+    plain = build_wan(PLAIN, seed=3)
     model = CausalWan(copy.deepcopy(plain.transformer), chunk=1)
     x_t, t, text = clip(3).float(), torch.tensor([0.4]), prompt().float()
     model(x_t, t, text)
@@ -171,12 +171,12 @@ def test_the_sink_is_kept_for_ever_and_averages_when_told() -> None:
 
 
 def test_weights_go_both_ways(tmp_path: Path) -> None:
-    plain = build_wan(backbone(), seed=3)
+    plain = build_wan(PLAIN, seed=3)
     keys = list(plain.state_dict())
     model = CausalWan(copy.deepcopy(plain.transformer), chunk=1)
     assert list(model.state_dict()) == keys
     save_wan(model, tmp_path / "causal")
-    loaded = load_wan(tmp_path / "causal", expect=backbone())
+    loaded = load_wan(tmp_path / "causal", expect=PLAIN)
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), plain.parameters(), strict=True))
     x_t, t, text = clip(2).float(), torch.tensor([0.4]), prompt().float()
     with torch.no_grad():

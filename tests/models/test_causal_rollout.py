@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from causal_nets import ALL, CLOSE, SIDE, causal, clip, fill, opened, prompt, times
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from salt.config.memory import Memory
+from support.causal_nets import ALL, CLOSE, SIDE, causal, clip, fill, opened, prompt, times
 
 
 def rollout_gradients(policy: Memory, checkpointing: bool) -> list[Tensor]:

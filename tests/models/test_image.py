@@ -12,27 +12,15 @@ from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
 from salt.config.load import load_scale
-from salt.config.scale import Backbone
 from salt.errors import SaltError
 from salt.models.image import load_image_encoder
 from salt.models.protocol import FirstFrame
 from salt.models.vae import WanVAE
 from salt.models.wan import WanVelocity, build_wan, empty_wan, shown_first_frames
+from support.backbones import MINI, backbone
 
 HEIGHT, WIDTH, FRAMES = 32, 48, 9
-BACKBONE = Backbone(
-    num_layers=2,
-    num_attention_heads=2,
-    attention_head_dim=16,
-    ffn_dim=32,
-    in_channels=12,
-    out_channels=4,
-    text_dim=32,
-    freq_dim=16,
-    rope_max_seq_len=64,
-    image_dim=24,
-    added_kv_proj_dim=32,
-)
+BACKBONE = backbone(MINI, in_channels=12, image_dim=24, added_kv_proj_dim=32)
 
 
 @pytest.fixture(scope="module")

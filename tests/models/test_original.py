@@ -5,7 +5,6 @@ import os
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
-from original_nets import T5, VAE, Clip, scrambled
 from safetensors.torch import load_file
 from transformers import CLIPVisionConfig, CLIPVisionModel, UMT5EncoderModel
 
@@ -15,6 +14,7 @@ from salt.errors import SaltError
 from salt.models import original
 from salt.models.original import to_clip_vision, to_umt5, to_vae
 from salt.models.text import umt5_config
+from support.original_nets import T5, VAE, Clip, scrambled
 
 TEXT = Text(d_model=16, num_layers=2, num_heads=2, d_ff=24, tokens=8)
 WRITE = {

@@ -13,19 +13,9 @@ from salt.errors import SaltError
 from salt.models.names import to_original
 from salt.models.released import merge_lora, read_tensors, released_weights
 from salt.models.wan import build_wan, empty_wan, wan_of
+from support.backbones import backbone
 
-BACKBONE = Backbone(
-    num_layers=2,
-    num_attention_heads=2,
-    attention_head_dim=12,
-    ffn_dim=24,
-    patch_size=(1, 1, 1),
-    in_channels=2,
-    out_channels=2,
-    text_dim=4,
-    freq_dim=16,
-    rope_max_seq_len=8,
-)
+BACKBONE = backbone()
 
 
 @pytest.fixture(scope="module")

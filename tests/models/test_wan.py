@@ -10,22 +10,11 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
-from salt.config.scale import Backbone
 from salt.errors import SaltError
 from salt.models.wan import WEIGHTS, WanVelocity, build_wan, load_wan, save_wan
+from support.backbones import backbone
 
-BACKBONE = Backbone(
-    num_layers=1,
-    num_attention_heads=2,
-    attention_head_dim=12,
-    ffn_dim=24,
-    patch_size=(1, 1, 1),
-    in_channels=2,
-    out_channels=2,
-    text_dim=4,
-    freq_dim=16,
-    rope_max_seq_len=8,
-)
+BACKBONE = backbone(num_layers=1)
 
 
 @pytest.fixture

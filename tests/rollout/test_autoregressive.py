@@ -4,7 +4,6 @@ from itertools import count, islice
 
 import pytest
 import torch
-from causal_nets import ALL, CLOSE, SIDE, causal, clip, fill, opened, prompt, times
 from torch.testing import assert_close
 
 from salt.config.memory import Memory
@@ -12,6 +11,7 @@ from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.flow.transport import cm_sample
 from salt.rollout import autoregressive, by_chunk, fold_chunks, roll, unfold_chunks
+from support.causal_nets import ALL, CLOSE, SIDE, causal, clip, fill, opened, prompt, times
 
 GRID = time_grid(4, 5.0)
 BATCH, CHUNKS = 2, 3

@@ -1,15 +1,11 @@
 """The cluster, and what it is to reproduce. `make test-slurm` runs these tests; plain pytest leaves them out."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import cluster as fake
-from runs import MASTERS, Workflow
+from support import slurm_cluster as fake
+from support.slurm_runs import MASTERS, Workflow
 
 
 @pytest.fixture(scope="session")

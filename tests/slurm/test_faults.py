@@ -10,8 +10,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from cluster import ends_of, kill_node, show_job, slurm, wait_for
-from runs import CHECKPOINT_EVERY, STUDENTS, Workflow
+
+from support.slurm_cluster import ends_of, kill_node, show_job, slurm, wait_for
+from support.slurm_runs import CHECKPOINT_EVERY, STUDENTS, Workflow
 
 pytestmark = pytest.mark.slurm
 LOST, PREEMPTED, OVERDUE = "dmd_8", "dmd_4", "sc_dmd"  # the fate of each student

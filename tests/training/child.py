@@ -2,14 +2,11 @@
 
 import os
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
 os.environ.update(environment)  # noqa: F821
 
-from tiny import run
-
 from salt.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InterruptedBySignal, SaltError
+from support.tiny import run
 
 try:
     run(setting, folder)  # noqa: F821

@@ -1,16 +1,14 @@
-"""Makes `tiny` importable, and starts child processes that need no imports of their own."""
+"""Starts child processes that need no imports of their own; they inherit the search path of this one."""
 
 import multiprocessing
 import runpy
-import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+CHILD = Path(__file__).with_name("child.py")
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
@@ -25,7 +23,7 @@ def spawn() -> Iterator[Callable[..., ForkServerProcess]]:
 
     def start(setting: object, folder: Path, **environment: str) -> ForkServerProcess:
         given = {"setting": setting, "folder": folder, "environment": environment}
-        process = context.Process(target=runpy.run_path, args=(str(HERE / "child.py"), given, "__main__"))
+        process = context.Process(target=runpy.run_path, args=(str(CHILD), given, "__main__"))
         process.start()
         started.append(process)
         return process

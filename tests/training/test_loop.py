@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import OPTIMISER, Clips, experiment, make_method, teacher_experiment
 from torch import Tensor, nn
 
 from salt.config.schema import Experiment
@@ -21,6 +20,7 @@ from salt.training.ema import EMA
 from salt.training.loop import Job, train
 from salt.training.parallel import Workers
 from salt.training.state import TrainState, build_optimisers, lr_factor, take_step
+from support.tiny import OPTIMISER, Clips, experiment, make_method, teacher_experiment
 
 
 def train_in(folder: Path, setting: Experiment, data: Clips | None = None, **more: Any) -> TrainState:

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny import Clips, experiment, make_method
 from torch import nn
 
 from salt.training.loop import Job, train
+from support.tiny import Clips, experiment, make_method
 
 
 def test_tensorboard_shows_the_metrics(tmp_path: Path) -> None:

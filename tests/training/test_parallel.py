@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import (
+
+from salt.config.schema import Experiment
+from salt.errors import EXIT_INTERRUPTED, SaltError
+from salt.files import sha256
+from salt.models.wan import WEIGHTS
+from salt.training.checkpoint import list_checkpoints
+from support.tiny import (
     experiment,
     metrics_of,
     run,
@@ -21,12 +27,6 @@ from tiny import (
     teacher_experiment,
     wait_for,
 )
-
-from salt.config.schema import Experiment
-from salt.errors import EXIT_INTERRUPTED, SaltError
-from salt.files import sha256
-from salt.models.wan import WEIGHTS
-from salt.training.checkpoint import list_checkpoints
 
 Spawn = Callable[..., ForkServerProcess]
 MUON = {"lr": 1e-3, "muon_lr": 1e-2}  # it computes in bfloat16, which magnifies the order of sums

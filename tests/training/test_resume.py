@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import Clips, experiment, metrics_of, run, salt_experiment, steps_done, teacher_experiment, wait_for
 
 import salt.training.run as run_directory
 from salt.config.schema import Experiment
@@ -25,6 +24,7 @@ from salt.errors import EXIT_INTERRUPTED, SaltError
 from salt.files import sha256
 from salt.models.wan import WEIGHTS
 from salt.training.checkpoint import list_checkpoints
+from support.tiny import Clips, experiment, metrics_of, run, salt_experiment, steps_done, teacher_experiment, wait_for
 
 KILLS = int(os.environ.get("SALT_KILLS", "3"))
 Spawn = Callable[..., ForkServerProcess]

@@ -1,13 +1,15 @@
 """`salt plan` and `salt status` beside Snakemake's own count of jobs; `salt` is faked for what Snakemake runs."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from salt.cli.doctor import SLURM_COMMANDS, slurm
 from salt.cli.pricing import remedies
 from salt.config import load_experiment
 from salt.planning import cost
@@ -17,7 +19,8 @@ Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def salt(folder: Path, *words: str, **other: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "SALT_ROOT": str(folder), "PYTHONPATH": str(ROOT), **other}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("SALT_")}
+    environment = inherited | {"SALT_ROOT": str(folder), "PYTHONPATH": str(ROOT)} | other
     command = [sys.executable, "-c", "from salt.cli import main; main()", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
@@ -91,27 +94,62 @@ def looked(folder: Path, *words: str, **environment: str) -> tuple[int, dict[str
     }
 
 
-def fake_sinfo(folder: Path, script: str) -> dict[str, str]:
-    path = folder / "bin" / "sinfo"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return {"PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
+def fake_slurm(folder: Path, sinfo: str = "echo gpu; echo cpu", without: Sequence[str] = ()) -> dict[str, str]:
+    """A PATH with SLURM's commands, but for some, and with nothing else of which this machine may have more or less."""
+    path = folder / "login"
+    path.mkdir(exist_ok=True)
+    for command in (*SLURM_COMMANDS, "sacct"):
+        (path / command).unlink(missing_ok=True)
+        if command not in without:
+            (path / command).write_text(f"#!{shutil.which('sh')}\n{sinfo if command == 'sinfo' else ''}\n")
+            (path / command).chmod(0o755)
+    for command in ("bash", "env", "git", "sh", "which"):
+        if not (path / command).exists():
+            (path / command).symlink_to(shutil.which(command) or pytest.skip(f"no {command} on this machine"))
+    return {"PATH": str(path)}
 
 
 def test_a_doctor_finds_what_is_missing_and_says_what_to_do(snakemake: Snakemake, tmp_path: Path) -> None:
-    code, found = looked(tmp_path, "--scale", "smoke", **fake_sinfo(tmp_path, "echo gpu; echo cpu"))
+    code, found = looked(tmp_path, "--scale", "smoke", **fake_slurm(tmp_path))
     assert code == 0, found
     assert found["teacher"] == "ok trained by its own rule"
     assert found["SLURM"].startswith("ok partition gpu, no account")
-    code, found = looked(
-        tmp_path, "--scale", "tiny", SALT_PARTITION="a100", **fake_sinfo(tmp_path, "echo gpu; echo cpu")
-    )
+    assert "GB still to be written" in found["disk"]
+    code, found = looked(tmp_path, "--scale", "tiny", SALT_PARTITION="a100", **fake_slurm(tmp_path))
     assert code == 1
     assert found["teacher"].startswith("wrong ")  # this copy has no assets
     assert found["SLURM"] == "wrong SALT_PARTITION=a100: no such partition; accepted: cpu, gpu"
-    _, found = looked(tmp_path, "--scale", "paper", **fake_sinfo(tmp_path, "echo no controller >&2; exit 1"))
+    _, found = looked(tmp_path, "--scale", "paper", **fake_slurm(tmp_path, "echo no controller >&2; exit 1"))
     assert found["SLURM"] == "wrong sinfo names no partition: no controller"
     assert found["devices"].startswith("note 0 GPUs here, jobs ask for up to 8")
+
+
+@pytest.mark.parametrize("command", SLURM_COMMANDS)
+def test_a_doctor_names_the_missing_slurm_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("PATH", fake_slurm(tmp_path, without=[command])["PATH"])
+    ((state, what, told),) = slurm()
+    assert (state, what) == ("wrong", "SLURM")
+    assert f"but not {command}: `--profile slurm` cannot run" in told
+
+
+def test_a_doctor_works_where_snakemake_refuses_half_a_slurm(snakemake: Snakemake, tmp_path: Path) -> None:
+    """A login node with sinfo alone: one thing to mend, in one line, and no other look stops at it."""
+    only = [command for command in (*SLURM_COMMANDS, "sacct") if command != "sinfo"]
+    code, found = looked(tmp_path, "--scale", "smoke", **fake_slurm(tmp_path, without=only))
+    assert code == 1
+    assert found["SLURM"].startswith(
+        "wrong sinfo here, but not squeue, sbatch, scancel, scontrol: no `snakemake` starts"
+    )
+    assert [what for what, told in found.items() if told.startswith("wrong")] == ["SLURM"]
+    assert "Neither 'sacct' nor 'squeue'" in found["disk"]
+
+
+def test_a_doctor_without_slurm_only_notes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", fake_slurm(tmp_path, without=[*SLURM_COMMANDS, "sacct"])["PATH"])
+    ((state, _, told),) = slurm()
+    assert (state, told.split(":")[0]) == ("note", "not on this machine")
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,9 @@ from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from salt.config.scale import Text
 from salt.evaluation.video import write_mp4
 from salt.models.text import build_text_encoder, save_text_encoder
+from support.backbones import MINI
 
 CAPTIONS = ["a red ball", "a cat on a roof", "rain", "two dogs", "a red kite", "snow"]
-BACKBONE = {
-    "num_layers": 2,
-    "num_attention_heads": 2,
-    "attention_head_dim": 16,
-    "ffn_dim": 32,
-    "in_channels": 4,
-    "out_channels": 4,
-    "text_dim": 32,
-    "freq_dim": 16,
-    "rope_max_seq_len": 64,
-}
 SCALE = {
     "meaningful": False,
     "assets": "Wan-mini",
@@ -33,8 +23,8 @@ SCALE = {
     "data": {"captions": "data/captions.jsonl", "clips": 4},
     "vae": {"height": 32, "width": 48, "channels": 4},
     "text": {"tokens": 8, "d_model": 32, "precision": "bfloat16", "negative": "snow"},
-    "backbone": BACKBONE,
-    "larger": {"assets": "Wan-large", "backbone": BACKBONE | {"num_layers": 3}},
+    "backbone": MINI,
+    "larger": {"assets": "Wan-large", "backbone": MINI | {"num_layers": 3}},
     "evaluation": {
         "prompts": 2,
         "batch_size": 2,

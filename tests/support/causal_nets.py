@@ -1,40 +1,26 @@
-"""Small causal networks and what they are fed, for the tests of this folder."""
+"""Small causal networks, what they are fed, and how close two ways to the same result must be."""
 
 import torch
 from torch import Tensor
 
 from salt.config.memory import Memory
-from salt.config.scale import Backbone
 from salt.models.causal import CausalWan
 from salt.models.memory import KVMemory
 from salt.models.wan import build_wan
+from support.backbones import backbone
 
 SIDE = 4
 TEXT = 4
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 ALL = Memory()
-
-
-def backbone(patch: tuple[int, int, int] = (1, 2, 2), rope: int = 64) -> Backbone:
-    return Backbone(
-        num_layers=2,
-        num_attention_heads=2,
-        attention_head_dim=12,
-        ffn_dim=24,
-        patch_size=patch,
-        in_channels=2,
-        out_channels=2,
-        text_dim=TEXT,
-        freq_dim=16,
-        rope_max_seq_len=rope,
-    )
+PLAIN = backbone(patch_size=(1, 2, 2), rope_max_seq_len=64)
 
 
 def causal(
     chunk: int, memory: Memory = ALL, patch: tuple[int, int, int] = (1, 2, 2), rope: int = 64, seed: int = 0
 ) -> CausalWan:
     """A network in float64 (Wan's normalisation stays in float32) whose blocks do much."""
-    transformer = build_wan(backbone(patch, rope), seed).transformer
+    transformer = build_wan(backbone(patch_size=patch, rope_max_seq_len=rope), seed).transformer
     with torch.no_grad():
         for parameter in transformer.parameters():
             parameter.mul_(2)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import BACKBONE, TEXT, experiment
 from torch import Tensor, nn
 
 from salt.config.schema import Experiment
@@ -13,6 +12,7 @@ from salt.methods import Distill, Streams
 from salt.models.causal import CausalWan
 from salt.models.protocol import Batch
 from salt.models.wan import WanVelocity, build_wan
+from support.tiny import BACKBONE, TEXT, experiment
 
 LATENT = (2, 3, 2, 2)
 CHUNKS = 3

@@ -17,21 +17,11 @@ from salt.models.protocol import Batch, FirstFrame
 from salt.models.wan import build_wan, recompute_blocks, save_wan
 from salt.stages.shared.networks import as_experiment
 from salt.training.job import run_training
+from support.backbones import SMALL
 
 LATENT = (2, 2, 3, 3)
 TEXT = (3, 4)
-BACKBONE = {
-    "num_layers": 1,
-    "num_attention_heads": 2,
-    "attention_head_dim": 12,
-    "ffn_dim": 24,
-    "patch_size": (1, 1, 1),
-    "in_channels": 2,
-    "out_channels": 2,
-    "text_dim": 4,
-    "freq_dim": 16,
-    "rope_max_seq_len": 16,
-}
+BACKBONE = SMALL | {"num_layers": 1}
 OPTIMISER = {"lr": 1e-3}
 
 

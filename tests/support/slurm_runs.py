@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from cluster import PATIENCE
+
+from support.slurm_cluster import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 STUDENTS = ["dmd_4", "dmd_8", "sc_dmd"]  # of table4

@@ -1,0 +1,116 @@
+"""Every option of every verb that says where something is written refuses what stands there and is not its own."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from typer.models import OptionInfo
+
+from salt.cli import app, doctor, paper, plan, released, student, teacher, vbench  # noqa: F401  (each registers its verbs)
+from support.chain import Salt, refused
+from support.obstacles import NEITHER, OBSTACLES, as_messages_say, everything
+
+READ = {
+    "*": {"--teacher", "--latents", "--init", "--pairs", "--weights", "--prompts", "--source", "--lora", "--records"},
+    "score": {"--videos"},
+    "vbench": {"--videos"},
+    "figure": {"--videos"},
+    "report": {"--results", "--figures"},
+}
+"""Verb, or * for all -> the options that name what it reads. All others that take a path name what it writes."""
+FILES = {(verb, "--out") for verb in ("score", "defect", "caches", "controls", "report", "export", "vbench")}
+LINKED = {"--scratch"}
+"""Folders that may be a link: users move them."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A parameter of a verb."""
+
+    option: str
+    """Empty of an argument."""
+    is_path: bool
+    required: bool
+
+
+def parameters(function: Callable[..., None]) -> Iterator[Given]:
+    for parameter in inspect.signature(function, eval_str=True).parameters.values():
+        kind, info = get_args(parameter.annotation)
+        words = (info.default, *info.param_decls) if isinstance(info, OptionInfo) else ()  # where Annotated leaves them
+        option = next((word for word in words if str(word).startswith("--")), "")
+        yield Given(option, Path in (kind, *get_args(kind)), parameter.default is parameter.empty)
+
+
+VERBS = {
+    command.name or command.callback.__name__: list(parameters(command.callback))
+    for command in app.registered_commands
+    if command.callback is not None
+}
+WRITTEN = [
+    (verb, given.option)
+    for verb, every in VERBS.items()
+    for given in every
+    if given.is_path and given.option and given.option not in READ["*"] | READ.get(verb, set())
+]
+CASES = [
+    (verb, option, obstacle)
+    for verb, option in WRITTEN
+    for obstacle in ([*NEITHER, "a folder"] if (verb, option) in FILES else [*NEITHER, "a file"])
+    if not (option in LINKED and obstacle in ("a link to a folder", "a link to nothing"))
+]
+
+
+def words_of(verb: str, folder: Path, option: str, value: Path) -> list[object]:
+    """A command with all that the verb requires, of which nothing is there; `option` names `value`."""
+    words: list[object] = [verb]
+    for given in VERBS[verb]:
+        if given.option == option:
+            words += [option, value]
+        elif given.required:
+            words += [word for word in (given.option, folder / "absent" if given.is_path else "absent") if word]
+    return words
+
+
+def test_all_verbs_that_write_are_found() -> None:
+    assert {verb for verb, _ in WRITTEN} == set(VERBS) - {"vbench-env"}  # its folder is $SALT_VBENCH
+    assert {"--run-dir", "--details", "--videos", "--scratch"} <= {option for _, option in WRITTEN}
+
+
+@pytest.mark.parametrize(("verb", "option", "obstacle"), CASES)
+def test_what_is_in_the_way_is_refused_before_any_work(
+    salt: Salt, tmp_path: Path, verb: str, option: str, obstacle: str
+) -> None:
+    place = tmp_path / "place"
+    OBSTACLES[obstacle](place)
+    before = everything(tmp_path)
+    found = as_messages_say(obstacle) if option not in LINKED else obstacle.removeprefix("a link to ")
+    refused(salt, words_of(verb, tmp_path, option, place), f"{option} {place}: {found} is in the way; accepted: a ")
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize(("verb", "option"), WRITTEN)
+def test_a_place_below_a_file_is_refused(salt: Salt, tmp_path: Path, verb: str, option: str) -> None:
+    OBSTACLES["a file"](tmp_path / "file")
+    place = tmp_path / "file" / "deep" / "place"
+    refused(salt, words_of(verb, tmp_path, option, place), f"{option} {place}: {tmp_path / 'file'}, which is no folder")
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "below/.."])
+@pytest.mark.parametrize("verb", ["train", "teacher", "import"])
+def test_a_folder_that_is_replaced_has_a_name_of_its_own(
+    salt: Salt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, name: str
+) -> None:
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    refused(salt, words_of(verb, tmp_path, "--out", Path(name)), "--out ", " is in the way; accepted: a folder")
+    assert (tmp_path / "here" / "below").is_dir()
+
+
+def test_a_scratch_folder_may_be_a_link(salt: Salt, tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "scratch").symlink_to("large")
+    answer = salt("plan", "--scale", "absent", "--scratch", tmp_path / "scratch")
+    assert "in the way" not in answer.err
