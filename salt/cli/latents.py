@@ -30,8 +30,8 @@ from salt.evaluation.cells import TEACHER
 from salt.evaluation.sampling.solvers import Network, generate
 from salt.files import sha256
 from salt.flow.grid import time_grid
-from salt.methods.streams import Streams
 from salt.models.precision import in_precision
+from salt.streams import Streams
 from salt.training.run import alone
 
 SEED = 3

@@ -22,11 +22,12 @@ from salt.data.latents import LatentBank
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.files import whole_folder, write_text
-from salt.methods import Streams, build_method
+from salt.methods import build_method
 from salt.methods.protocol import Method
 from salt.models.codec import TinyCodec, fit_codec, save_codec
 from salt.models.text import build_text_encoder, fit_text_encoder, save_text_encoder
 from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan, shown_first_frames
+from salt.streams import Streams
 from salt.training.job import run_training
 from salt.training.provenance import NAME, hash_files
 

@@ -23,8 +23,8 @@ from salt.files import sha256
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
-from salt.methods.streams import Streams
 from salt.models.precision import in_precision
+from salt.streams import Streams
 from salt.training.run import alone
 
 SEED = 0

@@ -12,9 +12,10 @@ from salt.config.schema import Experiment
 from salt.data.store import INDEX
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
-from salt.methods import Streams, build_method
+from salt.methods import build_method
 from salt.methods.protocol import Method
 from salt.models.wan import recompute_blocks, save_wan
+from salt.streams import Streams
 from salt.training.job import run_training
 from salt.training.loop import Data
 

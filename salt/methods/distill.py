@@ -17,15 +17,15 @@ from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.flow.grid import TripleLaw, shift_time, time_grid
 from salt.flow.path import expand, interpolate, x0_from_velocity
-from salt.methods.protocol import bind, guided
 from salt.methods.rollouts import Autoregressive, Draws, Made, build_rollout, most
-from salt.methods.streams import Streams
+from salt.models.conditioning import bind, guided
 from salt.models.protocol import Batch
 from salt.objectives.alignment import alignment_loss
 from salt.objectives.consistency import sc_objective
 from salt.objectives.continuous import along_the_path, consistency_loss, on_circle, tangent
 from salt.objectives.distribution import dmd_direction, dmd_loss
 from salt.objectives.regression import flow_matching_loss
+from salt.streams import Streams
 
 
 class Distill:

@@ -15,10 +15,10 @@ from torch import Tensor, distributed
 
 from salt.config.schema import Causal, Experiment, History
 from salt.flow.grid import time_grid
-from salt.methods.protocol import bind
-from salt.methods.streams import Streams
+from salt.models.conditioning import bind
 from salt.models.protocol import Batch
 from salt.rollout import Sample, autoregressive, backward_simulation, by_chunk, fold_chunks, noised_data, unfold_chunks
+from salt.streams import Streams
 
 
 @dataclass(frozen=True, eq=False)

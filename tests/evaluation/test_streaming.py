@@ -24,8 +24,8 @@ from salt.evaluation.sampling.videos import sample_cells
 from salt.evaluation.video import read_mp4
 from salt.flow.grid import time_grid
 from salt.flow.transport import cm_sample
-from salt.methods.streams import Streams
 from salt.rollout.autoregressive import bind_context
+from salt.streams import Streams
 
 LATENT, SEED = (2, 3, 4, 4), 5
 RELATIVE = Memory(window=2, sink=1, positions="relative")

@@ -9,8 +9,9 @@ from tiny import Clips, Recorder, experiment, make_method, teacher_experiment
 from torch import Tensor
 
 from salt.errors import SaltError
-from salt.methods import Distill, FlowMatching, Streams, build_method
+from salt.methods import Distill, FlowMatching, build_method
 from salt.models.wan import build_wan
+from salt.streams import Streams
 
 STEP = 3
 GRID = (1.0, 0.9, 0.75, 0.5)  # 4 levels at shift 3

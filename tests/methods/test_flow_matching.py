@@ -6,8 +6,9 @@ from students import CHUNKS, CLOSE, Exact, causal_experiment, causal_network, cl
 from tiny import LATENT, TEXT, Recorder, teacher_experiment
 from torch import Tensor, nn
 
-from salt.methods import Streams, build_method
+from salt.methods import build_method
 from salt.models.protocol import Batch
+from salt.streams import Streams
 
 N = 2000
 CAUSAL_TEACHER = {"rollout": {"kind": "noised_data"}, "train__critic": None, "objectives": {}}

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from salt.cli.models import as_experiment
 from salt.config.schema import Experiment
-from salt.methods import Method, Streams, build_method
+from salt.methods import Method, build_method
 from salt.models.protocol import Batch, FirstFrame
 from salt.models.wan import build_wan, recompute_blocks, save_wan
+from salt.streams import Streams
 from salt.training.job import run_training
 
 LATENT = (2, 2, 3, 3)
