@@ -8,7 +8,7 @@ from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.methods.distill import Distill
 from salt.methods.flow_matching import FlowMatching
-from salt.methods.phases import PhasedConsistency
+from salt.methods.pcm import PhasedConsistency
 from salt.methods.protocol import Method
 from salt.methods.regression import Regression
 from salt.streams import Streams

@@ -18,7 +18,7 @@ from salt.flow.transport import euler_step
 from salt.methods.rollouts import Draws
 from salt.models.conditioning import bind, guided
 from salt.models.protocol import Batch
-from salt.objectives.phases import phase_ends, phased_consistency_loss, phased_target
+from salt.objectives.pcm import phase_ends, phased_consistency_loss, phased_target
 from salt.streams import Streams
 
 
