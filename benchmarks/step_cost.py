@@ -22,10 +22,11 @@ from typing import Any
 import torch
 
 from salt.config import Experiment, load_experiment
-from salt.methods import Streams, build_method
+from salt.methods import build_method
 from salt.models.protocol import Batch
 from salt.models.wan import build_wan, recompute_blocks
 from salt.stages.shared.networks import as_experiment
+from salt.streams import Streams
 from salt.training.loop import Job, iterate
 from salt.training.state import TrainState
 

@@ -8,12 +8,12 @@ from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.methods.distill import Distill
 from salt.methods.flow_matching import FlowMatching
-from salt.methods.phases import PhasedConsistency
+from salt.methods.pcm import PhasedConsistency
 from salt.methods.protocol import Method
 from salt.methods.regression import Regression
-from salt.methods.streams import Streams
+from salt.streams import Streams
 
-__all__ = ["Distill", "FlowMatching", "Method", "PhasedConsistency", "Regression", "Streams", "build_method"]
+__all__ = ["Distill", "FlowMatching", "Method", "PhasedConsistency", "Regression", "build_method"]
 
 
 def build_method(

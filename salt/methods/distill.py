@@ -17,15 +17,15 @@ from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.flow.grid import TripleLaw, shift_time, time_grid
 from salt.flow.path import expand, interpolate, x0_from_velocity
-from salt.methods.protocol import bind, guided
-from salt.methods.rollouts import Autoregressive, Draws, Made, build_rollout, most
-from salt.methods.streams import Streams
+from salt.methods.rollouts import Autoregressive, Draws, RolloutOutput, build_rollout, max_over_ranks
+from salt.models.conditioning import bind, guided
 from salt.models.protocol import Batch
-from salt.objectives.alignment import alignment_loss
-from salt.objectives.consistency import sc_objective
-from salt.objectives.continuous import along_the_path, consistency_loss, on_circle, tangent
-from salt.objectives.distribution import dmd_direction, dmd_loss
+from salt.objectives.align import alignment_loss
+from salt.objectives.dmd import dmd_direction, dmd_loss
 from salt.objectives.regression import flow_matching_loss
+from salt.objectives.sc import sc_objective
+from salt.objectives.scm import jvp_along_path, scm_loss, scm_tangent, trigflow
+from salt.streams import Streams
 
 
 class Distill:
@@ -115,13 +115,13 @@ class Distill:
         x0_real = x0_from_velocity(x_t, v_real, t)
         return dmd_direction(x_0, x0_fake, x0_real, self._dmd.normaliser)
 
-    def _self_consistency(self, config: SC, made: Made, batch: Batch, step: int) -> Tensor:
+    def _self_consistency(self, config: SC, made: RolloutOutput, batch: Batch, step: int) -> Tensor:
         """L_SC on drawn triples, as a mean over the batch in which a t_s without a triple counts 0."""
         sample = made.sample
         place = sample.index * (self._levels // made.steps)  # in T_train
         u = self._streams.uniform("generator/triple", step, batch.samples, (2,))
         t_m, t_e, valid = self._triples.sample(place, u.repeat_interleave(len(place) // len(u), 0).to(place.device))
-        if not most(bool(valid.any())):
+        if not max_over_ranks(bool(valid.any())):
             return sample.x_s.new_zeros(())
         sc = sc_objective(
             sample.velocity,
@@ -142,15 +142,15 @@ class Distill:
         a = (config.log_mean + config.log_std * drawn).exp().atan()
         noise = self._draws.normal("generator/consistency", batch, step)
         x = expand(a.cos(), noise) * batch.x_0 + expand(a.sin(), noise) * noise
-        student = on_circle(bind(self._generator, batch.text, batch.image))
+        student = trigflow(bind(self._generator, batch.text, batch.image))
         with torch.no_grad():
-            f_teacher = on_circle(guided(self._teacher, batch, config.cfg_weight))(x, a)
-        derivative = along_the_path(student, x, a, f_teacher, config.derivative, config.step)
+            f_teacher = trigflow(guided(self._teacher, batch, config.cfg_weight))(x, a)
+        derivative = jvp_along_path(student, x, a, f_teacher, config.derivative, config.step)
         f = student(x, a)
         share = min(1.0, step / config.warmup) if config.warmup else 1.0
-        return consistency_loss(f, tangent(f, f_teacher, derivative, x, a, share))
+        return scm_loss(f, scm_tangent(f, f_teacher, derivative, x, a, share))
 
-    def _aligns(self, config: Align, made: Made, batch: Batch, step: int) -> bool:
+    def _aligns(self, config: Align, made: RolloutOutput, batch: Batch, step: int) -> bool:
         """Whether this update has a reference."""
         if made.steps not in config.references or step < config.start:
             return False
@@ -158,7 +158,7 @@ class Distill:
             return False
         return self._draws.shared("generator/align", batch, step) < config.probability
 
-    def _alignment(self, config: Align, made: Made, batch: Batch, step: int) -> Tensor:
+    def _alignment(self, config: Align, made: RolloutOutput, batch: Batch, step: int) -> Tensor:
         """L_align between the rollout and its reference, both noised to t_f with the same eps."""
         assert isinstance(self._rollout, Autoregressive)  # the schema allows no other
         better = self._rollout.reference(batch, step, "generator", made, config.references[made.steps])

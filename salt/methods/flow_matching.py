@@ -11,11 +11,11 @@ from salt.config.objectives import FlowMatching as FlowMatchingConfig
 from salt.config.schema import Causal
 from salt.flow.grid import shift_time
 from salt.flow.path import interpolate
-from salt.methods.protocol import bind
-from salt.methods.streams import Streams
+from salt.models.conditioning import bind
 from salt.models.protocol import Batch
 from salt.objectives.regression import flow_matching_loss
 from salt.rollout import fold_chunks, unfold_chunks
+from salt.streams import Streams
 
 
 class FlowMatching:

@@ -13,10 +13,10 @@ from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.flow.path import x0_from_velocity
 from salt.methods.rollouts import Draws
-from salt.methods.streams import Streams
 from salt.models.protocol import Batch
 from salt.objectives.regression import ode_loss
 from salt.rollout import fold_chunks, unfold_chunks
+from salt.streams import Streams
 
 
 class Regression:

@@ -15,14 +15,14 @@ from torch import Tensor, distributed
 
 from salt.config.schema import Causal, Experiment, History
 from salt.flow.grid import time_grid
-from salt.methods.protocol import bind
-from salt.methods.streams import Streams
+from salt.models.conditioning import bind
 from salt.models.protocol import Batch
 from salt.rollout import Sample, autoregressive, backward_simulation, by_chunk, fold_chunks, noised_data, unfold_chunks
+from salt.streams import Streams
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class RolloutOutput:
     """What a student made of a batch."""
 
     sample: Sample
@@ -36,7 +36,7 @@ class Made:
 class Rollout(Protocol):
     """Makes the samples that are judged."""
 
-    def __call__(self, batch: Batch, step: int, role: str) -> Made:
+    def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """What the student makes of a batch in an iteration, for the update of `role`."""
         ...
 
@@ -71,7 +71,7 @@ class NoisedData:
     causal: Causal | None
     draws: Draws
 
-    def __call__(self, batch: Batch, step: int, role: str) -> Made:
+    def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Every sample, or every chunk of a causal student, at its own t_s."""
         frames = batch.x_0.shape[2]
         chunk = frames if self.causal is None else self.causal.chunk
@@ -82,7 +82,7 @@ class NoisedData:
         index = self.draws.places(role, batch, step, len(self.grid), number)
         noise = self.draws.normal(f"{role}/noise", batch, step)
         sample = noised_data(velocity, fold_chunks(batch.x_0, chunk), self.grid, fold_chunks(noise, chunk), index)
-        return Made(sample, unfold_chunks(sample.x_0, number), len(self.grid))
+        return RolloutOutput(sample, unfold_chunks(sample.x_0, number), len(self.grid))
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,14 @@ class BackwardSimulation:
     grid: Sequence[float]
     draws: Draws
 
-    def __call__(self, batch: Batch, step: int, role: str) -> Made:
+    def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Every sample at its own t_s, on the student's own path."""
         index = self.draws.places(role, batch, step, len(self.grid))
         noise = self.draws.normal(f"{role}/noise", batch, step)
         velocity = bind(self.model, batch.text, batch.image)
         renoise = partial(_renoise, self.draws, batch, step, role, 1)
-        sample = backward_simulation(velocity, noise, self.grid, index, renoise, most(int(index.max())))
-        return Made(sample, sample.x_0, len(self.grid))
+        sample = backward_simulation(velocity, noise, self.grid, index, renoise, max_over_ranks(int(index.max())))
+        return RolloutOutput(sample, sample.x_0, len(self.grid))
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,12 @@ class Autoregressive:
     shift: float
     draws: Draws
 
-    def __call__(self, batch: Batch, step: int, role: str) -> Made:
+    def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Mixed-step rollout: K is drawn, then its exit."""
         steps = self._draw_steps(self.draws.shared(f"{role}/steps", batch, step))
         return self.run(batch, step, role, steps, int(self.draws.shared(f"{role}/exit", batch, step) * steps))
 
-    def run(self, batch: Batch, step: int, role: str, steps: int, exit_at: int) -> Made:
+    def run(self, batch: Batch, step: int, role: str, steps: int, exit_at: int) -> RolloutOutput:
         """A rollout of K = `steps` that every chunk leaves at T^(K)[exit_at]."""
         size, _, frames, height, width = batch.x_0.shape
         clips, text_before = self._history(batch, step, role)
@@ -146,7 +146,7 @@ class Autoregressive:
             ),
             judged_from,
         )
-        return Made(sample, sample.x_0, steps)
+        return RolloutOutput(sample, sample.x_0, steps)
 
     def _history(self, batch: Batch, step: int, role: str) -> tuple[int, Tensor]:
         """How many clips come before the judged one, and what they are told."""
@@ -160,7 +160,7 @@ class Autoregressive:
         return clips, batch.text_before
 
     @torch.no_grad()
-    def reference(self, batch: Batch, step: int, role: str, made: Made, steps: int) -> Tensor:
+    def reference(self, batch: Batch, step: int, role: str, made: RolloutOutput, steps: int) -> Tensor:
         """x_0 of a rollout with more steps and its own memory, from the same noise, at the same t_s as `made`."""
         exit_at = int(made.sample.index[0]) * steps // made.steps
         return self.run(batch, step, role, steps, exit_at).x_0
@@ -186,7 +186,7 @@ def build_rollout(experiment: Experiment, model: Any, streams: Streams) -> Rollo
     return NoisedData(model, grid, causal, draws)
 
 
-def most(value: int) -> int:
+def max_over_ranks(value: int) -> int:
     """The largest of a number over all processes: those that share their weights must ask networks equally often."""
     if not distributed.is_initialized():
         return value

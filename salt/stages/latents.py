@@ -30,10 +30,10 @@ from salt.evaluation.sampling.conditioning import conditioning_of
 from salt.evaluation.sampling.solvers import Network, generate
 from salt.files import sha256
 from salt.flow.grid import time_grid
-from salt.methods.streams import Streams
 from salt.models.precision import in_precision
 from salt.stages.shared.assets import TEXT_ENCODER, TRANSFORMER, Assets, load_assets, weights_hash
 from salt.stages.shared.devices import check_device, single_thread
+from salt.streams import Streams
 from salt.training.run import alone
 
 SEED = 3

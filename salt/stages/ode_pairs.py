@@ -20,12 +20,12 @@ from salt.files import sha256
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
-from salt.methods.streams import Streams
 from salt.models.precision import in_precision
 from salt.stages.latents import open_bank, part_lease
 from salt.stages.shared.assets import TEXT_ENCODER, TRANSFORMER, Assets, load_assets, weights_hash
 from salt.stages.shared.devices import check_device, single_thread
 from salt.stages.shared.networks import check_weights_of, student_of
+from salt.streams import Streams
 from salt.training.run import alone
 
 SEED = 0

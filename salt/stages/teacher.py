@@ -19,7 +19,7 @@ from salt.data.latents import LatentBank
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.files import whole_folder, write_text
-from salt.methods import Streams, build_method
+from salt.methods import build_method
 from salt.methods.protocol import Method
 from salt.models.codec import TinyCodec, fit_codec, save_codec
 from salt.models.text import build_text_encoder, fit_text_encoder, save_text_encoder
@@ -30,6 +30,7 @@ from salt.stages.shared.devices import check_device
 from salt.stages.shared.linked import link_released
 from salt.stages.shared.networks import RANDOM
 from salt.stages.shared.shipped import shipped_files, use_shipped
+from salt.streams import Streams
 from salt.training.job import run_training
 from salt.training.provenance import NAME, hash_files
 

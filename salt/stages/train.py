@@ -8,7 +8,7 @@ from salt.config.schema import Experiment
 from salt.data.store import INDEX
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
-from salt.methods import Streams, build_method
+from salt.methods import build_method
 from salt.methods.protocol import Method
 from salt.models.wan import recompute_blocks, save_wan
 from salt.stages.latents import open_bank
@@ -16,6 +16,7 @@ from salt.stages.ode_pairs import open_pairs
 from salt.stages.shared.assets import load_assets
 from salt.stages.shared.devices import check_device
 from salt.stages.shared.networks import RANDOM, check_weights_of, start_of
+from salt.streams import Streams
 from salt.training.job import run_training
 from salt.training.loop import Data
 

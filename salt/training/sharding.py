@@ -2,7 +2,7 @@
 
 Every block of a transformer is gathered when it is computed and dropped again; the optimiser and the average see this
 process's part alone. Weights and gradients are summed in float32. What a network is asked is as before, but every
-process must ask the same number of times: see `Draws.most`.
+process must ask the same number of times: see `max_over_ranks`.
 """
 
 import copy

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from salt.config.memory import Memory
 from salt.errors import SaltError
-from salt.evaluation.diagnostics.caches import Rollout, cache_matrix, endpoint_mismatch, seam
+from salt.evaluation.diagnostics.caches import ChunkedSampling, cache_matrix, endpoint_mismatch, seam
 from salt.evaluation.sampling.solvers import generate
 from salt.flow.grid import time_grid
 from salt.rollout import roll
@@ -62,8 +62,8 @@ def renoise(i: int, like: Tensor) -> Tensor:
     return torch.randn(like.shape, generator=torch.Generator().manual_seed(100 + i), dtype=like.dtype)
 
 
-def rollout(model: Any, frames: int = 3, solver: str = "cm", policy: Memory = ALL) -> Rollout:
-    return Rollout(model, policy, prompt(2), clip(frames, batch=2), solver, SHIFT, renoise)
+def rollout(model: Any, frames: int = 3, solver: str = "cm", policy: Memory = ALL) -> ChunkedSampling:
+    return ChunkedSampling(model, policy, prompt(2), clip(frames, batch=2), solver, SHIFT, renoise)
 
 
 # ---------------------------------------------------------------------------------------------- cache_matrix
@@ -146,7 +146,7 @@ def test_a_network_is_measured_under_the_caches_of_its_own_rollout() -> None:
     assert defects.shape == (2, 2, 2)
     assert bool((defects > 0).all())
     noise = torch.cat([-asked.noise[:, :, :2], asked.noise[:, :, 2:]], dim=2)
-    other = endpoint_mismatch(Rollout(model, ALL, asked.text, noise, "cm", SHIFT, renoise), 2)
+    other = endpoint_mismatch(ChunkedSampling(model, ALL, asked.text, noise, "cm", SHIFT, renoise), 2)
     assert not torch.allclose(defects[:, 1], other[:, 1], rtol=1e-3)
 
 

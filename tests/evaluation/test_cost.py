@@ -12,11 +12,12 @@ from salt.config import load_experiment, load_scale
 from salt.config.memory import Memory
 from salt.config.scale import Backbone
 from salt.config.schema import Experiment
-from salt.methods import Streams, build_method
+from salt.methods import build_method
 from salt.models.protocol import Batch, FirstFrame
 from salt.models.wan import build_wan, empty_wan
 from salt.planning import cost
 from salt.stages.shared.networks import as_experiment
+from salt.streams import Streams
 
 SIZES = {"1.3B": (30, 12, 8960, 1_418_996_800), "14B": (40, 40, 13824, 14_288_491_584)}
 

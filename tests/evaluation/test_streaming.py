@@ -23,8 +23,8 @@ from salt.evaluation.scorers import scorer_of
 from salt.evaluation.video import read_mp4
 from salt.flow.grid import time_grid
 from salt.flow.transport import cm_sample
-from salt.methods.streams import Streams
 from salt.rollout.autoregressive import bind_context
+from salt.streams import Streams
 from support.causal_nets import causal
 from support.fields import small
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from salt.flow.grid import time_grid
 from salt.methods import distill, rollouts
-from salt.methods.rollouts import Autoregressive, Made, build_rollout
+from salt.methods.rollouts import Autoregressive, RolloutOutput, build_rollout
 from salt.models.protocol import Batch
 from support.students import CHUNKS, SALT, Exact, always, build, causal_experiment, causal_network, clips, spy, watch
 
@@ -49,7 +49,7 @@ class Forgetful:
         raise AssertionError("a rollout goes chunk by chunk")
 
 
-def drawn(role: str = "generator", updates: int = 400, law: dict[int, float] = MIXED) -> list[Made]:
+def drawn(role: str = "generator", updates: int = 400, law: dict[int, float] = MIXED) -> list[RolloutOutput]:
     """One rollout per update, of its second half only: what a second process or micro-batch would make."""
     setting = causal_experiment(rollout={"kind": "autoregressive", "steps": law})
     rollout = build_rollout(setting, Forgetful(), Exact(0))

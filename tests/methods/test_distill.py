@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from salt.errors import SaltError
-from salt.methods import Distill, FlowMatching, Streams, build_method
+from salt.methods import Distill, FlowMatching, build_method
 from salt.models.wan import build_wan
+from salt.streams import Streams
 from support.tiny import Clips, Recorder, experiment, make_method, teacher_experiment
 
 STEP = 3

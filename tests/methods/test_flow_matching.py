@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from salt.methods import Streams, build_method
+from salt.methods import build_method
 from salt.models.protocol import Batch
+from salt.streams import Streams
 from support.students import CHUNKS, CLOSE, Exact, causal_experiment, causal_network, clips
 from support.tiny import LATENT, TEXT, Recorder, teacher_experiment
 

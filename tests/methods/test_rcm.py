@@ -5,7 +5,7 @@ import torch
 
 from salt.errors import SaltError
 from salt.methods import Distill, build_method
-from salt.objectives.continuous import along_the_path, on_circle
+from salt.objectives.scm import jvp_along_path, trigflow
 from support.students import Exact, clips, network
 from support.tiny import experiment, metrics_of, run
 
@@ -58,12 +58,12 @@ def test_both_derivatives_of_wan_agree():
     a = torch.tensor([0.4, 0.9, 1.3], dtype=torch.float64)
 
     def field(model):  # Wan normalises in float32, which a difference would magnify
-        return on_circle(lambda x, t: model(x, t, batch.text))
+        return trigflow(lambda x, t: model(x, t, batch.text))
 
     with torch.no_grad():
         f_teacher = field(judge)(batch.x_0, a)
-    exact = along_the_path(field(student), batch.x_0, a, f_teacher, "forward_mode", 0.0)
-    near = along_the_path(field(student), batch.x_0, a, f_teacher, "difference", 2e-5)
+    exact = jvp_along_path(field(student), batch.x_0, a, f_teacher, "forward_mode", 0.0)
+    near = jvp_along_path(field(student), batch.x_0, a, f_teacher, "difference", 2e-5)
     assert not exact.requires_grad
     assert torch.cosine_similarity(exact.flatten(), near.flatten(), dim=0) > 0.99
     assert near.norm().item() == pytest.approx(exact.norm().item(), rel=0.05)

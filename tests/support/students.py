@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from salt.config.schema import Experiment
-from salt.methods import Distill, Streams
+from salt.methods import Distill
 from salt.models.causal import CausalWan
 from salt.models.protocol import Batch
 from salt.models.wan import WanVelocity, build_wan
+from salt.streams import Streams
 from support.tiny import BACKBONE, TEXT, experiment
 
 LATENT = (2, 3, 2, 2)

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from salt.config.schema import Experiment
-from salt.methods import Method, Streams, build_method
+from salt.methods import Method, build_method
 from salt.models.protocol import Batch, FirstFrame
 from salt.models.wan import build_wan, recompute_blocks, save_wan
 from salt.stages.shared.networks import as_experiment
+from salt.streams import Streams
 from salt.training.job import run_training
 from support.backbones import SMALL
 

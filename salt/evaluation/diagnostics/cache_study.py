@@ -33,7 +33,7 @@ from salt.data.prompts import Prompt, prompts_hash
 from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
 from salt.evaluation.cells import NO_SOLVER, RECORD_COLUMNS, shared_columns
-from salt.evaluation.diagnostics.caches import Rollout, cache_matrix, endpoint_mismatch, seam
+from salt.evaluation.diagnostics.caches import ChunkedSampling, cache_matrix, endpoint_mismatch, seam
 from salt.evaluation.groundtruth import scorer as groundtruth
 from salt.evaluation.groundtruth.long import FRAMES_OF_A_LATENT
 from salt.evaluation.lengths import TrainingLength
@@ -149,7 +149,7 @@ def measure_caches(
         batch = prompts[start : start + evaluation.batch_size]
         items = [Item(prompt, evaluation.seeds[0]) for prompt in batch]
         draws = [item.draw() for item in items]
-        rollout = Rollout(
+        rollout = ChunkedSampling(
             model,
             causal.memory,
             text_encoder.encode([prompt.extended for prompt in batch]).to(device),
@@ -173,7 +173,7 @@ def measure_caches(
     return _records({key: np.concatenate(parts) for key, parts in measured.items()}, experiment, seed)
 
 
-def _of_batch(rollout: Rollout, looked: Looked, nfes: Sequence[int]) -> Measured:
+def _of_batch(rollout: ChunkedSampling, looked: Looked, nfes: Sequence[int]) -> Measured:
     # without qualities only what is made alike is looked at
     asked = [nfes] if looked.truth else [(k,) for k in nfes]
     for (k_cache, k), latents in chain.from_iterable(cache_matrix(rollout, steps).items() for steps in asked):

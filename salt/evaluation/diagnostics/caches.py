@@ -30,7 +30,7 @@ from salt.rollout.autoregressive import bind_context, roll
 
 
 @dataclass(frozen=True, eq=False)
-class Rollout:
+class ChunkedSampling:
     """A batch of videos to be made: everything but the number of steps.
 
     Attributes:
@@ -70,7 +70,7 @@ class Rollout:
 
 
 @torch.no_grad()
-def cache_matrix(rollout: Rollout, steps: Sequence[int]) -> dict[tuple[int, int], Tensor]:
+def cache_matrix(rollout: ChunkedSampling, steps: Sequence[int]) -> dict[tuple[int, int], Tensor]:
     """Videos whose last chunk has K evaluations, behind a cache of chunks of K_cache evaluations, from the same noise.
 
     Args:
@@ -102,7 +102,9 @@ def cache_matrix(rollout: Rollout, steps: Sequence[int]) -> dict[tuple[int, int]
     return matrix
 
 
-def _roll(rollout: Rollout, memory: ChunkMemory, noises: Sequence[Tensor], grid: Sequence[float]) -> list[Tensor]:
+def _roll(
+    rollout: ChunkedSampling, memory: ChunkMemory, noises: Sequence[Tensor], grid: Sequence[float]
+) -> list[Tensor]:
     """Chunks by the steps of one grid; the last is not remembered yet."""
 
     def solve(velocity: Velocity, noise: Tensor, start: int) -> Tensor:
@@ -112,7 +114,7 @@ def _roll(rollout: Rollout, memory: ChunkMemory, noises: Sequence[Tensor], grid:
 
 
 @torch.no_grad()
-def endpoint_mismatch(rollout: Rollout, steps: int) -> Tensor:
+def endpoint_mismatch(rollout: ChunkedSampling, steps: int) -> Tensor:
     """Eq. (16) of every step of every chunk, under the cache that the chunks before it left.
 
     t_m is the one level of T^(2K) between t_s and t_e, as in `salt.evaluation.diagnostics`, and states are those of the

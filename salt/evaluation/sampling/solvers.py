@@ -14,9 +14,9 @@ from torch import Tensor
 from salt.errors import SaltError
 from salt.flow.path import Velocity, guide
 from salt.flow.transport import Renoise, cm_sample, euler_sample
-from salt.methods.protocol import bind
-from salt.methods.streams import Streams
+from salt.models.conditioning import bind
 from salt.models.protocol import FirstFrame, TextEncoder, VelocityModel
+from salt.streams import Streams
 
 
 @dataclass(frozen=True)

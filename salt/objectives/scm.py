@@ -1,8 +1,8 @@
-"""Continuous-time consistency: the student's clean prediction should not change along the teacher's path.
+"""Continuous-time consistency (sCM): the student's clean prediction should not change along the teacher's path.
 
-sCM (Lu and Song 2024, arXiv 2410.11081), which rCM (Zheng et al. 2025, arXiv 2510.08431) regularises by DMD. Setting: a
-circle in the place of the straight path, x = cos(a) x_0 + sin(a) eps with an angle a in (0, pi/2), `(B,)`; networks
-predict F = dx/da, and f = cos(a) x - sin(a) F is their clean prediction. x and F are `(B, ...)`.
+sCM (Lu and Song 2024, arXiv 2410.11081), which rCM (Zheng et al. 2025, arXiv 2510.08431) regularises by DMD. Setting:
+the path of TrigFlow in place of the straight one, x = cos(a) x_0 + sin(a) eps with an angle a in (0, pi/2), `(B,)`;
+networks predict F = dx/da, and f = cos(a) x - sin(a) F is their clean prediction. x and F are `(B, ...)`.
 """
 
 from typing import Literal, TypeAlias
@@ -21,8 +21,8 @@ NORM_OFFSET = 0.1
 """c of g / (|g| + c)."""
 
 
-def on_circle(velocity: Velocity) -> Velocity:
-    """F(x, a) of a network that knows the straight path, on which t = sin / (sin + cos) and x is as much smaller."""
+def trigflow(velocity: Velocity) -> Velocity:
+    """F(x, a) of a network of the straight path, where t = sin / (sin + cos) and the state is x / (sin + cos)."""
 
     def field(x: Tensor, a: Tensor) -> Tensor:
         cos, sin = expand(a.cos(), x), expand(a.sin(), x)
@@ -33,7 +33,7 @@ def on_circle(velocity: Velocity) -> Velocity:
 
 
 @torch.no_grad()
-def along_the_path(field: Velocity, x: State, a: PerSample, f_teacher: State, how: Derivative, step: float) -> State:
+def jvp_along_path(field: Velocity, x: State, a: PerSample, f_teacher: State, how: Derivative, step: float) -> State:
     """Return cos(a) sin(a) dF/da along the teacher's path, on which dx/da is its F.
 
     Args:
@@ -57,7 +57,7 @@ def along_the_path(field: Velocity, x: State, a: PerSample, f_teacher: State, ho
 
 
 @torch.no_grad()
-def tangent(f: State, f_teacher: State, derivative: State, x: State, a: PerSample, share: float) -> State:
+def scm_tangent(f: State, f_teacher: State, derivative: State, x: State, a: PerSample, share: float) -> State:
     """The direction g in which F has to move, of norm |g| / (|g| + c) in each sample.
 
     With `share` = 1, g is cos(a) df/da. Smaller ones, of the first updates, leave out what the derivative says.
@@ -67,6 +67,6 @@ def tangent(f: State, f_teacher: State, derivative: State, x: State, a: PerSampl
     return g / (expand(g.flatten(1).norm(dim=1), g) + NORM_OFFSET)
 
 
-def consistency_loss(f: State, g: State) -> Scalar:
+def scm_loss(f: State, g: State) -> Scalar:
     """Return mean((F - sg(F) - g)^2), whose gradient with respect to F is -2 g / N, N the number of elements of F."""
     return mse_loss(f, f.detach() + g)

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from salt.flow.path import batch_time
 from salt.flow.semigroup import sc_loss
 from salt.flow.transport import euler_step
-from salt.objectives.consistency import sc_objective
+from salt.objectives.sc import sc_objective
 
 TIMES = torch.tensor([[1.0, 0.9, 0.5], [0.8, 0.6, 0.0], [0.7, 0.4, 0.2]], dtype=torch.float64)
 

@@ -15,11 +15,11 @@ from salt.config.schema import Experiment
 from salt.flow.grid import time_grid
 from salt.flow.path import interpolate
 from salt.flow.transport import euler_step
-from salt.methods.protocol import bind, guided
 from salt.methods.rollouts import Draws
-from salt.methods.streams import Streams
+from salt.models.conditioning import bind, guided
 from salt.models.protocol import Batch
-from salt.objectives.phases import phase_ends, phased_consistency_loss, phased_target
+from salt.objectives.pcm import phase_ends, phased_consistency_loss, phased_target
+from salt.streams import Streams
 
 
 class PhasedConsistency:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from salt.flow.grid import time_grid
-from salt.objectives.phases import phase_ends, phased_consistency_loss, phased_target
+from salt.objectives.pcm import phase_ends, phased_consistency_loss, phased_target
 
 
 def test_every_level_has_the_end_of_its_phase():

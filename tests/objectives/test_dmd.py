@@ -6,7 +6,7 @@ from torch.distributions import Normal, kl_divergence
 from torch.testing import assert_close
 
 from salt.flow.path import interpolate, score_from_x0
-from salt.objectives.distribution import SMALLEST_NORMALISER, dmd_direction, dmd_loss
+from salt.objectives.dmd import SMALLEST_NORMALISER, dmd_direction, dmd_loss
 
 SHAPE = (3, 2, 4)
 

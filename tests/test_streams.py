@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from salt.methods import Streams
+from salt.streams import Streams
 
 SAMPLES = [5, 0, 2**40, 17]
 

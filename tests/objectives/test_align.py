@@ -11,8 +11,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from salt.objectives import alignment
-from salt.objectives.alignment import SMALLEST_NORM, alignment_loss, relations
+from salt.objectives import align
+from salt.objectives.align import SMALLEST_NORM, alignment_loss, relations
 
 SHAPE = (2, 3, 5, 4)
 MARGIN = 0.1
@@ -53,7 +53,7 @@ def test_relations_are_cosines(randn):
 @pytest.mark.parametrize("rows", [1, 2, 5, 512])
 def test_loss_is_the_equation_in_plain_loops(randn, monkeypatch, margin, rows):
     """Eq. (12): whatever the size of the blocks."""
-    monkeypatch.setattr(alignment, "BLOCK_ROWS", rows)
+    monkeypatch.setattr(align, "BLOCK_ROWS", rows)
     z_low, z_ref = randn(*SHAPE), randn(*SHAPE)
     expected = [by_loops(low, ref, margin) for low, ref in zip(z_low.numpy(), z_ref.numpy(), strict=True)]
     assert min(expected) > 0
@@ -63,7 +63,7 @@ def test_loss_is_the_equation_in_plain_loops(randn, monkeypatch, margin, rows):
 @pytest.mark.parametrize("rows", [2, 512])
 def test_gradient_is_that_of_the_literal_equation(randn, monkeypatch, rows):
     """Eq. (12): by automatic differentiation, each sample with a weight of its own."""
-    monkeypatch.setattr(alignment, "BLOCK_ROWS", rows)
+    monkeypatch.setattr(align, "BLOCK_ROWS", rows)
     z_low, z_ref, weight = randn(*SHAPE).requires_grad_(), randn(*SHAPE), randn(SHAPE[0])
     (ours,) = torch.autograd.grad((weight * alignment_loss(z_low, z_ref, MARGIN)).sum(), z_low)
     (expected,) = torch.autograd.grad((weight * literal(z_low, z_ref, MARGIN)).sum(), z_low)
@@ -174,7 +174,7 @@ def measure(loss, randn):
 
 
 def test_no_frame_is_ever_whole_and_nothing_is_kept(randn, monkeypatch):
-    monkeypatch.setattr(alignment, "BLOCK_ROWS", ROWS)
+    monkeypatch.setattr(align, "BLOCK_ROWS", ROWS)
     largest, kept = measure(alignment_loss, randn)
     features, block = FRAMES * TOKENS * CHANNELS, ROWS * TOKENS
     assert largest == max(features, block)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from salt.flow.path import interpolate
-from salt.objectives.continuous import NORM_OFFSET, along_the_path, consistency_loss, on_circle, tangent
+from salt.objectives.scm import NORM_OFFSET, jvp_along_path, scm_loss, scm_tangent, trigflow
 
 SPREAD = 0.5  # of the data
 HOW = [("forward_mode", 0.0), ("difference", 1e-4)]
@@ -45,8 +45,8 @@ def states(randn):
 
 def gradient(student, states, how="forward_mode", step=0.0, share=1.0):
     x, a = states
-    derivative = along_the_path(student, x, a, teacher(x, a), how, step)
-    return tangent(student(x, a), teacher(x, a), derivative, x, a, share)
+    derivative = jvp_along_path(student, x, a, teacher(x, a), how, step)
+    return scm_tangent(student(x, a), teacher(x, a), derivative, x, a, share)
 
 
 def test_networks_of_the_straight_path_predict_the_motion_on_the_circle(randn):
@@ -58,7 +58,7 @@ def test_networks_of_the_straight_path_predict_the_motion_on_the_circle(randn):
         return eps - x_0
 
     x = column(a.cos()) * x_0 + column(a.sin()) * eps
-    f = on_circle(network)(x, a)
+    f = trigflow(network)(x, a)
     torch.testing.assert_close(f, column(a.cos()) * eps - column(a.sin()) * x_0)
     torch.testing.assert_close(column(a.cos()) * x - column(a.sin()) * f, x_0)
     ((x_t, t),) = asked
@@ -69,7 +69,7 @@ def test_networks_of_the_straight_path_predict_the_motion_on_the_circle(randn):
 @pytest.mark.parametrize(("how", "step"), HOW)
 def test_the_derivative_is_that_along_the_teachers_path(states, how, step):
     x, a = states
-    found = along_the_path(other, x, a, teacher(x, a), how, step)
+    found = jvp_along_path(other, x, a, teacher(x, a), how, step)
     d_x = (1 - torch.tanh(x) ** 2) * column(1 + a**2) + 0.3 * column(a)
     d_a = 2 * column(a) * torch.tanh(x) + 0.3 * x
     by_hand = column(a.cos() * a.sin()) * (d_x * teacher(x, a) + d_a)
@@ -104,7 +104,7 @@ def test_at_first_it_leads_to_the_teacher(states):
 
 def test_the_gradient_of_the_loss_is_the_direction(randn):
     f, g = randn(3, 4).requires_grad_(), randn(3, 4)
-    loss = consistency_loss(f, g)
+    loss = scm_loss(f, g)
     loss.backward()
     torch.testing.assert_close(f.grad, -2 * g / f.numel())
     assert loss.item() == pytest.approx(g.square().mean().item())
@@ -121,9 +121,9 @@ def test_descent_makes_a_student_consistent(randn):
     for turn in range(400):
         a = torch.atan(torch.exp(0.7 + 1.6 * randn(64)))
         x = column(level(a)) * randn(64, 2)
-        derivative = along_the_path(student, x, a, teacher(x, a), "forward_mode", 0.0)
+        derivative = jvp_along_path(student, x, a, teacher(x, a), "forward_mode", 0.0)
         f = student(x, a)
-        loss = consistency_loss(f, tangent(f, teacher(x, a), derivative, x, a, min(1.0, turn / 50)))
+        loss = scm_loss(f, scm_tangent(f, teacher(x, a), derivative, x, a, min(1.0, turn / 50)))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
