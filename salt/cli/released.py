@@ -16,7 +16,7 @@ Layout = Literal["wan", "self-forcing"]
 Which = Literal["ema", "regular"]
 
 
-@app.command(name="import")
+@app.command(name="import-released")
 def import_(
     experiment: Annotated[str, typer.Argument(help="Stem of a file in experiments/: what the weights are taken for.")],
     scale: ScaleName,

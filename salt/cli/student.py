@@ -232,7 +232,7 @@ def _student_at(weights: Path, scale: str, overrides: list[str] | None, device: 
     return as_recorded(config, weights), seed
 
 
-@app.command()
+@app.command(name="score-controls")
 def controls(
     scale: ScaleName,
     teacher: TeacherFolder,

@@ -22,7 +22,7 @@ def vbench_env(
     print(make_environment(vbench_folder(), python))
 
 
-@app.command()
+@app.command(name="score-vbench")
 def vbench(
     experiment: Annotated[str, typer.Argument(help="A student, or `teacher`.")],
     dimension: Annotated[str, typer.Argument(help="As VBench names it: temporal_flickering, ...")],
