@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import salt.cli.teacher
-import salt.cli.vbench  # noqa: F401  (each registers its verbs)
+import salt.cli.assets
+import salt.cli.measures  # noqa: F401  (each registers its verbs)
 import typer
 import yaml
 
@@ -92,7 +92,7 @@ def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> Non
         verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
     rules = RULE_NAMES - {"all", "import_released", "sample_long", "score_long", "score_vbench"}
     rules -= {"latents_part", "ode_pairs_part"}
-    assert {call[1] for call in calls} == {rule.removeprefix("score_").replace("_", "-") for rule in rules}
+    assert {call[1] for call in calls} == {rule.replace("_", "-") for rule in rules}
     long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
     assert {"self_forcing", "salt_longlive"} <= long <= AUTOREGRESSIVE
 
@@ -167,11 +167,11 @@ def test_the_paper_scale_scores_a_job_for_each_dimension(snakemake: Snakemake) -
     run = snakemake("--profile", "slurm", "-n", "ablation_salt_longlive", long, "--config", "seeds=1")
     jobs = planned(run)
     assert (jobs["score"], jobs["score_long"], jobs["score_vbench"]) == (1, 1, 16 + 9)
-    calls = re.findall(r"salt vbench (salt_longlive .*) > \S+ 2>&1", run.stdout + run.stderr)
+    calls = re.findall(r"salt score-vbench (salt_longlive .*) > \S+ 2>&1", run.stdout + run.stderr)
     assert sum("--long" in call.split() for call in calls) == 9
-    verb = typer.main.get_command(app).commands["vbench"]
+    verb = typer.main.get_command(app).commands["score-vbench"]
     for call in calls:
-        verb.make_context("vbench", call.split())  # refuses unknown options and misses required ones
+        verb.make_context("score-vbench", call.split())  # refuses unknown options and misses required ones
 
 
 def test_vbenchs_prompts_have_no_clips_to_be_spoilt_or_encoded(snakemake: Snakemake) -> None:
@@ -192,13 +192,13 @@ def test_published_weights_are_imported_in_the_place_of_trainings(snakemake: Sna
     trained, starts = {"dmd_4", "sc_dmd", "salt_self_forcing"}, {"ode_init"}
     assert set(re.findall(r"salt train (\w+) ", text)) == trained
     assert jobs["train"] == 3 * len(trained)
-    calls = re.findall(r"salt import (.*) > \S+ 2>&1", text)
+    calls = re.findall(r"salt import-released (.*) > \S+ 2>&1", text)
     assert {call.split()[0] for call in calls} == names_of(SUITE["tables"]["table2"]) - trained | starts
     assert jobs["import_released"] == len(calls)
     assert jobs["ode_pairs"] == 0
-    verb = typer.main.get_command(app).commands["import"]
+    verb = typer.main.get_command(app).commands["import-released"]
     for call in calls:
-        verb.make_context("import", call.split())
+        verb.make_context("import-released", call.split())
     assert "salt train salt_self_forcing --scale paper --seed 2" in text
     assert "--init scratch/paper/released/ode_init/seed0" in text
     assert set(re.findall(r"(?:results|paper_figures)/(\w+)/", text)) == {"paper_released"}

@@ -21,7 +21,7 @@ rule score_controls:
         videos=f"{VIDEOS}/controls",
         state=evaluation_state("score_controls"),
     shell:
-        "salt controls --scale {params.scale} --teacher {params.teacher} --videos {params.videos}"
+        "salt score-controls --scale {params.scale} --teacher {params.teacher} --videos {params.videos}"
         " --out {output} > {log} 2>&1"
 
 

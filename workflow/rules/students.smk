@@ -116,7 +116,7 @@ rule import_released:
         # no input: what is not downloaded yet shall not break a plan
         state=lambda wildcards: weights_state(wildcards.experiment),
     shell:
-        "salt import {wildcards.experiment} --scale {params.scale} --out {params.folder} > {log} 2>&1"
+        "salt import-released {wildcards.experiment} --scale {params.scale} --out {params.folder} > {log} 2>&1"
 
 
 rule sample:
@@ -167,7 +167,7 @@ rule score_vbench:
         long=lambda wildcards: "--long" if wildcards.long else "",
         state=long_state("score"),
     shell:
-        "salt vbench {wildcards.sampled} {wildcards.dimension} {params.long} --scale {params.scale}"
+        "salt score-vbench {wildcards.sampled} {wildcards.dimension} {params.long} --scale {params.scale}"
         f" --seed {{wildcards.seed}} --device {device('score_vbench')}"
         " --videos {params.videos} --details {params.details} --out {output} > {log} 2>&1"
 
