@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from salt.files import write_text
-from salt.report.content import Comparison, Table, TableRow
 from salt.report.metrics import title
 from salt.report.statistics import Interval, minimum_detectable_difference
+from salt.report.table_model import Comparison, Table, TableRow
 
 CSV_COLUMNS = (
     *("table", "row", "experiment", "prompts", "solver", "nfe", "metric"),

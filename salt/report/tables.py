@@ -13,12 +13,12 @@ from salt.config.load import load_experiment, load_scale
 from salt.config.paper import PaperValue, paper_values
 from salt.errors import SaltError
 from salt.evaluation.video import ENCODER
-from salt.report.content import Comparison, Table, TableRow
 from salt.report.metrics import all_metrics, metrics_of, percent
 from salt.report.records import Provenance, Records, Setting, one_protocol, read_measurements, released_in
 from salt.report.render import write_table
 from salt.report.statistics import LEVEL, RESAMPLES, Interval, paired_interval
 from salt.report.suite import TableSpec, table_spec
+from salt.report.table_model import Comparison, Table, TableRow
 
 REFERENCE_TITLES = {"teacher": "Teacher", "real": "Real clips through the codec"}
 METHOD = (

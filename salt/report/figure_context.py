@@ -14,8 +14,8 @@ LINE = 165
 
 
 @dataclass(frozen=True)
-class Canvas:
-    """One figure to be drawn."""
+class FigureContext:
+    """What one figure is drawn from."""
 
     name: str
     spec: FigureSpec
