@@ -27,7 +27,7 @@ def draw_preview(generator: nn.Module, experiment: Experiment, assets: Assets, p
     teacher, scale = experiment.objectives.flow_matching is not None, experiment.scale
     nfe = TEACHER_NFE if teacher else experiment.grid.steps
     solver = "euler" if teacher or experiment.objectives.pcm else "cm"
-    cell = Cell(experiment.title, experiment.name, scale.name, 0, "extended", solver, nfe)
+    cell = Cell(experiment.name, "extended", solver, nfe)
     items = [Item(prompt, 0) for prompt in _prompts(scale)]
     latents = source_of(generator, experiment, assets, device).parts(cell, items)
     videos = as_uint8(assets.codec.decode(torch.cat(list(latents), dim=2)).cpu())

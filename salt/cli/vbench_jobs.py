@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +17,7 @@ from salt.config.scale import Scale
 from salt.config.vbench import VBench, vbench_folder, vbench_python
 from salt.data.vbench_prompts import VBenchPrompt
 from salt.errors import SaltError
-from salt.evaluation.cells import Cell
+from salt.evaluation.cells import ModelCell
 from salt.evaluation.protocol import protocol_of
 from salt.evaluation.vbench.records import gather, vbench_records, vbench_wide
 from salt.evaluation.vbench.results import Scored, read_results, write_results
@@ -69,7 +68,7 @@ def _call(command: Sequence[str], failure: str) -> None:
 
 # ---------------------------------------------------------------------------------------------------- the jobs
 def jobs_of(
-    cell: Cell, scale: Scale, vbench: VBench, videos: Path, details: Path, part: tuple[int, int], device: str
+    cell: ModelCell, scale: Scale, vbench: VBench, videos: Path, details: Path, part: tuple[int, int], device: str
 ) -> list[Job]:
     """One job for each dimension that the prompts of a cell ask for; its files go into `details/{cell}`."""
     prompts, protocol = protocol_of(cell, scale)
@@ -92,12 +91,12 @@ def score_dimension(jobs: Sequence[Job], out: Path) -> None:
 
 
 def gathered(
-    cell: Cell, scale: Scale, vbench: VBench, videos: Path, details: Path, provenance: Mapping[str, Any]
+    cell: ModelCell, scale: Scale, vbench: VBench, videos: Path, details: Path, provenance: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Records and per-video scores of a cell whose dimensions are all scored; all of it in one results file, too."""
     jobs = jobs_of(cell, scale, vbench, videos, details, (0, 1), "cpu")
     scored = gather(jobs)
-    whole = Scored(scored.results, {**provenance, **asdict(cell), **scored.provenance})
+    whole = Scored(scored.results, {**provenance, **cell.columns(), **scored.provenance})
     write_results(details / f"{cell.name}_eval_results.json", whole)
     for name, reason in scored.provenance["absent"].items():
         _log.warning("%s: %s is ABSENT, and every score that it enters: %s", cell.name, name, reason)

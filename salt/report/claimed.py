@@ -6,12 +6,12 @@ measured.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from salt.config.paper import paper_values
 from salt.config.scale import Scale
+from salt.evaluation.cells import Cell, Prompts
 from salt.report.metrics import title
-from salt.report.records import Kind, Records, Setting
+from salt.report.records import Kind, Records
 from salt.report.statistics import Interval, seed_interval
 from salt.report.tables import differences
 
@@ -21,7 +21,6 @@ TEST_STEPS = 4
 """K of the path on which the paper measures Eq. (16)."""
 WANTED_SEEDS = range(100)
 """Claims use every training seed that has been measured."""
-Prompts = Literal["extended", "short", "long"]
 FAMILIES = {"self_forcing": "Self Forcing", "longlive": "LongLive", "causal_forcing": "Causal Forcing"}
 """Autoregressive baselines, as the paper prints them; ours on top of X is `salt_X`."""
 SALT_CF = "salt_causal_forcing"
@@ -258,7 +257,7 @@ def _score(
     name = f"{title(metric)}: {_label(one)} at {steps} NFE minus {_label(other)}{at}{on}"
 
     def measure(records: Records) -> tuple[Interval, tuple[int, ...]] | None:
-        pair = [Setting(experiment, prompts, solver, nfe) for experiment, nfe in (method, baseline)]
+        pair = [Cell(experiment, prompts, solver, nfe) for experiment, nfe in (method, baseline)]
         seeds = _shared(records, pair[0].kind, one, other)
         if not seeds or not _sampled(records, solver, steps, base_steps, prompts=prompts):
             return None
@@ -285,7 +284,7 @@ def _change(
         if not seeds or not _sampled(records, solver, *nfes):
             return None
         ours, base = (
-            records.values("defect", Setting(name, "extended", solver, nfes[-1]), seeds, metric)
+            records.values("defect", Cell(name, "extended", solver, nfes[-1]), seeds, metric)
             for name in (method, baseline)
         )
         return seed_interval([100 * (a / b - 1) for a, b in zip(ours, base, strict=True)]), seeds
@@ -302,7 +301,7 @@ def _last_interval(records: Records, solver: str) -> tuple[Interval, tuple[int, 
     gaps = []
     for i in range(TEST_STEPS):
         dmd, sc = (
-            records.values("defect", Setting(name, "extended", solver, TEST_STEPS), seeds, f"defect[{i}]")
+            records.values("defect", Cell(name, "extended", solver, TEST_STEPS), seeds, f"defect[{i}]")
             for name in ("dmd_8", "sc_dmd")
         )
         gaps.append([1000 * (a - b) for a, b in zip(dmd, sc, strict=True)])

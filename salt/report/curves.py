@@ -8,9 +8,9 @@ import pandas as pd
 
 from salt.config.load import load_experiment
 from salt.config.paper import paper_values
+from salt.evaluation.cells import Cell
 from salt.report.figure_context import FigureContext
 from salt.report.metrics import title
-from salt.report.records import Setting
 from salt.report.statistics import Interval, seed_interval
 from salt.report.style import GREY, LIGHT, WIDTH, End, label_ends, look, panel_letter
 from salt.report.tables import METHOD, differences
@@ -37,7 +37,7 @@ def defect_bars(context: FigureContext) -> tuple["Figure", str]:
     )
     for axes, solver in zip(panels[:, 0], solvers, strict=True):
         for place, (experiment, seeds) in enumerate(measured.items()):
-            _bars(context, axes, Setting(experiment, "extended", solver, INFERENCE_STEPS), seeds, place, len(measured))
+            _bars(context, axes, Cell(experiment, "extended", solver, INFERENCE_STEPS), seeds, place, len(measured))
         axes.axvline(INFERENCE_STEPS - 0.3, color=LIGHT, linewidth=0.8)
         axes.set_title(f"states of the path of the {SOLVER_TITLES[solver]}", loc="left", fontsize=8)
         axes.set_ylabel(r"$\Delta_{\mathrm{sg}}$, Eq. (16)")
@@ -49,12 +49,12 @@ def defect_bars(context: FigureContext) -> tuple["Figure", str]:
     return figure, context.footnote("defect", SEEDS_AS_DOTS)
 
 
-def _bars(context: FigureContext, axes: "Axes", setting: Setting, seeds: Sequence[int], place: int, of: int) -> None:
+def _bars(context: FigureContext, axes: "Axes", cell: Cell, seeds: Sequence[int], place: int, of: int) -> None:
     names = [*(f"defect[{i}]" for i in range(INFERENCE_STEPS)), "defect_mean"]
-    values = np.array([context.records.values("defect", setting, seeds, name) for name in names])
-    style, width = look(setting.experiment, place), 0.8 / of
+    values = np.array([context.records.values("defect", cell, seeds, name) for name in names])
+    style, width = look(cell.experiment, place), 0.8 / of
     x = np.arange(len(names)) + (np.arange(len(names)) == INFERENCE_STEPS) * 0.4 + (place - (of - 1) / 2) * width
-    axes.bar(x, values.mean(axis=1), width * 0.92, color=style.colour, label=context.title(setting.experiment))
+    axes.bar(x, values.mean(axis=1), width * 0.92, color=style.colour, label=context.title(cell.experiment))
     axes.plot(x, values, ".", color="black", markersize=3, zorder=3)
     axes.annotate(
         f"{values[-1].mean():.4f}", (x[-1], values[-1].max()), xytext=(0, 3), textcoords="offset points", ha="center",
@@ -107,8 +107,8 @@ def _steps_panel(
     ends = []
     for place, (experiment, seeds) in enumerate(measured.items()):
         style = look(experiment, place)
-        settings = [Setting(experiment, "extended", solver, nfe) for nfe in nfes]
-        values = np.array([context.records.values("scores", setting, seeds, metric) for setting in settings])
+        cells = [Cell(experiment, "extended", solver, nfe) for nfe in nfes]
+        values = np.array([context.records.values("scores", cell, seeds, metric) for cell in cells])
         axes.plot(nfes, values, ".", color=style.colour, markersize=3, alpha=0.6)
         mean = values.mean(axis=1)
         axes.plot(nfes, mean, style.line, marker=style.marker, color=style.colour)
@@ -162,8 +162,8 @@ def _weight(context: FigureContext, experiment: str) -> float:
 
 
 def _defects(context: FigureContext, experiment: str, seeds: Sequence[int]) -> list[float]:
-    setting = Setting(experiment, "extended", context.records.scale.evaluation.main_solver, INFERENCE_STEPS)
-    return context.records.values("defect", setting, seeds, "defect_mean")
+    cell = Cell(experiment, "extended", context.records.scale.evaluation.main_solver, INFERENCE_STEPS)
+    return context.records.values("defect", cell, seeds, "defect_mean")
 
 
 def _gain_line(
@@ -180,7 +180,7 @@ def _gain_line(
     intervals: list[Interval] = []
     for name in order[1:]:
         shared = tuple(seed for seed in seeds[name] if seed in seeds[baseline])
-        pair = [Setting(experiment, "extended", solver, INFERENCE_STEPS) for experiment in (name, baseline)]
+        pair = [Cell(experiment, "extended", solver, INFERENCE_STEPS) for experiment in (name, baseline)]
         intervals.append(differences(context.records, *pair, shared)[metric])
     colour = ("#0072B2", "#D55E00")[place]
     shift = x[1:] * (1 + 0.06 * (2 * place - 1))

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from salt.evaluation.cells import Cell, Prompts
 from salt.evaluation.groundtruth.long import FOLLOWED
 from salt.report.figure_context import FigureContext
 from salt.report.metrics import percent, title
-from salt.report.records import Kind, Setting
+from salt.report.records import Kind
 from salt.report.style import LIGHT, WIDTH, look, panel_letter
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def drift(context: FigureContext) -> tuple["Figure", str]:
     figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.2), sharex=True)
     for axes, metric in zip(grid.flat, FOLLOWED, strict=True):
         for place, (experiment, seeds) in enumerate(measured.items()):
-            setting = _setting(context, experiment, "long")
-            values = percent(metric) * _parts(context, "long", setting, seeds, f"{metric}@clip")
+            cell = _cell(context, experiment, "long")
+            values = percent(metric) * _parts(context, "long", cell, seeds, f"{metric}@clip")
             _line(axes, experiment, place, context.title(experiment), np.arange(1, len(values) + 1), values)
         axes.set_title(title(metric), loc="left")
     for axes in grid[-1]:
@@ -63,7 +64,7 @@ def caches(context: FigureContext) -> tuple["Figure", str]:
     _by_chunk(context, panels[-2], measured, "mismatch@chunk", "Eq. (16) under the cache")
     _by_steps(context, panels[-1], measured)
     if truth:
-        real = _seam(context, Setting(first, "extended", "none", 0), seeds[:1])[0]
+        real = _seam(context, Cell(first, "extended", "none", 0), seeds[:1])[0]
         panels[-1].axhline(real, color="black", linestyle=":")
     panels[-1].set_ylabel("change across chunks\nby change within" + " (dotted: real clips)" * truth)
     for axes, letter in zip(panels, "bcd" if truth else "ab", strict=True):
@@ -97,7 +98,7 @@ def _matrices(context: FigureContext, above: "SubFigure", measured: Measured) ->
 
 def _by_chunk(context: FigureContext, axes: "Axes", measured: Measured, stem: str, name: str, times: float = 1) -> None:
     for place, (experiment, seeds) in enumerate(measured.items()):
-        values = times * _parts(context, "caches", _setting(context, experiment), seeds, stem)
+        values = times * _parts(context, "caches", _cell(context, experiment), seeds, stem)
         _line(axes, experiment, place, context.title(experiment), np.arange(1, len(values) + 1), values)
     axes.set_xticks(range(1, len(values) + 1))
     axes.set_ylabel(f"{name}\n({STEPS} steps)")
@@ -107,7 +108,7 @@ def _by_chunk(context: FigureContext, axes: "Axes", measured: Measured, stem: st
 def _by_steps(context: FigureContext, axes: "Axes", measured: Measured) -> None:
     nfes = context.records.scale.evaluation.nfe
     for place, (experiment, seeds) in enumerate(measured.items()):
-        ratios = np.stack([_seam(context, _setting(context, experiment, nfe=nfe), seeds) for nfe in nfes])
+        ratios = np.stack([_seam(context, _cell(context, experiment, nfe=nfe), seeds) for nfe in nfes])
         _line(axes, experiment, place, context.title(experiment), np.array(nfes), ratios)
     axes.set_xscale("log", base=2)
     axes.set_xticks(nfes, [str(nfe) for nfe in nfes])
@@ -120,7 +121,7 @@ def _matrix(context: FigureContext, axes: "Axes", experiment: str, seeds: Sequen
     values = np.array(
         [
             [
-                100 * np.mean(context.records.values("caches", _setting(context, experiment, nfe=k), seeds, name))
+                100 * np.mean(context.records.values("caches", _cell(context, experiment, nfe=k), seeds, name))
                 for k in nfes
             ]
             for name in (f"objects@cache{k_cache}" for k_cache in nfes)
@@ -139,23 +140,23 @@ def _matrix(context: FigureContext, axes: "Axes", experiment: str, seeds: Sequen
     axes.set_xlabel("steps of the last chunk", fontsize=7)
 
 
-def _seam(context: FigureContext, setting: Setting, seeds: Sequence[int]) -> np.ndarray:
+def _seam(context: FigureContext, cell: Cell, seeds: Sequence[int]) -> np.ndarray:
     """Change across chunks by change within, of each seed."""
     across, within = (
-        np.array(context.records.values("caches", setting, seeds, f"seam_{name}")) for name in ("across", "within")
+        np.array(context.records.values("caches", cell, seeds, f"seam_{name}")) for name in ("across", "within")
     )
     return across / within
 
 
-def _parts(context: FigureContext, kind: Kind, setting: Setting, seeds: Sequence[int], stem: str) -> np.ndarray:
+def _parts(context: FigureContext, kind: Kind, cell: Cell, seeds: Sequence[int], stem: str) -> np.ndarray:
     """Metrics `stem0`, `stem1`, ... of each seed, `(parts, seeds)`."""
-    frame = context.records.tidy(kind, setting.experiment, seeds[:1])
+    frame = context.records.tidy(kind, cell.experiment, seeds[:1])
     known = {int(m[1]) for name in frame["metric"].unique() if (m := re.fullmatch(re.escape(stem) + r"(\d+)", name))}
-    return np.array([context.records.values(kind, setting, seeds, f"{stem}{i}") for i in sorted(known)])
+    return np.array([context.records.values(kind, cell, seeds, f"{stem}{i}") for i in sorted(known)])
 
 
-def _setting(context: FigureContext, experiment: str, prompts: str = "extended", nfe: int = STEPS) -> Setting:
-    return Setting(experiment, prompts, context.records.scale.evaluation.main_solver, nfe)
+def _cell(context: FigureContext, experiment: str, prompts: Prompts = "extended", nfe: int = STEPS) -> Cell:
+    return Cell(experiment, prompts, context.records.scale.evaluation.main_solver, nfe)
 
 
 def _line(axes: "Axes", experiment: str, place: int, label: str, x: np.ndarray, values: np.ndarray) -> None:

@@ -76,9 +76,9 @@ def _comparison_line(table: str, comparison: Comparison) -> dict[str, object]:
 
 def _keys(table: str, row: TableRow, metric: str) -> dict[str, object]:
     keys: dict[str, object] = {"table": table, "row": row.title, "metric": metric, "nfe": row.nfe or ""}
-    if row.setting is not None:
-        setting = row.setting
-        keys |= {"experiment": setting.experiment, "prompts": setting.prompts, "solver": setting.solver}
+    if row.cell is not None:
+        cell = row.cell
+        keys |= {"experiment": cell.experiment, "prompts": cell.prompts, "solver": cell.solver}
     return keys
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from salt.evaluation.cells import Cell
 from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
 from salt.report.figure_context import FigureContext
 from salt.report.frames import SOLVER, STEP_COUNTS, pick, read_video, show, shown_prompts, tile, video_path
-from salt.report.records import Setting
 from salt.report.style import WIDTH
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def _shares(context: FigureContext, experiment: str, seeds: Sequence[int], nfe: 
     """How many frames of all videos are as they should be, of each training seed; none where the truth is not known."""
     if context.records.scale.evaluation.vbench is not None:
         return []
-    setting = Setting(experiment, "long" if long else "extended", SOLVER, nfe)
+    cell = Cell(experiment, "long" if long else "extended", SOLVER, nfe)
     if context.records.scale.first_frame is not None:
-        return context.records.values(setting.kind, setting, seeds, "i2v_subject")
-    of_kind = [context.records.values(setting.kind, setting, seeds, metric) for metric in EXACT]
+        return context.records.values(cell.kind, cell, seeds, "i2v_subject")
+    of_kind = [context.records.values(cell.kind, cell, seeds, metric) for metric in EXACT]
     kinds = [prompt.kind for prompt in evaluation_prompts(context.records.scale, long)]
     weights = [kinds.count("single"), kinds.count("pair")]
     return [float(np.average(shares, weights=weights)) for shares in zip(*of_kind, strict=True)]

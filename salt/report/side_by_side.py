@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from salt.errors import SaltError
+from salt.evaluation.cells import Cell
 from salt.evaluation.prompts import AnyPrompt, evaluation_prompts
 from salt.report.figure_context import FigureContext
 from salt.report.frames import SOLVER, pick, read_video, show, tile, video_path
 from salt.report.metrics import percent, title
-from salt.report.records import Setting
 from salt.report.style import WIDTH
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def pairs(context: FigureContext) -> list[Pair]:
     names = context.spec.experiments
     if len(names) % 2:
         raise SaltError(
-            f"experiments/tables.yaml: figures.{context.name}.experiments = {', '.join(names)}; accepted: pairs, each a "
-            "baseline and ours"
+            f"experiments/tables.yaml: figures.{context.name}.experiments = {', '.join(names)}; accepted: pairs, each "
+            "a baseline and ours"
         )
     measured = context.measured("scores")
     shared = [
@@ -124,7 +124,7 @@ def cases(context: FigureContext, pair: Pair) -> list[Case]:
 
 def _by_caption(context: FigureContext, experiment: str, seeds: tuple[int, ...]) -> dict[str, float]:
     """The metric of each caption, as printed, averaged over all its videos."""
-    scores = context.records.prompt_scores(Setting(experiment, "extended", SOLVER, NFE[0]), seeds)
+    scores = context.records.prompt_scores(Cell(experiment, "extended", SOLVER, NFE[0]), seeds)
     place = scores.dimensions.index(METRIC)
     means = scores.sums[:, :, place].sum(axis=0) / scores.counts[:, :, place].sum(axis=0)
     return dict(zip(scores.prompts, (percent(METRIC) * means).tolist(), strict=True))

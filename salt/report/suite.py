@@ -9,8 +9,8 @@ from salt.config.base import Name, Section
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
 from salt.config.scale import Scale, Solver
 from salt.config.validate import Layer, Merged, validate
-from salt.data.prompts import Variant
 from salt.errors import SaltError
+from salt.evaluation.cells import Prompts
 
 Spec = TypeVar("Spec", "TableSpec", "FigureSpec")
 Use = Literal["scores", "long", "defect", "caches", "videos", "long_videos", "controls"]
@@ -53,7 +53,7 @@ class Entry(Section):
 class TableSpec(Entry):
     """What stands in a table."""
 
-    prompts: Variant | Literal["long"]
+    prompts: Prompts
     """extended, short, or long: videos beyond the training length, of extended captions."""
     columns: tuple[str, ...]
     """Metrics, in the order printed; empty: all."""

@@ -10,9 +10,10 @@ from salt.config.load import load_scale
 from salt.config.scale import Scale
 from salt.data.prompts import report_prompts
 from salt.errors import SaltError
+from salt.evaluation.cells import Cell
 from salt.evaluation.vbench.board import DIMENSIONS
 from salt.report.figure_context import FigureContext
-from salt.report.records import Records, Setting
+from salt.report.records import Records
 from salt.report.side_by_side import METRIC, Pair, cases, pairs
 from salt.report.statistics import PromptScores, prompt_scores
 from salt.report.suite import FigureSpec
@@ -31,12 +32,12 @@ class Known:
     scale: Scale = TINY
     folder: Path = Path("records")
 
-    def prompt_scores(self, setting: Setting, seeds: tuple[int, ...]) -> PromptScores:
-        assert (setting.prompts, setting.solver, setting.nfe) == ("extended", "cm", 4)
-        values = self.values[setting.experiment]
+    def prompt_scores(self, cell: Cell, seeds: tuple[int, ...]) -> PromptScores:
+        assert (cell.prompts, cell.solver, cell.nfe) == ("extended", "cm", 4)
+        values = self.values[cell.experiment]
         every = np.full((*values.shape, len(DIMENSIONS)), 7.0)  # every other dimension is noise to the rule
         every[..., list(DIMENSIONS).index(METRIC)] = values
-        return prompt_scores(setting.experiment, seeds, self.ids[setting.experiment], tuple(DIMENSIONS), every)
+        return prompt_scores(cell.experiment, seeds, self.ids[cell.experiment], tuple(DIMENSIONS), every)
 
 
 def context(records: object, experiments: tuple[str, ...] = ("longlive", "salt_longlive")) -> FigureContext:
