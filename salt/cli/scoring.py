@@ -13,19 +13,18 @@ from salt.config.released import MARK
 from salt.config.scale import Long
 from salt.config.schema import Experiment
 from salt.data.prompts import Prompt
-from salt.evaluation.cells import MANIFEST, REAL, TEACHER, ModelCell, cells_of, long_cells
+from salt.evaluation.cells import MANIFEST, REAL, ModelCell, cells_of, long_cells
 from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
 from salt.evaluation.protocol import protocol_of, vbench_of
 from salt.evaluation.vbench.board import board_of
 from salt.files import whole_file
+from salt.report.suite import load_suite
 from salt.training.provenance import git_state
-
-TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
 
 
 def model_cells(name: str, experiment: Experiment, seed: int, long: Long | None) -> list[ModelCell]:
     """The cells of a student, of `teacher` or of `real`; the long ones with `long`."""
-    scale, title = experiment.scale, TITLES.get(name, experiment.title)
+    scale, title = experiment.scale, load_suite().real.method if name == REAL else experiment.title
     if long is not None:
         return long_cells(name, title, scale, seed, long)
     return cells_of(name, title, scale, seed, experiment.causal is not None)

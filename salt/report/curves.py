@@ -12,7 +12,7 @@ from salt.evaluation.cells import Cell
 from salt.report.figure_context import FigureContext
 from salt.report.metrics import title
 from salt.report.statistics import Interval, seed_interval
-from salt.report.style import GREY, LIGHT, WIDTH, End, label_ends, look, panel_letter
+from salt.report.style import GREY, LIGHT, WIDTH, End, label_ends, panel_letter
 from salt.report.tables import METHOD, differences
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def defect_bars(context: FigureContext) -> tuple["Figure", str]:
 def _bars(context: FigureContext, axes: "Axes", cell: Cell, seeds: Sequence[int], place: int, of: int) -> None:
     names = [*(f"defect[{i}]" for i in range(INFERENCE_STEPS)), "defect_mean"]
     values = np.array([context.records.values("defect", cell, seeds, name) for name in names])
-    style, width = look(cell.experiment, place), 0.8 / of
+    style, width = context.look(cell.experiment, place), 0.8 / of
     x = np.arange(len(names)) + (np.arange(len(names)) == INFERENCE_STEPS) * 0.4 + (place - (of - 1) / 2) * width
     axes.bar(x, values.mean(axis=1), width * 0.92, color=style.colour, label=context.title(cell.experiment))
     axes.plot(x, values, ".", color="black", markersize=3, zorder=3)
@@ -106,7 +106,7 @@ def _steps_panel(
     nfes = context.records.scale.evaluation.nfe
     ends = []
     for place, (experiment, seeds) in enumerate(measured.items()):
-        style = look(experiment, place)
+        style = context.look(experiment, place)
         cells = [Cell(experiment, "extended", solver, nfe) for nfe in nfes]
         values = np.array([context.records.values("scores", cell, seeds, metric) for cell in cells])
         axes.plot(nfes, values, ".", color=style.colour, markersize=3, alpha=0.6)
@@ -136,7 +136,7 @@ def lambda_curves(context: FigureContext) -> tuple["Figure", str]:
         left.plot(
             np.full(len(both[name]), weight), _defects(context, name, both[name]), ".", color="black", markersize=3
         )
-    left.plot(x, [mean.estimate for mean in means], "-D", color=look("sc_dmd", 0).colour)
+    left.plot(x, [mean.estimate for mean in means], "-D", color=context.look("sc_dmd", 0).colour)
     left.set_ylabel(r"semigroup defect $\Delta_{\mathrm{sg}}$, Eq. (16)")
     left.set_ylim(bottom=0)
     for axes, metric in ((middle, "total"), (right, "semantic")):
@@ -203,7 +203,7 @@ def depth_curves(context: FigureContext) -> tuple["Figure", str]:
     for column, nfe in enumerate(nfes):
         axes = grid[0, column]
         for place, (experiment, frame) in enumerate(frames.items()):
-            style = look(experiment, place)
+            style = context.look(experiment, place)
             lines = frame[frame["nfe"] == nfe].pivot(index="depth", columns="seed", values="value")
             axes.plot(lines.index, lines, ".", color=style.colour, markersize=2.5, alpha=0.6)
             mean = lines.mean(axis=1)

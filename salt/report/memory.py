@@ -16,7 +16,7 @@ from salt.evaluation.groundtruth.long import FOLLOWED
 from salt.report.figure_context import FigureContext
 from salt.report.metrics import percent, title
 from salt.report.records import Kind
-from salt.report.style import LIGHT, WIDTH, look, panel_letter
+from salt.report.style import LIGHT, WIDTH, panel_letter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def drift(context: FigureContext) -> tuple["Figure", str]:
         for place, (experiment, seeds) in enumerate(measured.items()):
             cell = _cell(context, experiment, "long")
             values = percent(metric) * _parts(context, "long", cell, seeds, f"{metric}@clip")
-            _line(axes, experiment, place, context.title(experiment), np.arange(1, len(values) + 1), values)
+            _line(context, axes, experiment, place, np.arange(1, len(values) + 1), values)
         axes.set_title(title(metric), loc="left")
     for axes in grid[-1]:
         axes.set_xlabel("clip of the long video")
@@ -99,7 +99,7 @@ def _matrices(context: FigureContext, above: "SubFigure", measured: Measured) ->
 def _by_chunk(context: FigureContext, axes: "Axes", measured: Measured, stem: str, name: str, times: float = 1) -> None:
     for place, (experiment, seeds) in enumerate(measured.items()):
         values = times * _parts(context, "caches", _cell(context, experiment), seeds, stem)
-        _line(axes, experiment, place, context.title(experiment), np.arange(1, len(values) + 1), values)
+        _line(context, axes, experiment, place, np.arange(1, len(values) + 1), values)
     axes.set_xticks(range(1, len(values) + 1))
     axes.set_ylabel(f"{name}\n({STEPS} steps)")
     axes.set_xlabel("chunk")
@@ -109,7 +109,7 @@ def _by_steps(context: FigureContext, axes: "Axes", measured: Measured) -> None:
     nfes = context.records.scale.evaluation.nfe
     for place, (experiment, seeds) in enumerate(measured.items()):
         ratios = np.stack([_seam(context, _cell(context, experiment, nfe=nfe), seeds) for nfe in nfes])
-        _line(axes, experiment, place, context.title(experiment), np.array(nfes), ratios)
+        _line(context, axes, experiment, place, np.array(nfes), ratios)
     axes.set_xscale("log", base=2)
     axes.set_xticks(nfes, [str(nfe) for nfe in nfes])
     axes.minorticks_off()
@@ -159,9 +159,11 @@ def _cell(context: FigureContext, experiment: str, prompts: Prompts = "extended"
     return Cell(experiment, prompts, context.records.scale.evaluation.main_solver, nfe)
 
 
-def _line(axes: "Axes", experiment: str, place: int, label: str, x: np.ndarray, values: np.ndarray) -> None:
+def _line(context: FigureContext, axes: "Axes", experiment: str, place: int, x: np.ndarray, values: np.ndarray) -> None:
     """Seeds as dots and their mean as a line; `values` is `(x, seeds)`."""
-    style = look(experiment, place)
+    style = context.look(experiment, place)
     axes.plot(x, values, ".", color=style.colour, markersize=3, alpha=0.6)
-    axes.plot(x, values.mean(axis=1), style.line, marker=style.marker, color=style.colour, label=label)
+    axes.plot(
+        x, values.mean(axis=1), style.line, marker=style.marker, color=style.colour, label=context.title(experiment)
+    )
     axes.grid(axis="y", color=LIGHT)

@@ -11,17 +11,17 @@ from pathlib import Path
 
 from salt.config.load import load_experiment, load_scale
 from salt.config.paper import PaperValue, paper_values
+from salt.config.schema import Experiment
 from salt.errors import SaltError
-from salt.evaluation.cells import Cell
+from salt.evaluation.cells import REAL, TEACHER, Cell
 from salt.evaluation.video import ENCODER
 from salt.report.metrics import all_metrics, metrics_of, percent
 from salt.report.records import Provenance, Records, one_protocol, read_measurements, released_in
 from salt.report.render import write_table
 from salt.report.statistics import LEVEL, RESAMPLES, Interval, paired_interval
-from salt.report.suite import TableSpec, table_spec
+from salt.report.suite import TableSpec, load_suite, table_spec
 from salt.report.table_model import Comparison, Table, TableRow
 
-REFERENCE_TITLES = {"teacher": "Teacher", "real": "Real clips through the codec"}
 METHOD = (
     f"{LEVEL:.0%} of differences on the same captions and sampling seeds, {RESAMPLES} caption resamples; with two or "
     "more training seeds paired by seed and joined with their spread (Student's t), with one they cover captions only"
@@ -55,13 +55,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
     metrics = spec.columns or metrics_of(records.board)
     paper = [value for value in paper_values() if value.table == name]
     students = [
-        _student(
-            records,
-            paper,
-            Cell(row.experiment, spec.prompts, row.solver or records.scale.evaluation.main_solver, row.nfe),
-            wanted,
-            metrics,
-        )
+        _student(records, paper, load_experiment(row.experiment, records.scale.name), row.nfe, spec, wanted, metrics)
         for row in spec.rows
     ]
     references = [_reference(records, reference, spec, metrics) for reference in spec.references]
@@ -95,10 +89,16 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
 
 # ----------------------------------------------------------------------------------------------------- rows
 def _student(
-    records: Records, paper: Sequence[PaperValue], cell: Cell, wanted: Sequence[int], metrics: Sequence[str]
+    records: Records,
+    paper: Sequence[PaperValue],
+    experiment: Experiment,
+    nfe: int,
+    spec: TableSpec,
+    wanted: Sequence[int],
+    metrics: Sequence[str],
 ) -> TableRow:
-    experiment = load_experiment(cell.experiment, records.scale.name)
-    printed = {v.metric: v.value for v in paper if (v.experiment, v.nfe) == (cell.experiment, cell.nfe)}
+    cell = Cell(experiment.name, spec.prompts, experiment.main_solver, nfe)
+    printed = {v.metric: v.value for v in paper if (v.experiment, v.nfe) == (experiment.name, nfe)}
     seeds = records.seeds(cell.kind, cell.experiment, wanted)
     ours = _measured(records, cell, seeds, metrics) if seeds else {}
     return TableRow(experiment.title, cell.nfe, cell, seeds, ours, {str(k): v for k, v in printed.items()})
@@ -106,9 +106,10 @@ def _student(
 
 def _reference(records: Records, name: str, spec: TableSpec, metrics: Sequence[str]) -> TableRow:
     """The teacher or the codec's ceiling, in the one way it was sampled."""
+    title = load_suite().real.title if name == REAL else load_experiment(name, records.scale.name).title
     seeds = records.seeds("scores", name, [0])
     if not seeds:
-        return TableRow(REFERENCE_TITLES[name], None, None, (), {}, {})
+        return TableRow(title, None, None, (), {}, {})
     frame = records.tidy("scores", name, seeds)
     frame = frame[frame["prompts"] == spec.prompts]
     ways = frame[["solver", "nfe"]].drop_duplicates()
@@ -116,7 +117,7 @@ def _reference(records: Records, name: str, spec: TableSpec, metrics: Sequence[s
         path = records.folder / f"{name}_seed0_scores.csv"
         raise SaltError(f"{path}: {len(ways)} ways to sample {spec.prompts} prompts; accepted: one")
     cell = Cell(name, spec.prompts, str(ways.iloc[0]["solver"]), int(ways.iloc[0]["nfe"]))
-    return TableRow(REFERENCE_TITLES[name], cell.nfe or None, cell, seeds, _measured(records, cell, seeds, metrics), {})
+    return TableRow(title, cell.nfe or None, cell, seeds, _measured(records, cell, seeds, metrics), {})
 
 
 def _measured(
@@ -143,7 +144,7 @@ def _published_only(paper: Sequence[PaperValue], cells: Sequence[Cell | None]) -
 def _not_run(rows: Sequence[TableRow], wanted: Sequence[int], released: Sequence[str]) -> list[str]:
     missing = [row.name for row in rows if not row.ours]
     for row in rows:
-        of_one_model = row.cell is not None and row.cell.experiment in (*REFERENCE_TITLES, *released)
+        of_one_model = row.cell is not None and row.cell.experiment in (TEACHER, REAL, *released)
         if row.ours and not of_one_model and len(row.seeds) < len(wanted):
             missing.append(f"{row.name} seeds {', '.join(str(s) for s in wanted if s not in row.seeds)}")
     return missing
