@@ -118,12 +118,12 @@ class Experiment(Section):
     """The stem of the experiment's file."""
     title: str
     """As the tables print it."""
+    about: str = ""
+    """Where the paper describes it, and what it is for."""
     label: str | None = Field(default=None, exclude=True)
     """A shorter title, for the list of claims; None: `title`. Of its own file, not inherited."""
     look: Look | None = Field(default=None, exclude=True)
     """How figures draw it; None: as one of those without a look of their own. Of its own file, not inherited."""
-    about: str = ""
-    """Where the paper describes it, and what it is for."""
     init: Name = "teacher"
     """What the generator starts from: `teacher`, `random`, or the weights of an experiment."""
     causal: Causal | None = None

@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, PositiveInt
 
 from salt.config.base import Name, Section
+from salt.config.claims import Student
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
 from salt.config.scale import Scale
 from salt.config.validate import Layer, Merged, validate
@@ -16,13 +17,9 @@ Spec = TypeVar("Spec", "TableSpec", "FigureSpec")
 Use = Literal["scores", "long", "defect", "caches", "videos", "long_videos", "controls"]
 
 
-class Row(Section):
-    """A student and the number of function evaluations it is sampled with."""
+class Row(Student):
+    """One row of a table."""
 
-    experiment: Name
-    """Stem of the experiment's file."""
-    nfe: PositiveInt
-    """Function evaluations at inference."""
     against: tuple[Name, ...] = ()
     """It is compared with the rows of these experiments at the same nfe, with intervals."""
 
