@@ -1,8 +1,8 @@
 """Where the experiment files lie, and how one YAML file is read.
 
 `experiments/` lies in `SALT_ROOT`, or beside the `salt` package. It holds one file per experiment, `scales/` with one
-per scale, `schema/` with the JSON schemas for editors, and two files that are no experiments: `tables.yaml` (which rows
-make which table) and `paper_values.yaml` (the published numbers).
+per scale, `schema/` with the JSON schemas for editors, and three files that are no experiments: `tables.yaml` (which
+rows make which table), `paper_values.yaml` (the published numbers) and `claims.yaml` (what the paper claims).
 """
 
 import difflib
@@ -17,7 +17,7 @@ import yaml
 import salt
 from salt.errors import SaltError
 
-NOT_EXPERIMENTS = ("paper_values", "tables")
+NOT_EXPERIMENTS = ("claims", "paper_values", "tables")
 
 
 def repository_root() -> Path:
@@ -38,7 +38,7 @@ def repository_root() -> Path:
 
 
 def experiment_names() -> list[str]:
-    """The stems of `experiments/*.yaml`, sorted, without the two files that are no experiments."""
+    """The stems of `experiments/*.yaml`, sorted, without the files that are no experiments."""
     found = (path.stem for path in (repository_root() / "experiments").glob("*.yaml"))
     return sorted(name for name in found if name not in NOT_EXPERIMENTS)
 

@@ -16,6 +16,7 @@ NOT_TRAINING: dict[str, Any] = {
     "title": True,
     "about": True,
     "released": True,
+    "solver": True,
     "train": {
         *("checkpoint_every", "keep_checkpoints", "preview_every", "tensorboard"),
         *("context_parallel", "recompute", "shard", "threads"),
@@ -26,7 +27,8 @@ NOT_TRAINING: dict[str, Any] = {
         "world": {"video_scale", "fps"},
     },
 }
-"""The keys that leave the trained weights as they are: names, book-keeping, and how videos are stored and scored.
+"""The keys that leave the trained weights as they are: names, book-keeping, and how videos are sampled, stored
+and scored; `label` and `look` are in no dump.
 
 Teachers count by their files (see `rule train`), not by the names of their folders.
 """

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from salt.config.claims import PaperClaims
 from salt.config.files import repository_root
 from salt.config.load import OF_ONE_FILE
 from salt.config.paper import PaperRows
@@ -48,6 +49,7 @@ def schemas() -> dict[str, Schema]:
         "experiment": _file(experiment, {"extends": extends, **everywhere, "scales": by_scale}, definitions),
         "scale": _file(scale, {**own, "defaults": defaults}, definitions),
         "paper_values": {"$schema": DIALECT, **PaperRows.model_json_schema()},
+        "claims": {"$schema": DIALECT, **PaperClaims.model_json_schema()},
     }
 
 

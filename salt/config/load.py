@@ -28,6 +28,8 @@ from salt.errors import SaltError
 EXPERIMENT_KEYS = tuple(key for key in Experiment.model_fields if key not in ("name", "scale"))
 OF_ONE_FILE = "released"
 """The key of an experiment that holds at one scale and for its own file: a checkpoint is of one network."""
+NOT_INHERITED = (OF_ONE_FILE, "label", "look")
+"""Keys that `extends` does not pass on: what makes an experiment recognisable."""
 SCALE_KEYS = tuple(key for key in Scale.model_fields if key != "name")
 COMMAND_LINE = "command line"
 Entry = TypeVar("Entry")
@@ -84,13 +86,13 @@ def _layers(name: str, scale: str, overrides: Mapping[str, str]) -> list[Layer]:
 
     1. the scale's files along `extends`: their own keys (they become `scale`) and their `defaults`;
     2. the experiment files along `extends`: the base of all first, the experiment itself last;
-    3. their parts `scales: {SCALE: ...}`, in the same order for each scale along its `extends`, of which `released`
-       counts in the experiment's own for this very scale alone;
+    3. their parts `scales: {SCALE: ...}`, in the same order for each scale along its `extends`;
     4. the overrides of the command line, in the order given.
 
     Mappings are merged key by key; every other value, a list too, is replaced as a whole; `null` takes away what was
     set before it, so that the schema's default holds again and an optional section is off (`critic: null`).
     Mind 3: a part for one scale outranks a plain key even of a file that extends it.
+    Keys that are `NOT_INHERITED` count in the experiment's own file alone, and in its part for this very scale.
     """
     scales = [_read_scale(link) for link in scale_chain(scale)]
     names = _chain(name, _read_experiment, experiment_names, "experiment")
@@ -100,7 +102,10 @@ def _layers(name: str, scale: str, overrides: Mapping[str, str]) -> list[Layer]:
         *(Layer({"scale": values}, source) for source, values, _ in scales),
         Layer({"scale": {"name": scale}}, scales[-1][0]),
         *(Layer(defaults, source, ("defaults",)) for source, _, defaults in scales),
-        *(Layer({key: keys[key] for key in EXPERIMENT_KEYS if key in keys}, file) for file, keys in chain),
+        *(
+            Layer(_inherited({key: keys[key] for key in EXPERIMENT_KEYS if key in keys}, link == name), file)
+            for link, (file, keys) in zip(names, chain, strict=True)
+        ),
         *(
             Layer(_inherited(keys["scales"][part], (link, part) == (name, scale)), file, ("scales", part))
             for part in scale_chain(scale)
@@ -112,8 +117,8 @@ def _layers(name: str, scale: str, overrides: Mapping[str, str]) -> list[Layer]:
 
 
 def _inherited(part: Mapping[str, Any], own: bool) -> Mapping[str, Any]:
-    """What counts of a part for one scale: all of the experiment's own for its own, a checkpoint of no other."""
-    return part if own else {key: value for key, value in part.items() if key != OF_ONE_FILE}
+    """What counts of the keys in a file, or in its part for one scale; all of them if they are the experiment's own."""
+    return part if own else {key: value for key, value in part.items() if key not in NOT_INHERITED}
 
 
 def _chain(name: str, read: Callable[[str], Mapping[str, Any]], names: Callable[[], list[str]], kind: str) -> list[str]:

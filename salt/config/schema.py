@@ -6,7 +6,7 @@ Symbols are the paper's: K = `grid.steps`, |T_train| = `grid.train_steps`, lambd
 """
 
 from math import gcd
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -14,7 +14,7 @@ from salt.config.base import Name, Probability, Section, is_none
 from salt.config.memory import Memory
 from salt.config.objectives import PCM, Objectives
 from salt.config.released import Released
-from salt.config.scale import Backbone, Scale
+from salt.config.scale import Backbone, Scale, Solver
 from salt.config.train import Train
 
 
@@ -100,6 +100,17 @@ class Pairs(Section):
     """w of uncond + w (cond - uncond)."""
 
 
+class Look(Section):
+    """How an experiment is drawn in every figure."""
+
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+    """#rrggbb."""
+    marker: Literal["o", "s", "^", "v", "D", "P", "X", "x"]
+    """As matplotlib names it."""
+    line: Literal["-", "--", "-.", ":"]
+    """As matplotlib names it."""
+
+
 class Experiment(Section):
     """One trained model: a row of a table."""
 
@@ -109,6 +120,10 @@ class Experiment(Section):
     """As the tables print it."""
     about: str = ""
     """Where the paper describes it, and what it is for."""
+    label: str | None = Field(default=None, exclude=True)
+    """A shorter title, for the list of claims; None: `title`. Of its own file, not inherited."""
+    look: Look | None = Field(default=None, exclude=True)
+    """How figures draw it; None: as one of those without a look of their own. Of its own file, not inherited."""
     init: Name = "teacher"
     """What the generator starts from: `teacher`, `random`, or the weights of an experiment."""
     causal: Causal | None = None
@@ -120,6 +135,8 @@ class Experiment(Section):
     """What judges the samples: dmd, alone or with sc, align, scm; or pcm, flow_matching (a teacher), ode (a start)."""
     pairs: Pairs | None = None
     """The trajectories that `objectives.ode` regresses."""
+    solver: Solver | None = Field(default=None, exclude_if=is_none)
+    """How tables and previews sample it; None: by the scale's `evaluation.main_solver`."""
     train: Train
     """The training loop: iterations, batch_size, optimiser, critic, ema, ..."""
     released: Released | None = Field(default=None, exclude_if=is_none)
@@ -208,6 +225,11 @@ class Experiment(Section):
                 "train.context_parallel=1); accepted otherwise: difference"
             )
         return self
+
+    @property
+    def main_solver(self) -> Solver:
+        """How tables and previews sample it."""
+        return self.solver or self.scale.evaluation.main_solver
 
     @property
     def teacher_backbone(self) -> Backbone:

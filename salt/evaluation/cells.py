@@ -1,4 +1,4 @@
-"""A cell is what is sampled and scored as one: a model, a caption variant, a solver and a number of evaluations.
+"""A cell is what is sampled and scored as one: an experiment, its captions, a solver and a number of evaluations.
 
 Students: extended prompts with every solver and NFE of the scale (causal ones with the main solver), short prompts with
 the main solver only. The guided teacher: both variants by its own Euler steps. `real`, clips of exactly the prompts'
@@ -6,7 +6,7 @@ contents through the codec: both variants, solver "none", NFE 0. Long videos, of
 `evaluation.long` says, are cells whose `prompts` are "long" (the extended captions).
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from salt.config.scale import Long, Scale
@@ -33,15 +33,17 @@ RECORD_COLUMNS = (
 )
 
 
+Prompts = Variant | Literal["long"]
+"""Extended or short captions, or long videos of extended ones."""
+
+
 @dataclass(frozen=True)
 class Cell:
-    """What was evaluated, as the tidy records name it. `seed` is the training seed."""
+    """An experiment sampled in one way: a row of a table."""
 
-    method: str
     experiment: str
-    scale: str
-    seed: int
-    prompts: Variant | Literal["long"]
+    """Stem of a student's file, `teacher` or `real`."""
+    prompts: Prompts
     solver: str
     nfe: int
 
@@ -55,8 +57,29 @@ class Cell:
         """Stem of the cell's files, `{prompts}_{solver}_{nfe}`."""
         return f"{self.prompts}_{self.solver}_{self.nfe}"
 
+    @property
+    def kind(self) -> Literal["scores", "long"]:
+        """Of the records that hold its scores."""
+        return "long" if self.prompts == "long" else "scores"
 
-def cells_of(experiment: str, method: str, scale: Scale, seed: int, causal: bool = False) -> list[Cell]:
+
+@dataclass(frozen=True)
+class ModelCell(Cell):
+    """A cell of one model: what is sampled and scored at once."""
+
+    method: str
+    """As tables print it."""
+    scale: str
+    seed: int
+    """The training seed."""
+
+    def columns(self) -> dict[str, Any]:
+        """As records and provenance name it, in the order of `RECORD_COLUMNS`."""
+        values = asdict(self)
+        return {name: values[name] for name in RECORD_COLUMNS if name in values}
+
+
+def cells_of(experiment: str, method: str, scale: Scale, seed: int, causal: bool = False) -> list[ModelCell]:
     """All cells of one trained model, or of `teacher` or `real`.
 
     Args:
@@ -77,13 +100,13 @@ def cells_of(experiment: str, method: str, scale: Scale, seed: int, causal: bool
         solvers = (evaluation.main_solver,) if causal else evaluation.solvers
         ways = [("extended", solver, nfe) for solver in solvers for nfe in evaluation.nfe]
         ways += [("short", evaluation.main_solver, nfe) for nfe in evaluation.short_nfe]
-    return [Cell(method, experiment, scale.name, seed, *way) for way in ways]
+    return [ModelCell(experiment, *way, method, scale.name, seed) for way in ways]
 
 
-def long_cells(experiment: str, method: str, scale: Scale, seed: int, long: Long) -> list[Cell]:
+def long_cells(experiment: str, method: str, scale: Scale, seed: int, long: Long) -> list[ModelCell]:
     """The cells of a causal student's long videos, `long_{main_solver}_{nfe}`; arguments as of `cells_of`."""
     solver = scale.evaluation.main_solver
-    return [Cell(method, experiment, scale.name, seed, "long", solver, nfe) for nfe in long.nfe]
+    return [ModelCell(experiment, "long", solver, nfe, method, scale.name, seed) for nfe in long.nfe]
 
 
 def shared_columns(experiment: Experiment, seed: int, protocol: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from salt.config.scale import Evaluation, Long, Scale
 from salt.config.schema import Experiment
 from salt.config.vbench import VBench
 from salt.errors import SaltError
-from salt.evaluation.cells import Cell, cells_of, long_cells
+from salt.evaluation.cells import ModelCell, cells_of, long_cells
 from salt.evaluation.groundtruth.long import CLIP_TO_CLIP_WEIGHT, latent_frames
 
 
@@ -41,7 +41,7 @@ class Length(Protocol):
         """How many chunks may have a caption of their own."""
         ...
 
-    def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[Cell]:
+    def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
         """The cells of one model; arguments as of `cells_of`."""
         ...
 
@@ -76,7 +76,7 @@ class TrainingLength:
         """One caption for the whole video."""
         return 1
 
-    def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[Cell]:
+    def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
         """Every solver and number of function evaluations."""
         return cells_of(name, title, scale, seed, causal)
 
@@ -115,7 +115,7 @@ class BeyondTraining:
         assert experiment.causal is not None  # `length_of` refuses the others
         return self.clips * latent_frames(experiment.scale.world) // experiment.causal.chunk
 
-    def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[Cell]:
+    def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
         """By the main solver."""
         return long_cells(name, title, scale, seed, self.long)
 

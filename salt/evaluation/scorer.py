@@ -14,7 +14,7 @@ import pandas as pd
 from salt.config.scale import Evaluation, Scale
 from salt.data.prompts import OwnPrompt
 from salt.data.vbench_prompts import AnyPrompt
-from salt.evaluation.cells import Cell
+from salt.evaluation.cells import ModelCell
 from salt.evaluation.lengths import Length
 from salt.evaluation.vbench.board import Board
 from salt.evaluation.vbench.view import Job
@@ -71,7 +71,7 @@ class Scorer(Protocol):
         """12 hexadecimal digits of all that decides a score besides the model."""
         ...
 
-    def jobs(self, cell: Cell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
+    def jobs(self, cell: ModelCell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
         """What is scored by jobs of its own before `score`, one a dimension.
 
         Raises:
@@ -80,7 +80,7 @@ class Scorer(Protocol):
         ...
 
     def score(
-        self, cell: Cell, videos: Path, details: Path, provenance: Mapping[str, Any]
+        self, cell: ModelCell, videos: Path, details: Path, provenance: Mapping[str, Any]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Score one cell.
 

@@ -1,4 +1,4 @@
-"""`salt claims`: each claim of the paper (`claimed`), our measurement, and a verdict.
+"""`salt claims`: each claim of the paper (`paper_claims`), our measurement, and a verdict.
 
 `RULE` turns the interval of a claim into a verdict. Claims and rule are stated before any number is read; which of them
 hold is never typed.
@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from salt.config.load import load_scale
 from salt.files import write_text
-from salt.report.claimed import Claim, claims
+from salt.report.paper_claims import Claim, claims
 from salt.report.records import Kind, Provenance, Records, one_protocol, read_measurements, released_in
 from salt.report.render import NOT_RUN, interval_text, markdown_lines
 from salt.report.statistics import Interval

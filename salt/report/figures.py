@@ -8,7 +8,7 @@ from salt.config.files import accepted
 from salt.config.load import load_scale
 from salt.errors import SaltError
 from salt.report import curves, frames, memory, overview, sheets, side_by_side, trajectories
-from salt.report.canvas import Canvas
+from salt.report.figure_context import FigureContext
 from salt.report.records import Records
 from salt.report.style import save, styled
 from salt.report.suite import figure_spec
@@ -16,7 +16,7 @@ from salt.report.suite import figure_spec
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DRAW: dict[str, Callable[[Canvas], tuple["Figure", str]]] = {
+DRAW: dict[str, Callable[[FigureContext], tuple["Figure", str]]] = {
     "fig_teacher": frames.teacher_sheet,
     "fig1": frames.more_steps,
     "fig2": trajectories.training_trajectories,
@@ -58,7 +58,7 @@ def make_figure(
     if name not in DRAW:
         raise SaltError(f"figure {name!r}: nothing draws it; {accepted(name, DRAW)}")
     wanted = tuple(range(seeds if seeds is not None else spec.seeds))
-    canvas = Canvas(name, spec, Records(records_dir, known), videos_dir, wanted)
+    context = FigureContext(name, spec, Records(records_dir, known), videos_dir, wanted)
     with styled():
-        figure, footnote = DRAW[name](canvas)
+        figure, footnote = DRAW[name](context)
         return save(figure, out_dir, name, footnote)

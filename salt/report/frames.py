@@ -18,7 +18,7 @@ from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
 from salt.evaluation.scorers import evaluation_prompts
 from salt.evaluation.video import Video, downscale, read_mp4
-from salt.report.canvas import Canvas
+from salt.report.figure_context import FigureContext
 from salt.report.style import WIDTH, styled, write_figure
 
 if TYPE_CHECKING:
@@ -47,61 +47,66 @@ class Strip:
     path: Path
 
 
-def more_steps(canvas: Canvas) -> tuple["Figure", str]:
+def more_steps(context: FigureContext) -> tuple["Figure", str]:
     """fig1: students of 4, 8 and 16 steps, each at its own number of steps."""
-    measured = canvas.measured("scores")
+    measured = context.measured("scores")
 
     def strips(prompt: AnyPrompt) -> list[list[Strip]]:
         rows = []
         for experiment, seeds in measured.items():
-            steps = load_experiment(experiment, canvas.records.scale.name).grid.steps
-            rows.append([Strip(f"{steps} steps", video_path(canvas, experiment, seeds[0], steps, prompt))])
+            steps = load_experiment(experiment, context.records.scale.name).grid.steps
+            rows.append([Strip(f"{steps} steps", video_path(context, experiment, seeds[0], steps, prompt))])
         return rows
 
-    return _blocks(canvas, strips, [])
+    return _blocks(context, strips, [])
 
 
-def across_steps(canvas: Canvas) -> tuple["Figure", str]:
+def across_steps(context: FigureContext) -> tuple["Figure", str]:
     """fig5: the same noise and prompt at 2, 4 and 8 steps, DMD left, SC-DMD right."""
-    measured = canvas.measured("scores")
+    measured = context.measured("scores")
 
     def strips(prompt: AnyPrompt) -> list[list[Strip]]:
         return [
-            [Strip(f"{nfe} steps", video_path(canvas, name, seeds[0], nfe, prompt)) for name, seeds in measured.items()]
+            [
+                Strip(f"{nfe} steps", video_path(context, name, seeds[0], nfe, prompt))
+                for name, seeds in measured.items()
+            ]
             for nfe in STEP_COUNTS
         ]
 
-    return _blocks(canvas, strips, [canvas.title(name) for name in measured])
+    return _blocks(context, strips, [context.title(name) for name in measured])
 
 
-def video_path(canvas: Canvas, experiment: str, seed: int, nfe: int, prompt: AnyPrompt, long: bool = False) -> Path:
+def video_path(
+    context: FigureContext, experiment: str, seed: int, nfe: int, prompt: AnyPrompt, long: bool = False
+) -> Path:
     """The first sampling seed's video of one prompt, extended, by the consistency sampler."""
-    sampling_seed = canvas.records.scale.evaluation.seeds[0]
+    sampling_seed = context.records.scale.evaluation.seeds[0]
     folder, prompts = (f"seed{seed}_long", "long") if long else (f"seed{seed}", "extended")
-    return canvas.videos / experiment / folder / f"{prompts}_{SOLVER}_{nfe}" / prompt.id / f"{sampling_seed}.mp4"
+    return context.videos / experiment / folder / f"{prompts}_{SOLVER}_{nfe}" / prompt.id / f"{sampling_seed}.mp4"
 
 
-def shown_prompts(canvas: Canvas, long: bool = False) -> list[AnyPrompt]:
+def shown_prompts(context: FigureContext, long: bool = False) -> list[AnyPrompt]:
     """The prompts that the rule picks, of videos of training length or of long ones."""
-    prompts = evaluation_prompts(canvas.records.scale, long)
+    prompts = evaluation_prompts(context.records.scale, long)
     picked = [[p for p in prompts if p.kind == kind][:PER_KIND] for kind in ("single", "pair")]
     return [prompt for kind in picked for prompt in kind]
 
 
 # ------------------------------------------------------------------------------------------------- drawing
 def _blocks(
-    canvas: Canvas, strips: Callable[[AnyPrompt], list[list[Strip]]], heads: Sequence[str]
+    context: FigureContext, strips: Callable[[AnyPrompt], list[list[Strip]]], heads: Sequence[str]
 ) -> tuple["Figure", str]:
     """One block of frames per prompt: its rows below each other, the videos of a row side by side."""
     import matplotlib.pyplot as plt
 
-    prompts = shown_prompts(canvas)
+    prompts = shown_prompts(context)
     rows = [strips(prompt) for prompt in prompts]
     across = 2 if heads else 4
     down = -(-len(prompts) // across)
     figure, grid = plt.subplots(down, across, figsize=(WIDTH, down * (0.52 * len(rows[0]) + 0.5) + 0.2), squeeze=False)
     for place, (axes, prompt, block) in enumerate(zip(grid.flat, prompts, rows, strict=False)):
-        videos = [[read_video(canvas, strip.path) for strip in row] for row in block]
+        videos = [[read_video(context, strip.path) for strip in row] for row in block]
         image, centres = tile([[pick(video, 3) for video in row] for row in videos])
         letter = f"({'abcdefgh'[place]}) "
         lines = textwrap.wrap(letter + prompt.extended, 26 if across == 4 else 60)
@@ -109,7 +114,7 @@ def _blocks(
         show(axes, image, len(block), [row[0].label for row in block] if place % across == 0 else [])
         for head, centre in zip(heads, centres, strict=False):
             axes.annotate(head, (centre, 0), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7.5)
-    return figure, canvas.footnote("scores", RULE)
+    return figure, context.footnote("scores", RULE)
 
 
 def show(axes: "Axes", image: Video, rows: int, labels: Sequence[str]) -> None:
@@ -122,15 +127,15 @@ def show(axes: "Axes", image: Video, rows: int, labels: Sequence[str]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def read_video(canvas: Canvas, path: Path) -> Video:
+def read_video(context: FigureContext, path: Path) -> Video:
     """A video at the resolution that it was made in.
 
     Raises:
         SaltError: where it is not there or broken.
     """
     if not path.exists():
-        raise SaltError(f"{path}: {canvas.name} shows this video, and there is none; run `salt sample` again")
-    small = downscale(read_mp4(path), canvas.records.scale.video_scale)
+        raise SaltError(f"{path}: {context.name} shows this video, and there is none; run `salt sample` again")
+    small = downscale(read_mp4(path), context.records.scale.video_scale)
     return np.rint(small).astype(np.uint8)
 
 
@@ -159,15 +164,15 @@ def tile(rows: Sequence[Sequence[Video]]) -> tuple[Video, list[float]]:
     return np.concatenate([*pictures, pictures[0][:line]], axis=0), centres
 
 
-def teacher_sheet(canvas: Canvas) -> tuple["Figure", str]:
+def teacher_sheet(context: FigureContext) -> tuple["Figure", str]:
     """fig_teacher: the guided teacher on the first report prompts, from the first to the last frame."""
-    evaluation = canvas.records.scale.evaluation
-    prompts = evaluation_prompts(canvas.records.scale)[:SHEET_PROMPTS]
-    cell = canvas.videos / "teacher" / "seed0" / f"extended_euler_{evaluation.teacher_nfe}"
+    evaluation = context.records.scale.evaluation
+    prompts = evaluation_prompts(context.records.scale)[:SHEET_PROMPTS]
+    cell = context.videos / "teacher" / "seed0" / f"extended_euler_{evaluation.teacher_nfe}"
     videos = [read_mp4(cell / prompt.id / f"{evaluation.seeds[0]}.mp4") for prompt in prompts]
     shown = f"The first {len(prompts)} report prompts"
     rule = f"{shown}; {evaluation.teacher_nfe} Euler steps; guidance {evaluation.cfg_weight:g}"
-    return sheet(videos, [prompt.extended for prompt in prompts]), canvas.footnote("scores", rule)
+    return sheet(videos, [prompt.extended for prompt in prompts]), context.footnote("scores", rule)
 
 
 def contact_sheet(videos: Sequence[Video], captions: Sequence[str], path: Path, frames: int = SHEET_FRAMES) -> None:

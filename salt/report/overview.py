@@ -10,7 +10,7 @@ is trusted more, orange a loss, grey what carries no gradient.
 
 from typing import TYPE_CHECKING
 
-from salt.report.canvas import Canvas
+from salt.report.figure_context import FigureContext
 from salt.report.style import GREY, LIGHT, WIDTH
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PANELS = ((0.0, 20.0), (22.5, 45.0), (47.5, 70.0))
 STEP_COUNTS = (8, 4, 2)
 
 
-def overview(canvas: Canvas) -> tuple["Figure", str]:
+def overview(context: FigureContext) -> tuple["Figure", str]:
     """The three panels and the objective, Eq. (13), under them."""
     import matplotlib.pyplot as plt
 
@@ -45,7 +45,7 @@ def overview(canvas: Canvas) -> tuple["Figure", str]:
         r"\mathbf{1}[K=8]\;+\;\lambda_{\mathrm{align}}\,\mathcal{L}_{\mathrm{align}}\,\mathbf{1}[K\in\{2,4\}]$",
         fontsize=9, ha="center", va="center",
     )  # fmt: skip
-    return figure, f"{canvas.spec.title}. A drawing: it shows the method and no measurement."
+    return figure, f"{context.spec.title}. A drawing: it shows the method and no measurement."
 
 
 # ----------------------------------------------------------------------------------------------------- panels

@@ -25,6 +25,7 @@ from salt.config.load import load_experiment
 from salt.config.released import MARK
 from salt.config.scale import Scale
 from salt.errors import SaltError
+from salt.evaluation.cells import Cell
 from salt.evaluation.scorers import board_of
 from salt.evaluation.vbench.board import Board
 from salt.report.statistics import PromptScores, prompt_scores
@@ -36,21 +37,6 @@ PROMPT_KEY = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
 TRAJECTORY_COLUMNS = ["sample", "solver", "nfe", "step", "t", "pc1", "pc2"]
 TOLERANCE = 1e-4
 """Largest relative gap between a recorded dimension mean and the mean of its per-video values."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One way to sample one experiment: a row of a table."""
-
-    experiment: str
-    prompts: str
-    solver: str
-    nfe: int
-
-    @property
-    def kind(self) -> Literal["scores", "long"]:
-        """The file that holds its scores."""
-        return "long" if self.prompts == "long" else "scores"
 
 
 @dataclass(frozen=True)
@@ -81,55 +67,53 @@ class Records:
             )
         return pd.concat(frames, ignore_index=True)
 
-    def values(self, kind: Kind, setting: Setting, seeds: Sequence[int], metric: str) -> list[float]:
+    def values(self, kind: Kind, cell: Cell, seeds: Sequence[int], metric: str) -> list[float]:
         """One value per training seed.
 
         Raises:
             SaltError: where a seed has no such measurement.
         """
-        frame = self.tidy(kind, setting.experiment, seeds)
+        frame = self.tidy(kind, cell.experiment, seeds)
         chosen = frame[
-            (frame["prompts"] == setting.prompts)
-            & (frame["solver"] == setting.solver)
-            & (frame["nfe"] == setting.nfe)
+            (frame["prompts"] == cell.prompts)
+            & (frame["solver"] == cell.solver)
+            & (frame["nfe"] == cell.nfe)
             & (frame["metric"] == metric)
             & (frame["n"] > 0)
         ]
         if sorted(chosen["seed"]) != sorted(seeds):
             raise SaltError(
-                f"{self._path(setting.experiment, seeds[0], kind)}: no {metric} for prompts={setting.prompts} "
-                f"solver={setting.solver} nfe={setting.nfe} in every seed of {list(seeds)}"
+                f"{self._path(cell.experiment, seeds[0], kind)}: no {metric} for prompts={cell.prompts} "
+                f"solver={cell.solver} nfe={cell.nfe} in every seed of {list(seeds)}"
             )
         by_seed = chosen.set_index("seed")["value"]
         return [float(by_seed[seed]) for seed in seeds]
 
-    def absent(self, setting: Setting, seeds: Sequence[int]) -> frozenset[str]:
+    def absent(self, cell: Cell, seeds: Sequence[int]) -> frozenset[str]:
         """The metrics that were not scored in one of the seeds, and what they leave undefined."""
-        frame = self.tidy(setting.kind, setting.experiment, seeds)
-        own = (
-            (frame["prompts"] == setting.prompts) & (frame["solver"] == setting.solver) & (frame["nfe"] == setting.nfe)
-        )
+        frame = self.tidy(cell.kind, cell.experiment, seeds)
+        own = (frame["prompts"] == cell.prompts) & (frame["solver"] == cell.solver) & (frame["nfe"] == cell.nfe)
         return frozenset(map(str, frame[own & (frame["n"] == 0)]["metric"]))
 
-    def prompt_scores(self, setting: Setting, seeds: Sequence[int]) -> PromptScores:
-        """The per-video scores of one setting, checked against the recorded means."""
-        kind = "_long" if setting.kind == "long" else ""
+    def prompt_scores(self, cell: Cell, seeds: Sequence[int]) -> PromptScores:
+        """The per-video scores of one cell, checked against the recorded means."""
+        kind = "_long" if cell.kind == "long" else ""
         frames = [
-            _read_prompts(self.folder / f"{setting.experiment}_seed{seed}{kind}_prompts.csv.gz", setting, self.board)
+            _read_prompts(self.folder / f"{cell.experiment}_seed{seed}{kind}_prompts.csv.gz", cell, self.board)
             for seed in seeds
         ]
         for frame in frames[1:]:
             if not frame.index.equals(frames[0].index):
                 raise SaltError(
-                    f"{self.folder}/{setting.experiment}_seed*{kind}_prompts.csv.gz: training seeds {list(seeds)} were "
+                    f"{self.folder}/{cell.experiment}_seed*{kind}_prompts.csv.gz: training seeds {list(seeds)} were "
                     "scored on different videos; accepted: the same prompt_id and sampling_seed in all"
                 )
         prompts = list(frames[0].index.unique("prompt_id"))
         values = np.stack(
             [f.to_numpy(dtype=float).reshape(len(prompts), -1, len(self.board.dimensions)) for f in frames]
         )
-        scores = prompt_scores(setting.experiment, seeds, prompts, tuple(self.board.dimensions), values)
-        self._check_means(setting, scores)
+        scores = prompt_scores(cell.experiment, seeds, prompts, tuple(self.board.dimensions), values)
+        self._check_means(cell, scores)
         return scores
 
     def trajectory(self, experiment: str, seed: int) -> pd.DataFrame | None:
@@ -144,13 +128,13 @@ class Records:
     def _path(self, experiment: str, seed: int, kind: Kind) -> Path:
         return self.folder / f"{experiment}_seed{seed}_{kind}.csv"
 
-    def _check_means(self, setting: Setting, scores: PromptScores) -> None:
+    def _check_means(self, cell: Cell, scores: PromptScores) -> None:
         for column, dimension in enumerate(self.board.dimensions):
-            recorded = self.values(setting.kind, setting, scores.seeds, dimension)
+            recorded = self.values(cell.kind, cell, scores.seeds, dimension)
             found = scores.means()[:, column]
             if not np.allclose(found, recorded, rtol=TOLERANCE, atol=TOLERANCE):
                 raise SaltError(
-                    f"{self.folder}/{setting.experiment}: {dimension} at nfe={setting.nfe} solver={setting.solver} is "
+                    f"{self.folder}/{cell.experiment}: {dimension} at nfe={cell.nfe} solver={cell.solver} is "
                     f"{recorded} in _scores.csv, but the videos of _prompts.csv.gz give {found.tolist()}: score again"
                 )
 
@@ -201,13 +185,11 @@ def _read_all_prompts(path: Path, dimensions: tuple[str, ...]) -> pd.DataFrame:
     return frame
 
 
-def _read_prompts(path: Path, setting: Setting, board: Board) -> pd.DataFrame:
-    """Raw scores per video of one setting, indexed by prompt_id and sampling_seed, one column a dimension."""
+def _read_prompts(path: Path, cell: Cell, board: Board) -> pd.DataFrame:
+    """Raw scores per video of one cell, indexed by prompt_id and sampling_seed, one column a dimension."""
     frame = _read_all_prompts(path, tuple(board.dimensions))
-    chosen = frame[
-        (frame["prompts"] == setting.prompts) & (frame["solver"] == setting.solver) & (frame["nfe"] == setting.nfe)
-    ]
-    where = f"{path}: prompts={setting.prompts} solver={setting.solver} nfe={setting.nfe}"
+    chosen = frame[(frame["prompts"] == cell.prompts) & (frame["solver"] == cell.solver) & (frame["nfe"] == cell.nfe)]
+    where = f"{path}: prompts={cell.prompts} solver={cell.solver} nfe={cell.nfe}"
     if chosen.empty:
         raise SaltError(f"{where}: no video; score it again")
     videos = chosen.set_index(["prompt_id", "sampling_seed"])[list(board.dimensions)].astype(float).sort_index()

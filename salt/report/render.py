@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from salt.files import write_text
-from salt.report.content import Comparison, Table, TableRow
 from salt.report.metrics import title
 from salt.report.statistics import Interval, minimum_detectable_difference
+from salt.report.table_model import Comparison, Table, TableRow
 
 CSV_COLUMNS = (
     *("table", "row", "experiment", "prompts", "solver", "nfe", "metric"),
@@ -76,9 +76,9 @@ def _comparison_line(table: str, comparison: Comparison) -> dict[str, object]:
 
 def _keys(table: str, row: TableRow, metric: str) -> dict[str, object]:
     keys: dict[str, object] = {"table": table, "row": row.title, "metric": metric, "nfe": row.nfe or ""}
-    if row.setting is not None:
-        setting = row.setting
-        keys |= {"experiment": setting.experiment, "prompts": setting.prompts, "solver": setting.solver}
+    if row.cell is not None:
+        cell = row.cell
+        keys |= {"experiment": cell.experiment, "prompts": cell.prompts, "solver": cell.solver}
     return keys
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from salt.data.vbench_prompts import AnyPrompt
+from salt.evaluation.cells import Cell
 from salt.evaluation.scorers import evaluation_prompts
-from salt.report.canvas import Canvas
+from salt.report.figure_context import FigureContext
 from salt.report.frames import SOLVER, STEP_COUNTS, pick, read_video, show, shown_prompts, tile, video_path
-from salt.report.records import Setting
 from salt.report.style import WIDTH
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ SHORT_FRAMES = 4
 LONG_FRAMES = 18
 
 
-def student_sheet(canvas: Canvas) -> tuple["Figure", str]:
+def student_sheet(context: FigureContext) -> tuple["Figure", str]:
     """One block per student, a row per number of steps, captions of both kinds side by side."""
-    figure = _sheet(canvas, shown_prompts(canvas), SHORT_FRAMES, STEP_COUNTS)
-    return figure, canvas.footnote("scores", f"{_SAID}; {SHORT_FRAMES} frames evenly spaced, first to last")
+    figure = _sheet(context, shown_prompts(context), SHORT_FRAMES, STEP_COUNTS)
+    return figure, context.footnote("scores", f"{_SAID}; {SHORT_FRAMES} frames evenly spaced, first to last")
 
 
-def long_sheet(canvas: Canvas) -> tuple["Figure", str]:
+def long_sheet(context: FigureContext) -> tuple["Figure", str]:
     """One block per student, a row per number of steps: one long video from its first to its last frame."""
-    long = canvas.records.scale.evaluation.long
-    figure = _sheet(canvas, shown_prompts(canvas, long=True)[:1], LONG_FRAMES, long.nfe if long else (), long=True)
-    return figure, canvas.footnote("long", f"{_SAID}; {LONG_FRAMES} frames evenly spaced, first to last")
+    long = context.records.scale.evaluation.long
+    figure = _sheet(context, shown_prompts(context, long=True)[:1], LONG_FRAMES, long.nfe if long else (), long=True)
+    return figure, context.footnote("long", f"{_SAID}; {LONG_FRAMES} frames evenly spaced, first to last")
 
 
 _SAID = (
@@ -47,15 +47,15 @@ _SAID = (
 )
 
 
-def _shares(canvas: Canvas, experiment: str, seeds: Sequence[int], nfe: int, long: bool) -> list[float]:
+def _shares(context: FigureContext, experiment: str, seeds: Sequence[int], nfe: int, long: bool) -> list[float]:
     """How many frames of all videos are as they should be, of each training seed; none where the truth is not known."""
-    if canvas.records.scale.evaluation.vbench is not None:
+    if context.records.scale.evaluation.vbench is not None:
         return []
-    setting = Setting(experiment, "long" if long else "extended", SOLVER, nfe)
-    if canvas.records.scale.first_frame is not None:
-        return canvas.records.values(setting.kind, setting, seeds, "i2v_subject")
-    of_kind = [canvas.records.values(setting.kind, setting, seeds, metric) for metric in EXACT]
-    kinds = [prompt.kind for prompt in evaluation_prompts(canvas.records.scale, long)]
+    cell = Cell(experiment, "long" if long else "extended", SOLVER, nfe)
+    if context.records.scale.first_frame is not None:
+        return context.records.values(cell.kind, cell, seeds, "i2v_subject")
+    of_kind = [context.records.values(cell.kind, cell, seeds, metric) for metric in EXACT]
+    kinds = [prompt.kind for prompt in evaluation_prompts(context.records.scale, long)]
     weights = [kinds.count("single"), kinds.count("pair")]
     return [float(np.average(shares, weights=weights)) for shares in zip(*of_kind, strict=True)]
 
@@ -66,25 +66,27 @@ def typical(seeds: Sequence[int], shares: Sequence[float]) -> int:
     return ordered[(len(ordered) - 1) // 2][1]
 
 
-def _label(canvas: Canvas, experiment: str, seed: int, nfe: int, long: bool) -> str:
-    return ", ".join([f"{nfe} steps", *(f"{share:.0%}" for share in _shares(canvas, experiment, [seed], nfe, long))])
+def _label(context: FigureContext, experiment: str, seed: int, nfe: int, long: bool) -> str:
+    return ", ".join([f"{nfe} steps", *(f"{share:.0%}" for share in _shares(context, experiment, [seed], nfe, long))])
 
 
-def _sheet(canvas: Canvas, prompts: list[AnyPrompt], frames: int, steps: Sequence[int], long: bool = False) -> "Figure":
+def _sheet(
+    context: FigureContext, prompts: list[AnyPrompt], frames: int, steps: Sequence[int], long: bool = False
+) -> "Figure":
     import matplotlib.pyplot as plt
 
-    measured = canvas.measured("long" if long else "scores")
+    measured = context.measured("long" if long else "scores")
     tall = min(0.45, (WIDTH - 1.0) / (frames * len(prompts)))  # inches of a frame
     figure, grid = plt.subplots(
         len(measured), 1, figsize=(WIDTH, (tall * len(steps) + 0.1) * len(measured) + 0.6), squeeze=False
     )
     for axes, (experiment, seeds) in zip(grid[:, 0], measured.items(), strict=True):
-        seed = typical(seeds, _shares(canvas, experiment, seeds, steps[len(steps) // 2], long))
-        paths = [[video_path(canvas, experiment, seed, nfe, p, long) for p in prompts] for nfe in steps]
-        rows = [[pick(read_video(canvas, path), frames) for path in row] for row in paths]
+        seed = typical(seeds, _shares(context, experiment, seeds, steps[len(steps) // 2], long))
+        paths = [[video_path(context, experiment, seed, nfe, p, long) for p in prompts] for nfe in steps]
+        rows = [[pick(read_video(context, path), frames) for path in row] for row in paths]
         image, centres = tile(rows)
-        show(axes, image, len(rows), [_label(canvas, experiment, seed, nfe, long) for nfe in steps])
-        name = [*textwrap.wrap(canvas.title(experiment), 14), f"seed {seed}"]
+        show(axes, image, len(rows), [_label(context, experiment, seed, nfe, long) for nfe in steps])
+        name = [*textwrap.wrap(context.title(experiment), 14), f"seed {seed}"]
         axes.set_ylabel("\n".join(name), fontsize=7)
         if axes is grid[0, 0]:
             for prompt, centre in zip(prompts, centres, strict=True):

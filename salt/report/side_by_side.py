@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
+from salt.evaluation.cells import Cell
 from salt.evaluation.scorers import evaluation_prompts
-from salt.report.canvas import Canvas
+from salt.report.figure_context import FigureContext
 from salt.report.frames import SOLVER, pick, read_video, show, tile, video_path
 from salt.report.metrics import percent, title
-from salt.report.records import Setting
 from salt.report.style import WIDTH
 
 if TYPE_CHECKING:
@@ -52,22 +52,22 @@ class Case:
     prompt: AnyPrompt
 
 
-def baselines_and_ours(canvas: Canvas) -> tuple["Figure", str]:
+def baselines_and_ours(context: FigureContext) -> tuple["Figure", str]:
     """One column per pair, one block per percentile: both experiments at each number of steps."""
     import matplotlib.pyplot as plt
 
-    found = pairs(canvas)
-    frames = min(FRAMES // len(found), canvas.records.scale.world.frames)
+    found = pairs(context)
+    frames = min(FRAMES // len(found), context.records.scale.world.frames)
     rows = 2 * len(NFE)
     height = HEAD + rows * (WIDTH / len(found) - MARGIN) / frames
     size = (WIDTH, height * len(PERCENTILES) + 0.2)
     figure, grid = plt.subplots(len(PERCENTILES), len(found), figsize=size, squeeze=False)
     for column, pair in zip(grid.T, found, strict=True):
         ways = [(name, nfe) for nfe in NFE for name in (pair.baseline, pair.ours)]
-        labels = [f"{canvas.title(name)}\n{nfe} steps" for name, nfe in ways]
-        for axes, case in zip(column, cases(canvas, pair), strict=True):
+        labels = [f"{context.title(name)}\n{nfe} steps" for name, nfe in ways]
+        for axes, case in zip(column, cases(context, pair), strict=True):
             videos = [
-                read_video(canvas, video_path(canvas, name, pair.seeds[0], nfe, case.prompt)) for name, nfe in ways
+                read_video(context, video_path(context, name, pair.seeds[0], nfe, case.prompt)) for name, nfe in ways
             ]
             show(axes, tile([[pick(video, frames)] for video in videos])[0], rows, labels)
             head = f"{case.percentile}th percentile ({case.difference:+.1f}): {case.prompt.extended}"
@@ -77,22 +77,22 @@ def baselines_and_ours(canvas: Canvas) -> tuple["Figure", str]:
         f"baseline (in brackets), in {title(METRIC)} at {NFE[0]} steps, mean over seeds, ties in the order of the "
         "report list. Videos: first training and sampling seed, consistency solver, frames evenly spaced, first to last"
     )
-    return figure, canvas.footnote("scores", said)
+    return figure, context.footnote("scores", said)
 
 
-def pairs(canvas: Canvas) -> list[Pair]:
+def pairs(context: FigureContext) -> list[Pair]:
     """The pairs of which both are measured, with the same training seed at least once.
 
     Raises:
         SaltError: an experiment without its other, or no pair is measured.
     """
-    names = canvas.spec.experiments
+    names = context.spec.experiments
     if len(names) % 2:
         raise SaltError(
-            f"experiments/tables.yaml: figures.{canvas.name}.experiments = {', '.join(names)}; accepted: pairs, each a "
-            "baseline and ours"
+            f"experiments/tables.yaml: figures.{context.name}.experiments = {', '.join(names)}; accepted: pairs, each "
+            "a baseline and ours"
         )
-    measured = canvas.measured("scores")
+    measured = context.measured("scores")
     shared = [
         Pair(baseline, ours, tuple(sorted({*measured.get(baseline, ())} & {*measured.get(ours, ())})))
         for baseline, ours in zip(names[::2], names[1::2], strict=True)
@@ -100,32 +100,32 @@ def pairs(canvas: Canvas) -> list[Pair]:
     found = [pair for pair in shared if pair.seeds]
     if not found:
         asked = "; ".join(f"{pair.baseline} and {pair.ours}" for pair in shared)
-        raise SaltError(f"{canvas.records.folder}: {canvas.name} needs scores of both of a pair; accepted: {asked}")
+        raise SaltError(f"{context.records.folder}: {context.name} needs scores of both of a pair; accepted: {asked}")
     return found
 
 
-def cases(canvas: Canvas, pair: Pair) -> list[Case]:
+def cases(context: FigureContext, pair: Pair) -> list[Case]:
     """The captions that the rule picks, in the order of `PERCENTILES`.
 
     Raises:
         SaltError: the two were scored on different captions.
     """
-    baseline, ours = (_by_caption(canvas, name, pair.seeds) for name in (pair.baseline, pair.ours))
+    baseline, ours = (_by_caption(context, name, pair.seeds) for name in (pair.baseline, pair.ours))
     if baseline.keys() != ours.keys():
         raise SaltError(
-            f"{canvas.records.folder}: {pair.baseline} and {pair.ours} were scored on different captions; "
+            f"{context.records.folder}: {pair.baseline} and {pair.ours} were scored on different captions; "
             "accepted: the same. Score both again"
         )
     differences = {caption: round(ours[caption] - baseline[caption], 6) for caption in ours}
-    prompts = [p for p in evaluation_prompts(canvas.records.scale) if p.id in differences]
+    prompts = [p for p in evaluation_prompts(context.records.scale) if p.id in differences]
     ordered = sorted(prompts, key=lambda prompt: differences[prompt.id])
     picked = [(percentile, ordered[round(percentile / 100 * (len(ordered) - 1))]) for percentile in PERCENTILES]
     return [Case(percentile, differences[prompt.id], prompt) for percentile, prompt in picked]
 
 
-def _by_caption(canvas: Canvas, experiment: str, seeds: tuple[int, ...]) -> dict[str, float]:
+def _by_caption(context: FigureContext, experiment: str, seeds: tuple[int, ...]) -> dict[str, float]:
     """The metric of each caption, as printed, averaged over all its videos."""
-    scores = canvas.records.prompt_scores(Setting(experiment, "extended", SOLVER, NFE[0]), seeds)
+    scores = context.records.prompt_scores(Cell(experiment, "extended", SOLVER, NFE[0]), seeds)
     place = scores.dimensions.index(METRIC)
     means = scores.sums[:, :, place].sum(axis=0) / scores.counts[:, :, place].sum(axis=0)
     return dict(zip(scores.prompts, (percent(METRIC) * means).tolist(), strict=True))

@@ -6,10 +6,10 @@ matplotlib is imported when a figure is drawn, so that tables and the command li
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from salt.config.schema import Look
 from salt.files import whole_file
 
 if TYPE_CHECKING:
@@ -25,36 +25,12 @@ LIGHT = "#d9d9d9"
 _PNG_DPI = 200
 
 
-@dataclass(frozen=True)
-class Look:
-    """How one experiment is drawn everywhere."""
-
-    colour: str
-    marker: str
-    line: str
-
-
-_LOOKS = {
-    "dmd_4": Look("#0072B2", "o", "-"),
-    "dmd_8": Look("#D55E00", "s", "--"),
-    "dmd_16": Look("#CC79A7", "^", ":"),
-    "sc_dmd": Look("#009E73", "D", "-"),
-    "self_forcing": Look("#CC79A7", "^", "--"),
-    "salt_self_forcing": Look("#D55E00", "s", "-"),
-    "longlive": Look("#E69F00", "P", "--"),
-    "salt_longlive": Look("#8c6d31", "X", "-"),
-    "causal_forcing": Look("#0072B2", "o", "--"),
-    "causal_forcing_naive_sc": Look("#56B4E9", "v", ":"),
-    "causal_forcing_mixed_sc": Look("#CC79A7", "^", "-."),
-    "salt_causal_forcing": Look("#009E73", "D", "-"),
-    "teacher": Look("#000000", "x", "-."),
-}
-_OTHERS = (Look("#56B4E9", "v", "-"), Look("#E69F00", "P", "--"), Look("#8c6d31", "X", ":"))
-
-
-def look(experiment: str, place: int) -> Look:
-    """The look of an experiment; those without a fixed one take turns by their place in the figure."""
-    return _LOOKS.get(experiment, _OTHERS[place % len(_OTHERS)])
+OTHER_LOOKS = (
+    Look(colour="#56B4E9", marker="v", line="-"),
+    Look(colour="#E69F00", marker="P", line="--"),
+    Look(colour="#8c6d31", marker="X", line=":"),
+)
+"""Of experiments without a look of their own, which take turns by their place in the figure."""
 
 
 @contextmanager

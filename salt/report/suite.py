@@ -6,25 +6,20 @@ from typing import Literal, TypeVar
 from pydantic import Field, PositiveInt
 
 from salt.config.base import Name, Section
+from salt.config.claims import Student
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
-from salt.config.scale import Scale, Solver
+from salt.config.scale import Scale
 from salt.config.validate import Layer, Merged, validate
-from salt.data.prompts import Variant
 from salt.errors import SaltError
+from salt.evaluation.cells import Prompts
 
 Spec = TypeVar("Spec", "TableSpec", "FigureSpec")
 Use = Literal["scores", "long", "defect", "caches", "videos", "long_videos", "controls"]
 
 
-class Row(Section):
-    """A student and the number of function evaluations it is sampled with."""
+class Row(Student):
+    """One row of a table."""
 
-    experiment: Name
-    """Stem of the experiment's file."""
-    nfe: PositiveInt
-    """Function evaluations at inference."""
-    solver: Solver | None = None
-    """How it is sampled; None: by the scale's `main_solver`."""
     against: tuple[Name, ...] = ()
     """It is compared with the rows of these experiments at the same nfe, with intervals."""
 
@@ -53,7 +48,7 @@ class Entry(Section):
 class TableSpec(Entry):
     """What stands in a table."""
 
-    prompts: Variant | Literal["long"]
+    prompts: Prompts
     """extended, short, or long: videos beyond the training length, of extended captions."""
     columns: tuple[str, ...]
     """Metrics, in the order printed; empty: all."""
@@ -75,9 +70,20 @@ class Ablations(Section):
     """Training seeds 0 .. seeds - 1."""
 
 
+class Real(Section):
+    """The names of `real`, the codec's ceiling, which is no experiment."""
+
+    method: str
+    """In records."""
+    title: str
+    """In tables."""
+
+
 class Suite(Section):
     """The whole file."""
 
+    real: Real
+    """What the codec's ceiling is called."""
     tables: dict[str, TableSpec] = Field(min_length=1)
     """By name."""
     figures: dict[str, FigureSpec] = Field(min_length=1)

@@ -11,16 +11,17 @@ from pathlib import Path
 
 from salt.config.load import load_experiment, load_scale
 from salt.config.paper import PaperValue, paper_values
+from salt.config.schema import Experiment
 from salt.errors import SaltError
+from salt.evaluation.cells import REAL, TEACHER, Cell
 from salt.evaluation.video import ENCODER
-from salt.report.content import Comparison, Table, TableRow
 from salt.report.metrics import all_metrics, metrics_of, percent
-from salt.report.records import Provenance, Records, Setting, one_protocol, read_measurements, released_in
+from salt.report.records import Provenance, Records, one_protocol, read_measurements, released_in
 from salt.report.render import write_table
 from salt.report.statistics import LEVEL, RESAMPLES, Interval, paired_interval
-from salt.report.suite import TableSpec, table_spec
+from salt.report.suite import TableSpec, load_suite, table_spec
+from salt.report.table_model import Comparison, Table, TableRow
 
-REFERENCE_TITLES = {"teacher": "Teacher", "real": "Real clips through the codec"}
 METHOD = (
     f"{LEVEL:.0%} of differences on the same captions and sampling seeds, {RESAMPLES} caption resamples; with two or "
     "more training seeds paired by seed and joined with their spread (Student's t), with one they cover captions only"
@@ -54,23 +55,17 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
     metrics = spec.columns or metrics_of(records.board)
     paper = [value for value in paper_values() if value.table == name]
     students = [
-        _student(
-            records,
-            paper,
-            Setting(row.experiment, spec.prompts, row.solver or records.scale.evaluation.main_solver, row.nfe),
-            wanted,
-            metrics,
-        )
+        _student(records, paper, load_experiment(row.experiment, records.scale.name), row.nfe, spec, wanted, metrics)
         for row in spec.rows
     ]
     references = [_reference(records, reference, spec, metrics) for reference in spec.references]
-    rows = (*students, *references, *_published_only(paper, [row.setting for row in students]))
+    rows = (*students, *references, *_published_only(paper, [row.cell for row in students]))
     measured = [row for row in rows if row.ours]
     if not measured:
         raise SaltError(
             f"{records.folder}: no records of {name}; accepted: {', '.join(r.experiment for r in spec.rows)}"
         )
-    frames = [records.tidy(row.setting.kind, row.setting.experiment, row.seeds) for row in measured if row.setting]
+    frames = [records.tidy(row.cell.kind, row.cell.experiment, row.seeds) for row in measured if row.cell]
     protocol, released = one_protocol(frames, f"{records.folder}, {name}"), released_in(frames)
     absent = _absent(records, measured)
     used = tuple(sorted({seed for row in measured for seed in row.seeds}))
@@ -94,46 +89,51 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
 
 # ----------------------------------------------------------------------------------------------------- rows
 def _student(
-    records: Records, paper: Sequence[PaperValue], setting: Setting, wanted: Sequence[int], metrics: Sequence[str]
+    records: Records,
+    paper: Sequence[PaperValue],
+    experiment: Experiment,
+    nfe: int,
+    spec: TableSpec,
+    wanted: Sequence[int],
+    metrics: Sequence[str],
 ) -> TableRow:
-    experiment = load_experiment(setting.experiment, records.scale.name)
-    printed = {v.metric: v.value for v in paper if (v.experiment, v.nfe) == (setting.experiment, setting.nfe)}
-    seeds = records.seeds(setting.kind, setting.experiment, wanted)
-    ours = _measured(records, setting, seeds, metrics) if seeds else {}
-    return TableRow(experiment.title, setting.nfe, setting, seeds, ours, {str(k): v for k, v in printed.items()})
+    cell = Cell(experiment.name, spec.prompts, experiment.main_solver, nfe)
+    printed = {v.metric: v.value for v in paper if (v.experiment, v.nfe) == (experiment.name, nfe)}
+    seeds = records.seeds(cell.kind, cell.experiment, wanted)
+    ours = _measured(records, cell, seeds, metrics) if seeds else {}
+    return TableRow(experiment.title, cell.nfe, cell, seeds, ours, {str(k): v for k, v in printed.items()})
 
 
 def _reference(records: Records, name: str, spec: TableSpec, metrics: Sequence[str]) -> TableRow:
     """The teacher or the codec's ceiling, in the one way it was sampled."""
+    title = load_suite().real.title if name == REAL else load_experiment(name, records.scale.name).title
     seeds = records.seeds("scores", name, [0])
     if not seeds:
-        return TableRow(REFERENCE_TITLES[name], None, None, (), {}, {})
+        return TableRow(title, None, None, (), {}, {})
     frame = records.tidy("scores", name, seeds)
     frame = frame[frame["prompts"] == spec.prompts]
     ways = frame[["solver", "nfe"]].drop_duplicates()
     if len(ways) != 1:
         path = records.folder / f"{name}_seed0_scores.csv"
         raise SaltError(f"{path}: {len(ways)} ways to sample {spec.prompts} prompts; accepted: one")
-    setting = Setting(name, spec.prompts, str(ways.iloc[0]["solver"]), int(ways.iloc[0]["nfe"]))
-    return TableRow(
-        REFERENCE_TITLES[name], setting.nfe or None, setting, seeds, _measured(records, setting, seeds, metrics), {}
-    )
+    cell = Cell(name, spec.prompts, str(ways.iloc[0]["solver"]), int(ways.iloc[0]["nfe"]))
+    return TableRow(title, cell.nfe or None, cell, seeds, _measured(records, cell, seeds, metrics), {})
 
 
 def _measured(
-    records: Records, setting: Setting, seeds: Sequence[int], metrics: Sequence[str]
+    records: Records, cell: Cell, seeds: Sequence[int], metrics: Sequence[str]
 ) -> dict[str, tuple[float, ...]]:
-    absent = records.absent(setting, seeds)
+    absent = records.absent(cell, seeds)
     return {
-        metric: tuple(percent(metric) * value for value in records.values(setting.kind, setting, seeds, metric))
+        metric: tuple(percent(metric) * value for value in records.values(cell.kind, cell, seeds, metric))
         for metric in metrics
         if metric not in absent
     }
 
 
-def _published_only(paper: Sequence[PaperValue], settings: Sequence[Setting | None]) -> list[TableRow]:
+def _published_only(paper: Sequence[PaperValue], cells: Sequence[Cell | None]) -> list[TableRow]:
     """The paper's rows that no row of ours stands for, in the paper's order."""
-    ours = {(s.experiment, s.nfe) for s in settings if s is not None}
+    ours = {(cell.experiment, cell.nfe) for cell in cells if cell is not None}
     values: dict[tuple[str, int | None], dict[str, float]] = {}
     for value in paper:
         if (value.experiment, value.nfe) not in ours:
@@ -144,7 +144,7 @@ def _published_only(paper: Sequence[PaperValue], settings: Sequence[Setting | No
 def _not_run(rows: Sequence[TableRow], wanted: Sequence[int], released: Sequence[str]) -> list[str]:
     missing = [row.name for row in rows if not row.ours]
     for row in rows:
-        of_one_model = row.setting is not None and row.setting.experiment in (*REFERENCE_TITLES, *released)
+        of_one_model = row.cell is not None and row.cell.experiment in (TEACHER, REAL, *released)
         if row.ours and not of_one_model and len(row.seeds) < len(wanted):
             missing.append(f"{row.name} seeds {', '.join(str(s) for s in wanted if s not in row.seeds)}")
     return missing
@@ -152,7 +152,7 @@ def _not_run(rows: Sequence[TableRow], wanted: Sequence[int], released: Sequence
 
 def _absent(records: Records, rows: Sequence[TableRow]) -> list[str]:
     """The dimensions that were not scored, for want of weights or of prompts, and what they leave undefined."""
-    lacks = {row.name: sorted(records.absent(row.setting, row.seeds)) for row in rows if row.setting}
+    lacks = {row.name: sorted(records.absent(row.cell, row.seeds)) for row in rows if row.cell}
     return [
         f"{', '.join(names)} of {row} (absent: not scored, so no intervals)" for row, names in lacks.items() if names
     ]
@@ -178,7 +178,7 @@ def _comparisons(
     records: Records, spec: TableSpec, rows: Sequence[TableRow], metrics: Sequence[str]
 ) -> list[Comparison]:
     """Every student against the rows that it names, at the same nfe."""
-    found = {(row.setting.experiment, row.nfe): row for row in rows if row.setting}
+    found = {(row.cell.experiment, row.nfe): row for row in rows if row.cell}
     pairs = [
         (method, found[name, asked.nfe])
         for asked, method in zip(spec.rows, rows, strict=True)
@@ -191,9 +191,9 @@ def _comparisons(
 def compare(records: Records, method: TableRow, baseline: TableRow, metrics: Sequence[str]) -> list[Comparison]:
     """Paired differences over the training seeds that both rows have; none where they share no seed."""
     seeds = tuple(seed for seed in method.seeds if seed in baseline.seeds)
-    if not seeds or method.setting is None or baseline.setting is None:
+    if not seeds or method.cell is None or baseline.cell is None:
         return []
-    intervals = differences(records, method.setting, baseline.setting, seeds)
+    intervals = differences(records, method.cell, baseline.cell, seeds)
     return [
         Comparison(method, baseline, metric, intervals[metric], seeds, _paper_difference(method, baseline, metric))
         for metric in metrics
@@ -202,7 +202,7 @@ def compare(records: Records, method: TableRow, baseline: TableRow, metrics: Seq
 
 
 @cache
-def differences(records: Records, method: Setting, baseline: Setting, seeds: tuple[int, ...]) -> dict[str, Interval]:
+def differences(records: Records, method: Cell, baseline: Cell, seeds: tuple[int, ...]) -> dict[str, Interval]:
     """Intervals of the paired differences of all metrics, as printed (0-100); none where a dimension is absent."""
     if records.absent(method, seeds) | records.absent(baseline, seeds):
         return {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from salt.report.canvas import Canvas
+from salt.report.figure_context import FigureContext
 from salt.report.style import GREY, LIGHT, WIDTH, panel_letter
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 STEP_LOOKS = {2: (ORANGE, "^"), 4: (BLUE, "s"), 8: (GREEN, "o")}
 
 
-def training_trajectories(canvas: Canvas) -> tuple["Figure", str]:
+def training_trajectories(context: FigureContext) -> tuple["Figure", str]:
     """The four drawings, and below them one row per student and one panel per sample."""
     import matplotlib.pyplot as plt
 
-    measured = canvas.measured("defect")
-    records = {name: canvas.records.trajectory(name, seeds[0]) for name, seeds in measured.items()}
+    measured = context.measured("defect")
+    records = {name: context.records.trajectory(name, seeds[0]) for name, seeds in measured.items()}
     paths = {name: frame for name, frame in records.items() if frame is not None}
     figure = plt.figure(figsize=(WIDTH, 1.8 + 1.7 * len(paths)))
     grid = figure.add_gridspec(2 + len(paths), COLUMNS, height_ratios=[1, 0.12, *[1.15] * len(paths)])
@@ -44,7 +44,7 @@ def training_trajectories(canvas: Canvas) -> tuple["Figure", str]:
     above: list[Axes] = []
     for row, (name, frame) in enumerate(paths.items(), start=2):
         above = [_paths(figure, grid[row, i], frame, i, above) for i in range(COLUMNS)]
-        above[0].set_ylabel(f"{canvas.title(name)}\n2nd direction")
+        above[0].set_ylabel(f"{context.title(name)}\n2nd direction")
         panel_letter(above[0], "efgh"[row - 2])
     for axes in above:
         axes.set_xlabel("1st direction")
@@ -53,7 +53,7 @@ def training_trajectories(canvas: Canvas) -> tuple["Figure", str]:
         key.axis("off")
         key.legend(*above[0].get_legend_handles_labels(), loc="center", ncols=5, borderpad=0)
     said = "paths are those of the first training seed, a column is a prompt" if paths else "no paths were recorded"
-    return figure, canvas.footnote("defect", f"Panels (a) to (d) are drawings; {said}")
+    return figure, context.footnote("defect", f"Panels (a) to (d) are drawings; {said}")
 
 
 # ------------------------------------------------------------------------------------------------- measured

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from salt.config import load_experiment
 
-from .conftest import SCALE
+from .conftest import DMD, SCALE
 
 LAYERS = ("defaults", "base", "child", "base.scales", "child.scales", "command line")
 KEYS = (
@@ -117,3 +117,12 @@ def test_later_overrides_win(repository):
 @pytest.mark.parametrize("text", ["1e-6", "1E-6", "1.0e-6", "0.000001", "+1e-6"])
 def test_numbers_are_read_however_they_are_written(repository, text):
     assert load_experiment("dmd", "one", {"train.optimiser.lr": text}).train.optimiser.lr == 1e-6
+
+
+def test_what_makes_an_experiment_recognisable_is_not_inherited(repository):
+    repository.write("dmd.yaml", f"{DMD}label: D\nlook: {{colour: '#000000', marker: o, line: '-'}}\nsolver: euler\n")
+    repository.write("child.yaml", "extends: dmd")
+    own, child = (load_experiment(name, "one") for name in ("dmd", "child"))
+    assert (own.label, own.look.marker) == ("D", "o")
+    assert child.label is child.look is None
+    assert child.main_solver == own.main_solver == "euler"

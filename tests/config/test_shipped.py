@@ -201,6 +201,7 @@ def files_with_schema():
     yield from ((FOLDER / f"{name}.yaml", "experiment", "schema") for name in experiment_names())
     yield from ((FOLDER / "scales" / f"{name}.yaml", "scale", "../schema") for name in scale_names())
     yield FOLDER / "paper_values.yaml", "paper_values", "schema"
+    yield FOLDER / "claims.yaml", "claims", "schema"
 
 
 @pytest.mark.parametrize(
@@ -226,6 +227,7 @@ def test_files_fit_the_schema_they_name(path, kind, folder):
         ("scale", {"backbone": {"layers": 4}}),
         ("scale", {"defaults": {"train": {"iterations": "x"}}}),
         ("paper_values", {"rows": [{"table": "table4"}]}),
+        ("claims", {"claims": [{"says": "Better", "side": "left"}]}),
     ],
 )
 def test_schemas_refuse(kind, wrong):

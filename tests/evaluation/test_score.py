@@ -12,7 +12,7 @@ from salt.config.scale import Evaluation, Long, World
 from salt.data.prompts import held_out_clip, report_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError
-from salt.evaluation.cells import RECORD_COLUMNS, Cell
+from salt.evaluation.cells import RECORD_COLUMNS, ModelCell
 from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
 from salt.evaluation.lengths import BeyondTraining, TrainingLength
 from salt.evaluation.scorers import scorer_of
@@ -24,7 +24,7 @@ WORLD = World()
 SIDE = WORLD.size * WORLD.video_scale
 PROMPTS = report_prompts(WORLD, 6)
 SEEDS = (0, 3)
-CELL = Cell("SC-DMD", "sc_dmd", "tiny", 1, "short", "euler", 4)
+CELL = ModelCell("sc_dmd", "short", "euler", 4, "SC-DMD", "tiny", 1)
 
 
 def protocol_hash(world, evaluation, scale="tiny"):
@@ -175,7 +175,7 @@ def test_protocol_changes_with_what_decides_a_score_only():
 
 
 # ------------------------------------------------------------------------------------------ long videos
-LONG = Cell("Self Forcing", "self_forcing", "tiny", 1, "long", "cm", 4)
+LONG = ModelCell("self_forcing", "long", "cm", 4, "Self Forcing", "tiny", 1)
 
 
 def score_long(folder, prompts):

@@ -14,7 +14,7 @@ from salt.config.memory import Memory
 from salt.config.scale import Long
 from salt.data.prompts import OwnPrompt, report_prompts
 from salt.errors import SaltError
-from salt.evaluation.cells import Cell, long_cells
+from salt.evaluation.cells import ModelCell, long_cells
 from salt.evaluation.lengths import BeyondTraining
 from salt.evaluation.sampling.sources import Item
 from salt.evaluation.sampling.streaming import SampledByChunk
@@ -34,8 +34,8 @@ PROMPTS = report_prompts(small().scale.world, 4)
 ONE, TWO = Item(PROMPTS[1], SEED), Item(PROMPTS[2], 0)
 
 
-def cell(solver: str = "cm", nfe: int = 2) -> Cell:
-    return Cell("Self Forcing", "self_forcing", "smoke", 0, "long", solver, nfe)
+def cell(solver: str = "cm", nfe: int = 2) -> ModelCell:
+    return ModelCell("self_forcing", "long", solver, nfe, "Self Forcing", "smoke", 0)
 
 
 class Words:

@@ -273,9 +273,9 @@ def test_an_absent_dimension_has_no_number_in_the_records(tmp_path, fake, cell):
 
 @pytest.fixture
 def cell():
-    from salt.evaluation.cells import Cell
+    from salt.evaluation.cells import ModelCell
 
-    return Cell("SC-DMD", "sc_dmd", "paper", 0, "extended", "cm", 4)
+    return ModelCell("sc_dmd", "extended", "cm", 4, "SC-DMD", "paper", 0)
 
 
 # --------------------------------------------------------------------------------------------- the runner

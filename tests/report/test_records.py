@@ -5,9 +5,10 @@ import pytest
 
 from salt.config.load import load_scale
 from salt.errors import SaltError
-from salt.report.records import Provenance, Records, Setting, one_protocol, read_measurements
+from salt.evaluation.cells import Cell
+from salt.report.records import Provenance, Records, one_protocol, read_measurements
 
-SETTING = Setting("sc_dmd", "extended", "cm", 4)
+CELL = Cell("sc_dmd", "extended", "cm", 4)
 
 
 @pytest.fixture
@@ -31,14 +32,14 @@ def records(folder):
 def test_values_come_one_per_seed_in_the_order_asked(written):
     both = pd.concat([pd.read_csv(written.folder / f"sc_dmd_seed{seed}_scores.csv") for seed in (1, 0)])
     chosen = both[(both.metric == "total") & (both.solver == "cm") & (both.prompts == "extended")]
-    assert records(written.folder).values("scores", SETTING, (1, 0), "total") == chosen["value"].tolist()
+    assert records(written.folder).values("scores", CELL, (1, 0), "total") == chosen["value"].tolist()
     assert records(written.folder).seeds("scores", "sc_dmd", (0, 1, 2)) == (0, 1)
 
 
 def test_prompt_scores_average_to_the_recorded_means(written):
-    scores = records(written.folder).prompt_scores(SETTING, (0, 1))
+    scores = records(written.folder).prompt_scores(CELL, (0, 1))
     for dimension, mean in zip(scores.dimensions, scores.means()[1], strict=True):
-        assert records(written.folder).values("scores", SETTING, (1,), dimension) == [pytest.approx(mean)]
+        assert records(written.folder).values("scores", CELL, (1,), dimension) == [pytest.approx(mean)]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_prompt_scores_average_to_the_recorded_means(written):
 def test_broken_measurements_are_refused(written, change, message):
     edited(written.folder / "sc_dmd_seed0_scores.csv", change)
     with pytest.raises(SaltError, match=message):
-        records(written.folder).values("scores", SETTING, (0, 1), "total")
+        records(written.folder).values("scores", CELL, (0, 1), "total")
 
 
 @pytest.mark.parametrize(
@@ -72,13 +73,13 @@ def test_broken_measurements_are_refused(written, change, message):
 def test_broken_prompt_scores_are_refused(written, change, message):
     edited(written.folder / "sc_dmd_seed0_prompts.csv.gz", change)
     with pytest.raises(SaltError, match=message):
-        records(written.folder).prompt_scores(SETTING, (0, 1))
+        records(written.folder).prompt_scores(CELL, (0, 1))
 
 
 def test_missing_prompt_scores_are_named(written):
     (written.folder / "sc_dmd_seed1_prompts.csv.gz").unlink()
     with pytest.raises(SaltError, match=r"sc_dmd_seed1_prompts.csv.gz: there is no such file"):
-        records(written.folder).prompt_scores(SETTING, (0, 1))
+        records(written.folder).prompt_scores(CELL, (0, 1))
 
 
 def test_two_protocols_are_refused_and_both_named(written):

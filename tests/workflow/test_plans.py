@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import salt.cli.assets
-import salt.cli.measures  # noqa: F401  (each registers its verbs)
 import typer
 import yaml
 
+import salt.cli.assets
+import salt.cli.measures  # noqa: F401  (each registers its verbs)
 from salt.cli import app
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from salt.config.scale import World
 from salt.data.prompts import Prompt
 from salt.data.world import render, sample_scene
-from salt.evaluation.cells import Cell
+from salt.evaluation.cells import ModelCell
 from salt.evaluation.groundtruth.folder import CellScores, records, score_folder, write_cell
 from salt.evaluation.vbench.board import DIMENSIONS, normalise
 from salt.evaluation.video import Video, upscale, write_mp4
@@ -135,7 +135,7 @@ def run_controls(
         for prompt, video in zip(prompts, videos, strict=True):
             write_mp4(out / name / prompt.id / "0.mp4", upscale(video, world.video_scale), world.fps)
         scores = score_folder(out / name, prompts, "extended", (0,), world, protocol)
-        cell = Cell(titles[name], f"control_{name}", scale, 0, "extended", "none", 0)
+        cell = ModelCell(f"control_{name}", "extended", "none", 0, titles[name], scale, 0)
         write_cell(out / name, cell, scores, {})
         tidy.append(records(cell, scores))
         table[name] = _percent(scores)

@@ -4,7 +4,7 @@ Videos are `{prompt_id}/{sampling seed}.mp4`; the files of a cell are named `{pr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pandas as pd
 from salt.config.scale import World
 from salt.data.prompts import Prompt, Variant, held_out_clip, prompts_hash
 from salt.errors import SaltError
-from salt.evaluation.cells import RECORD_COLUMNS, Cell
+from salt.evaluation.cells import RECORD_COLUMNS, ModelCell
 from salt.evaluation.groundtruth import scorer as groundtruth
 from salt.evaluation.groundtruth.long import long_frames, score_long_video
 from salt.evaluation.vbench.board import I2V_DIMENSIONS, PERCENT, TEXT, Board
@@ -171,14 +171,14 @@ def _wide(rows: list[dict[str, Any]], board: Board) -> pd.DataFrame:
 
 
 # -------------------------------------------------------------------------------------- what is written
-def write_cell(folder: Path, cell: Cell, scores: CellScores, provenance: Mapping[str, Any]) -> Path:
+def write_cell(folder: Path, cell: ModelCell, scores: CellScores, provenance: Mapping[str, Any]) -> Path:
     """Write `{cell}_eval_results.json` and its sidecar: `provenance` (commit, ...), the cell and the scorer."""
     path = folder / f"{cell.name}_eval_results.json"
-    write_results(path, Scored(scores.scored.results, {**provenance, **asdict(cell), **scores.scored.provenance}))
+    write_results(path, Scored(scores.scored.results, {**provenance, **cell.columns(), **scores.scored.provenance}))
     return path
 
 
-def records(cell: Cell, scores: CellScores) -> pd.DataFrame:
+def records(cell: ModelCell, scores: CellScores) -> pd.DataFrame:
     """Tidy rows, columns `RECORD_COLUMNS`: raw dimension means and same_object (0 to 1), the aggregates (0 to 100).
 
     Of long videos also the means of the parts, as metrics `DIMENSION@PART`, raw. `n` is the number of videos behind a
@@ -192,7 +192,7 @@ def records(cell: Cell, scores: CellScores) -> pd.DataFrame:
     for name in ("same_object", *(column for column in map(str, scores.wide.columns) if "@" in column)):
         measured[name] = float(scores.wide[name].mean()), int(scores.wide[name].count())
     rows = [
-        asdict(cell) | {"metric": name, "value": value, "n": n, "protocol": scores.scored.provenance["protocol"]}
+        cell.columns() | {"metric": name, "value": value, "n": n, "protocol": scores.scored.provenance["protocol"]}
         for name, (value, n) in measured.items()
     ]
     return pd.DataFrame(rows, columns=list(RECORD_COLUMNS))

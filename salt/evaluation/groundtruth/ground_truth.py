@@ -11,7 +11,7 @@ from salt.config.scale import Scale
 from salt.data.prompts import OwnPrompt, Prompt, prompts_hash, report_prompts
 from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
-from salt.evaluation.cells import Cell
+from salt.evaluation.cells import ModelCell
 from salt.evaluation.groundtruth import scorer
 from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
 from salt.evaluation.lengths import Length
@@ -63,7 +63,7 @@ class GroundTruth:
         }
         return digest(decides | low_precision(evaluation) | begins | self.length.decides())
 
-    def jobs(self, cell: Cell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
+    def jobs(self, cell: ModelCell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
         """None: `score` needs no other environment."""
         raise SaltError(
             f"experiments/scales/{self.scale.name}.yaml: evaluation.vbench is missing; accepted: a mapping, as paper "
@@ -71,7 +71,7 @@ class GroundTruth:
         )
 
     def score(
-        self, cell: Cell, videos: Path, details: Path, provenance: Mapping[str, Any]
+        self, cell: ModelCell, videos: Path, details: Path, provenance: Mapping[str, Any]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Every video of the cell."""
         scores = score_folder(

@@ -25,7 +25,7 @@ from salt.data.clips import as_uint8
 from salt.data.prompts import OwnPrompt, prompts_hash, write_prompts
 from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
-from salt.evaluation.cells import MANIFEST, Cell
+from salt.evaluation.cells import MANIFEST, ModelCell
 from salt.evaluation.sampling.conditioning import conditioning_of
 from salt.evaluation.sampling.solvers import first_broken
 from salt.evaluation.sampling.sources import Item, Source
@@ -39,7 +39,7 @@ MADE_FROM, PROMPTS = "made_from.json", "prompts.json"
 
 @torch.no_grad()
 def sample_cells(
-    cells: Sequence[Cell],
+    cells: Sequence[ModelCell],
     source: Source,
     codec: Codec,
     scorer: Scorer,
@@ -138,7 +138,7 @@ def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
         yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
 
-def _finite(parts: Iterable[Tensor], cell: Cell, batch: Sequence[Item]) -> Iterator[Tensor]:
+def _finite(parts: Iterable[Tensor], cell: ModelCell, batch: Sequence[Item]) -> Iterator[Tensor]:
     for latents in parts:
         place = first_broken(latents)
         if place is not None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from salt.config.vbench import FILTERED_SAMPLES, VBench, vbench_folder
 from salt.data.prompts import OwnPrompt, Prompt, prompts_hash
 from salt.data.vbench_prompts import AnyPrompt, VBenchPrompt, read_vbench_prompts
 from salt.errors import SaltError
-from salt.evaluation.cells import Cell
+from salt.evaluation.cells import ModelCell
 from salt.evaluation.lengths import Length
 from salt.evaluation.scorer import digest, low_precision, size_of_vae
 from salt.evaluation.vbench.board import TEXT, Board, image_board
@@ -85,7 +85,7 @@ class RealVBench:
         }
         return digest(decides | size_of_vae(self.scale) | low_precision(evaluation))
 
-    def jobs(self, cell: Cell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
+    def jobs(self, cell: ModelCell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
         """One for each dimension that the prompts of a cell ask for; its files go into `details/{cell}`."""
         prompts, protocol, seeds = self.prompts(), self.protocol(), self.scale.evaluation.seeds
         return [
@@ -94,12 +94,12 @@ class RealVBench:
         ]
 
     def score(
-        self, cell: Cell, videos: Path, details: Path, provenance: Mapping[str, Any]
+        self, cell: ModelCell, videos: Path, details: Path, provenance: Mapping[str, Any]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """A cell whose dimensions are all scored, gathered into one results file too."""
         jobs = self.jobs(cell, videos, details, (0, 1), "cpu")
         scored = gather(jobs)
-        whole = Scored(scored.results, {**provenance, **asdict(cell), **scored.provenance})
+        whole = Scored(scored.results, {**provenance, **cell.columns(), **scored.provenance})
         write_results(details / f"{cell.name}_eval_results.json", whole)
         for name, reason in scored.provenance["absent"].items():
             log.warning("%s: %s is ABSENT, and every score that it enters: %s", cell.name, name, reason)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 from salt.config.vbench import FILTERED_SAMPLES, VBench
 from salt.data.vbench_prompts import VBenchPrompt
 from salt.errors import SaltError
-from salt.evaluation.cells import RECORD_COLUMNS, Cell
+from salt.evaluation.cells import RECORD_COLUMNS, ModelCell
 from salt.evaluation.vbench.board import DIMENSIONS, KNOWN, PERCENT, Board
 from salt.evaluation.vbench.results import Scored, merge, raw_scores, read_results
 from salt.evaluation.vbench.run import MAY_OMIT
@@ -87,7 +86,7 @@ def _same(path: Path, dimension: str, one: Any, other: Any) -> None:
 
 
 # ------------------------------------------------------------------------------------------- the records
-def vbench_records(cell: Cell, scored: Scored, board: Board) -> pd.DataFrame:
+def vbench_records(cell: ModelCell, scored: Scored, board: Board) -> pd.DataFrame:
     """Tidy rows as of the ground-truth scorer's; what was not scored is empty with n = 0, so no mean counts it."""
     raw = raw_scores(scored.results)
     videos = max((len(entries) for _, entries in scored.results.values()), default=0)
@@ -99,7 +98,7 @@ def vbench_records(cell: Cell, scored: Scored, board: Board) -> pd.DataFrame:
     measured |= {name: (value, videos) for name, value in aggregates.items()}
     undefined = set(board.aggregates) - set(aggregates)
     measured |= {name: (math.nan, 0) for name in sorted(undefined)}
-    shared: Mapping[str, Any] = {**asdict(cell), "protocol": scored.provenance["protocol"]}
+    shared: Mapping[str, Any] = {**cell.columns(), "protocol": scored.provenance["protocol"]}
     rows = [{**shared, "metric": name, "value": value, "n": n} for name, (value, n) in measured.items()]
     return pd.DataFrame(rows, columns=list(RECORD_COLUMNS))
 

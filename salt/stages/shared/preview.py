@@ -21,11 +21,10 @@ PROMPTS, TEACHER_NFE = 8, 25
 
 @torch.no_grad()
 def draw_preview(generator: nn.Module, experiment: Experiment, assets: Assets, path: Path, device: str) -> None:
-    """Sample a few validation captions: a student by the CM solver in K steps, a teacher and PCM by Euler steps."""
+    """Sample a few validation captions: each by its solver, a student in K steps."""
     teacher, scale = experiment.objectives.flow_matching is not None, experiment.scale
     nfe = TEACHER_NFE if teacher else experiment.grid.steps
-    solver = "euler" if teacher or experiment.objectives.pcm else "cm"
-    cell = Cell(experiment.title, experiment.name, scale.name, 0, "extended", solver, nfe)
+    cell = Cell(experiment.name, "extended", experiment.main_solver, nfe)
     items = [Item(prompt, 0) for prompt in training_data(assets).unseen(PROMPTS)]
     length = TrainingLength(scale.evaluation)
     latents = source_of(generator, experiment, assets, device, length).parts(cell, items)

@@ -6,17 +6,16 @@ from pathlib import Path
 import pandas as pd
 
 from salt.config.schema import Experiment
-from salt.evaluation.cells import REAL, TEACHER, Cell
+from salt.evaluation.cells import REAL, ModelCell
 from salt.evaluation.lengths import Length
 from salt.files import whole_file
+from salt.report.suite import load_suite
 from salt.training.provenance import git_state
 
-TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
 
-
-def model_cells(name: str, experiment: Experiment, seed: int, length: Length) -> list[Cell]:
+def model_cells(name: str, experiment: Experiment, seed: int, length: Length) -> list[ModelCell]:
     """The cells of a student, of `teacher` or of `real`, of videos of a length."""
-    title = TITLES.get(name, experiment.title)
+    title = load_suite().real.method if name == REAL else experiment.title
     return length.cells(name, title, experiment.scale, seed, experiment.causal is not None)
 
 

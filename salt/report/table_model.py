@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from salt.report.records import Provenance, Setting
+from salt.evaluation.cells import Cell
+from salt.report.records import Provenance
 from salt.report.statistics import Interval
 
 
@@ -14,7 +15,7 @@ class TableRow:
 
     title: str
     nfe: int | None
-    setting: Setting | None
+    cell: Cell | None
     """None: not run."""
     seeds: tuple[int, ...]
     ours: dict[str, tuple[float, ...]]

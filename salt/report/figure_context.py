@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from salt.config.load import load_experiment
+from salt.config.schema import Look
 from salt.errors import SaltError
 from salt.report.records import Kind, Records, one_protocol, released_in
+from salt.report.style import OTHER_LOOKS
 from salt.report.suite import FigureSpec
 
 LINE = 165
@@ -14,8 +16,8 @@ LINE = 165
 
 
 @dataclass(frozen=True)
-class Canvas:
-    """One figure to be drawn."""
+class FigureContext:
+    """What one figure is drawn from."""
 
     name: str
     spec: FigureSpec
@@ -27,6 +29,11 @@ class Canvas:
     def title(self, experiment: str) -> str:
         """How an experiment is labelled."""
         return load_experiment(experiment, self.records.scale.name).title.replace(" (Ours)", "")
+
+    def look(self, experiment: str, place: int) -> Look:
+        """How an experiment is drawn; those without a look of their own take turns by their place in the figure."""
+        own = load_experiment(experiment, self.records.scale.name).look
+        return own or OTHER_LOOKS[place % len(OTHER_LOOKS)]
 
     def measured(self, kind: Kind) -> dict[str, tuple[int, ...]]:
         """Experiment: its measured training seeds, in the order drawn; those without any are left out.
