@@ -18,7 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "equations.md"
 
-NON_AUTOREGRESSIVE = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 15, 16)
+EQUATIONS = range(1, 17)
+"""Those that the paper numbers."""
 
 HOME = re.compile(r"Eq\. (\(\d+\)(?:, \(\d+\))*): (.+)")
 MENTION = re.compile(r"Eq\. \((\d+)\)")

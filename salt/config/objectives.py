@@ -1,6 +1,6 @@
 """What judges the samples that a student makes, or drives the training of whoever makes none (section `objectives`)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -130,6 +130,10 @@ class SCM(Section):
     """Of `derivative: difference`; larger where networks compute in bfloat16."""
 
 
+DRIVING = ("dmd", "flow_matching", "ode", "pcm")
+"""Of these exactly one is given; all other objectives stand beside dmd."""
+
+
 class Objectives(Section):
     """What judges the samples; an objective that is absent is off. Exactly one of the first four drives, and the others
     stand beside dmd.
@@ -143,14 +147,24 @@ class Objectives(Section):
     align: Align | None = None
     scm: SCM | None = Field(default=None, exclude_if=is_none)
 
+    def given(self) -> dict[str, Any]:
+        """Name -> section of every objective that is not absent."""
+        sections = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: section for name, section in sections.items() if section is not None}
+
+    def acting(self) -> dict[str, Any]:
+        """Name -> section of the objective that drives, and of those beside it whose weight is not 0."""
+        return {name: section for name, section in self.given().items() if name in DRIVING or section.weight}
+
     @model_validator(mode="after")
     def _one_drives(self) -> "Objectives":
-        driving = [name for name in ("dmd", "flow_matching", "ode", "pcm") if getattr(self, name) is not None]
+        driving = [name for name in self.given() if name in DRIVING]
         if len(driving) != 1:
-            given = ", ".join(driving) or "none"
             raise ValueError(
-                f"driving objectives given: {given}; accepted: exactly one of dmd, flow_matching, ode, pcm"
+                f"driving objectives given: {', '.join(driving) or 'none'}; accepted: exactly one of "
+                f"{', '.join(DRIVING)}"
             )
-        if self.dmd is None and (self.sc or self.align or self.scm):
-            raise ValueError(f"sc, align and scm stand beside dmd, but {driving[0]} drives: remove them")
+        if driving != ["dmd"] and len(self.given()) > 1:
+            *names, last = (name for name in type(self).model_fields if name not in DRIVING)
+            raise ValueError(f"{', '.join(names)} and {last} stand beside dmd, but {driving[0]} drives: remove them")
         return self

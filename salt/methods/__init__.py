@@ -11,6 +11,7 @@ from salt.methods.flow_matching import FlowMatching
 from salt.methods.pcm import PhasedConsistency
 from salt.methods.protocol import Method
 from salt.methods.regression import Regression
+from salt.methods.terms import Components, build_terms
 from salt.streams import Streams
 
 __all__ = ["Distill", "FlowMatching", "Method", "PhasedConsistency", "Regression", "build_method"]
@@ -27,7 +28,7 @@ def build_method(
 
     Args:
         experiment: its driving objective decides: flow_matching trains a teacher, ode regresses trajectories, pcm and
-            dmd (with sc and align or without) distil a teacher.
+            dmd (with the terms beside it) distil a teacher.
         generator: the network to train, initialised as `experiment.init` says; causal where `experiment.causal` is.
         teacher: what is distilled, and what the critic starts from; bidirectional. dmd and pcm need it.
         streams: where all random draws come from.
@@ -37,12 +38,14 @@ def build_method(
         SaltError: one of these without a teacher.
     """
     if experiment.objectives.flow_matching is not None:
-        return FlowMatching(experiment.objectives.flow_matching, experiment.causal, generator, streams)
+        return FlowMatching(experiment, generator, streams)
     if experiment.objectives.ode is not None:
         return Regression(experiment, generator, streams)
     if teacher is None:
         raise SaltError(f"{experiment.name}: objectives.dmd and pcm need a teacher")
     if experiment.objectives.pcm is not None:
-        return PhasedConsistency(experiment.objectives.pcm, experiment, generator, teacher, streams)
+        return PhasedConsistency(experiment, generator, teacher, streams)
     critic = copy.deepcopy(teacher).requires_grad_(True)
-    return Distill(experiment, generator, critic, teacher if larger is None else larger, streams)
+    judge = teacher if larger is None else larger
+    components = Components.of(experiment, generator, critic, judge, streams)
+    return Distill(experiment, components, build_terms(experiment.objectives, components))

@@ -7,10 +7,11 @@ network is taught by teacher forcing: every chunk has its own t and sees the cle
 import torch
 from torch import Tensor, nn
 
-from salt.config.objectives import FlowMatching as FlowMatchingConfig
-from salt.config.schema import Causal
+from salt.config.schema import Experiment
+from salt.errors import SaltError
 from salt.flow.grid import shift_time
 from salt.flow.path import interpolate
+from salt.methods.draws import Draws
 from salt.models.conditioning import bind
 from salt.models.protocol import Batch
 from salt.objectives.regression import flow_matching_loss
@@ -21,12 +22,15 @@ from salt.streams import Streams
 class FlowMatching:
     """The method of `objectives.flow_matching`: one role, the generator."""
 
-    def __init__(
-        self, config: FlowMatchingConfig, causal: Causal | None, generator: nn.Module, streams: Streams
-    ) -> None:
+    def __init__(self, experiment: Experiment, generator: nn.Module, streams: Streams) -> None:
+        """Raises SaltError if the experiment lacks `objectives.flow_matching`."""
+        flow_matching = experiment.objectives.flow_matching
+        if flow_matching is None:
+            raise SaltError(f"{experiment.name}: flow matching needs objectives.flow_matching")
         self.trainable = {"generator": generator}
         self.constant: tuple[nn.Module, ...] = ()
-        self._config, self._causal, self._generator, self._streams = config, causal, generator, streams
+        self._config, self._causal, self._generator = flow_matching, experiment.causal, generator
+        self._streams, self._draws = streams, Draws(streams, experiment.train.batch_size)
 
     def roles(self, step: int) -> tuple[str, ...]:
         """The generator, once."""
@@ -39,7 +43,7 @@ class FlowMatching:
         number = frames // chunk
         u = self._streams.uniform("teacher/t", step, samples, (number,)).to(device).flatten()
         t = shift_time(u, self._config.shift)
-        eps = fold_chunks(self._streams.normal("teacher/eps", step, samples, batch.x_0.shape[1:]).to(device), chunk)
+        eps = fold_chunks(self._draws.normal("teacher/eps", batch, step), chunk)
         dropped = self._streams.uniform("teacher/drop", step, samples).to(device) < self._config.caption_drop
         text = torch.where(dropped[:, None, None], batch.empty_text, batch.text)
         x_0 = fold_chunks(batch.x_0, chunk)

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from salt.config.objectives import PCM
 from salt.config.schema import Experiment
+from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.flow.path import interpolate
 from salt.flow.transport import euler_step
-from salt.methods.rollouts import Draws
+from salt.methods.draws import Draws
 from salt.models.conditioning import bind, guided
 from salt.models.protocol import Batch
 from salt.objectives.pcm import phase_ends, phased_consistency_loss, phased_target
@@ -25,16 +25,18 @@ from salt.streams import Streams
 class PhasedConsistency:
     """The method of `objectives.pcm`."""
 
-    def __init__(
-        self, config: PCM, experiment: Experiment, generator: nn.Module, teacher: nn.Module, streams: Streams
-    ) -> None:
+    def __init__(self, experiment: Experiment, generator: nn.Module, teacher: nn.Module, streams: Streams) -> None:
+        """Raises SaltError if the experiment lacks `objectives.pcm`."""
+        pcm = experiment.objectives.pcm
+        if pcm is None:
+            raise SaltError(f"{experiment.name}: phased consistency needs objectives.pcm")
         self.trainable = {"generator": generator}
         self._generator: Any = generator
         self._teacher = teacher.requires_grad_(False)
         self.constant: tuple[nn.Module, ...] = (teacher,)
-        self._config, self._draws = config, Draws(streams, experiment.train.batch_size)
-        self._fine = (*time_grid(config.solver_steps, experiment.grid.shift), 0.0)
-        self._ends = phase_ends(config.solver_steps, experiment.grid.steps)
+        self._config, self._draws = pcm, Draws(streams, experiment.train.batch_size)
+        self._fine = (*time_grid(pcm.solver_steps, experiment.grid.shift), 0.0)
+        self._ends = phase_ends(pcm.solver_steps, experiment.grid.steps)
 
     def roles(self, step: int) -> tuple[str, ...]:
         """The generator, once."""

@@ -12,7 +12,7 @@ from salt.config.schema import Causal, Experiment
 from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.flow.path import x0_from_velocity
-from salt.methods.rollouts import Draws
+from salt.methods.draws import Draws
 from salt.models.protocol import Batch
 from salt.objectives.regression import ode_loss
 from salt.rollout import fold_chunks, unfold_chunks

@@ -1,4 +1,4 @@
-"""From an experiment's section `rollout` to samples of the student: the draws, and which rollout is called with them.
+"""From an experiment's section `rollout` to samples of the student: which rollout, and what it is called with.
 
 Symbols: T_train has |T_train| levels; a rollout runs on T^(K), every level of which is one of T_train, since K divides
 |T_train|. All draws are functions of (seed, role, iteration, sample): noise is the same for rollouts of every K, and so
@@ -8,17 +8,18 @@ is fresh noise where their grids meet.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, distributed
 
 from salt.config.schema import Causal, Experiment, History
+from salt.errors import SaltError
 from salt.flow.grid import time_grid
+from salt.methods.draws import Draws
 from salt.models.conditioning import bind
 from salt.models.protocol import Batch
 from salt.rollout import Sample, autoregressive, backward_simulation, by_chunk, fold_chunks, noised_data, unfold_chunks
-from salt.streams import Streams
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,36 +37,26 @@ class RolloutOutput:
 class Rollout(Protocol):
     """Makes the samples that are judged."""
 
+    kind: ClassVar[str]
+    """Its name in the section `rollout`."""
+
     def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """What the student makes of a batch in an iteration, for the update of `role`."""
         ...
 
+    def reference(self, batch: Batch, step: int, role: str, output: RolloutOutput, steps: int) -> Tensor:
+        """x_0 of a rollout of K = `steps` that leaves at the same t_s as `output`, from the same noise; a constant.
 
-@dataclass(frozen=True)
-class Draws:
-    """The random numbers of rollouts."""
-
-    streams: Streams
-    batch_size: int
-
-    def normal(self, purpose: str, batch: Batch, step: int) -> Tensor:
-        """Standard normal noise like the batch's latents."""
-        return self.streams.normal(purpose, step, batch.samples, batch.x_0.shape[1:]).to(batch.x_0.device)
-
-    def places(self, role: str, batch: Batch, step: int, levels: int, number: int = 1) -> Tensor:
-        """Uniform places in a grid, `(B * number,)`: `number` of them for each sample."""
-        drawn = [self.streams.integers(f"{role}/index{i or ''}", step, batch.samples, levels) for i in range(number)]
-        return torch.stack(drawn, dim=1).flatten().to(batch.x_0.device)
-
-    def shared(self, purpose: str, batch: Batch, step: int) -> float:
-        """One uniform number for a whole update, on all processes and micro-batches."""
-        return self.streams.uniform(purpose, step, [batch.samples[0] // self.batch_size]).item()
+        Raises SaltError where rollouts are always of |T_train| steps, so that there is no denser one.
+        """
+        raise SaltError(f"rollout.kind={self.kind} has no reference of K={steps}; accepted: autoregressive")
 
 
 @dataclass(frozen=True)
-class NoisedData:
+class NoisedData(Rollout):
     """`rollout.kind: noised_data`."""
 
+    kind: ClassVar[str] = "noised_data"
     model: Any
     grid: Sequence[float]
     causal: Causal | None
@@ -86,9 +77,10 @@ class NoisedData:
 
 
 @dataclass(frozen=True)
-class BackwardSimulation:
+class BackwardSimulation(Rollout):
     """`rollout.kind: backward_simulation`."""
 
+    kind: ClassVar[str] = "backward_simulation"
     model: Any
     grid: Sequence[float]
     draws: Draws
@@ -104,9 +96,10 @@ class BackwardSimulation:
 
 
 @dataclass(frozen=True)
-class Autoregressive:
+class Autoregressive(Rollout):
     """`rollout.kind: autoregressive`: one K and one exit for a whole update (Self Forcing; Salt's released trainer)."""
 
+    kind: ClassVar[str] = "autoregressive"
     model: Any
     causal: Causal
     law: dict[int, float]
@@ -160,9 +153,9 @@ class Autoregressive:
         return clips, batch.text_before
 
     @torch.no_grad()
-    def reference(self, batch: Batch, step: int, role: str, made: RolloutOutput, steps: int) -> Tensor:
-        """x_0 of a rollout with more steps and its own memory, from the same noise, at the same t_s as `made`."""
-        exit_at = int(made.sample.index[0]) * steps // made.steps
+    def reference(self, batch: Batch, step: int, role: str, output: RolloutOutput, steps: int) -> Tensor:
+        """See `Rollout`; it has a memory of its own."""
+        exit_at = int(output.sample.index[0]) * steps // output.steps
         return self.run(batch, step, role, steps, exit_at).x_0
 
     def _draw_steps(self, u: float) -> int:
@@ -173,15 +166,14 @@ class Autoregressive:
         return steps
 
 
-def build_rollout(experiment: Experiment, model: Any, streams: Streams) -> Rollout:
+def build_rollout(experiment: Experiment, model: Any, draws: Draws) -> Rollout:
     """The rollout that an experiment asks for, of a student."""
     levels, shift = experiment.grid.train_steps, experiment.grid.shift
-    draws, causal = Draws(streams, experiment.train.batch_size), experiment.causal
-    if experiment.rollout.kind == "autoregressive" and causal is not None:
-        rollout = experiment.rollout
+    rollout, causal = experiment.rollout, experiment.causal
+    if rollout.kind == "autoregressive" and causal is not None:
         return Autoregressive(model, causal, rollout.steps or {levels: 1.0}, rollout.history, levels, shift, draws)
     grid = time_grid(levels, shift)
-    if experiment.rollout.kind == "backward_simulation":
+    if rollout.kind == "backward_simulation":
         return BackwardSimulation(model, grid, draws)
     return NoisedData(model, grid, causal, draws)
 

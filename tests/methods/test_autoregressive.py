@@ -10,10 +10,22 @@ import torch
 from torch import Tensor
 
 from salt.flow.grid import time_grid
-from salt.methods import distill, rollouts
-from salt.methods.rollouts import Autoregressive, RolloutOutput, build_rollout
+from salt.methods import rollouts
+from salt.methods.rollouts import Autoregressive, RolloutOutput
+from salt.methods.terms import align, sc
 from salt.models.protocol import Batch
-from support.students import CHUNKS, SALT, Exact, always, build, causal_experiment, causal_network, clips, spy, watch
+from support.students import (
+    CHUNKS,
+    SALT,
+    always,
+    build,
+    causal_experiment,
+    causal_network,
+    clips,
+    rollout_of,
+    spy,
+    watch,
+)
 
 MIXED = {2: 0.2, 4: 0.4, 8: 0.4}
 
@@ -52,7 +64,7 @@ class Forgetful:
 def drawn(role: str = "generator", updates: int = 400, law: dict[int, float] = MIXED) -> list[RolloutOutput]:
     """One rollout per update, of its second half only: what a second process or micro-batch would make."""
     setting = causal_experiment(rollout={"kind": "autoregressive", "steps": law})
-    rollout = build_rollout(setting, Forgetful(), Exact(0))
+    rollout = rollout_of(setting, Forgetful())
     return [rollout(clips(4 * i + 2, 2, (1, 1, 1, 1)), i // 3, role) for i in range(updates)]
 
 
@@ -72,14 +84,14 @@ def test_steps_follow_their_law_and_the_exit_is_uniform() -> None:
 
 
 def test_without_a_law_a_rollout_takes_all_training_steps() -> None:
-    rollout = build_rollout(causal_experiment(), Forgetful(), Exact(0))
+    rollout = rollout_of(causal_experiment(), Forgetful())
     made = [rollout(clips(4 * i, 1, (1, 1, 1, 1)), i, "generator") for i in range(60)]
     assert {one.steps for one in made} == {8}
     assert {int(one.sample.index[0]) for one in made} == set(range(8))
 
 
 def test_micro_batches_share_steps_and_exit_and_other_updates_have_their_own() -> None:
-    rollout = build_rollout(causal_experiment(rollout=SALT["rollout"]), Forgetful(), Exact(0))
+    rollout = rollout_of(causal_experiment(rollout=SALT["rollout"]), Forgetful())
 
     def draw(first: int, role: str = "generator", step: int = 0) -> tuple[int, int]:
         made = rollout(clips(first, 2, (1, 1, 1, 1)), step, role)
@@ -101,7 +113,7 @@ def test_the_order_in_which_a_law_is_written_means_nothing() -> None:
 
 def test_rollouts_of_all_k_share_their_noise_and_reach_common_levels_with_the_same_fresh_noise() -> None:
     """Where x_0 is predicted to be 0, the state at t_s is t_s times the noise that led there."""
-    rollout = build_rollout(causal_experiment(), Forgetful(), Exact(0))
+    rollout = rollout_of(causal_experiment(), Forgetful())
     assert isinstance(rollout, Autoregressive)
     batch, reached = clips(), {}
     for steps in (8, 4, 2):
@@ -117,7 +129,7 @@ def test_rollouts_of_all_k_share_their_noise_and_reach_common_levels_with_the_sa
 
 def test_a_reference_leaves_at_the_same_time_with_a_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = spy(monkeypatch, rollouts, "autoregressive")
-    rollout = build_rollout(causal_experiment(), causal_network(causal_experiment()), Exact(0))
+    rollout = rollout_of(causal_experiment(), causal_network(causal_experiment()))
     assert isinstance(rollout, Autoregressive)
     for steps, exit_at in ((2, 1), (4, 3), (4, 0)):
         made = rollout.run(clips(), 0, "generator", steps, exit_at)
@@ -135,7 +147,7 @@ def test_a_reference_leaves_at_the_same_time_with_a_memory_of_its_own(monkeypatc
 
 def test_calls_of_the_model_follow_k_and_the_exit() -> None:
     """n (e + 1) + (n - 1)."""
-    rollout = build_rollout(causal_experiment(), model := Forgetful(), Exact(0))
+    rollout = rollout_of(causal_experiment(), model := Forgetful())
     assert isinstance(rollout, Autoregressive)
     for steps, exit_at in ((2, 0), (4, 3), (8, 5)):
         model.calls.clear()
@@ -152,18 +164,18 @@ def test_sc_and_alignment_are_computed_for_their_own_k_only(monkeypatch: pytest.
     """
     method, networks = build(**SALT)
     seen = {name: watch(one) for name, one in networks.items()}
-    sc, align = spy(monkeypatch, distill, "sc_objective"), spy(monkeypatch, distill, "alignment_loss")
+    defects, relations = spy(monkeypatch, sc, "sc_objective"), spy(monkeypatch, align, "alignment_loss")
     features = spy(monkeypatch, networks["teacher"], "features")
     cases = set()
     for step in range(40):
-        for calls in (sc, align, features, *seen.values()):
+        for calls in (defects, relations, features, *seen.values()):
             calls.clear()
         metrics = method.loss("generator", clips(4 * step), step)[1]
         steps, exit_at = int(metrics["steps"]), [grad for _, grad in seen["generator"]].index(True)
         cases.add((steps, exit_at))
         dense, aligned = steps == 8, steps < 8 and exit_at > 0
         triple = dense and exit_at < 7
-        assert (len(sc), len(align), len(features)) == (triple, aligned, 2 * aligned)
+        assert (len(defects), len(relations), len(features)) == (triple, aligned, 2 * aligned)
         assert ("sc" in metrics, "align" in metrics) == (dense, aligned)
         assert (metrics.get("sc", 0.0) > 0) == triple
         rollout, reference = CHUNKS * (exit_at + 1) + CHUNKS - 1, CHUNKS * (2 * exit_at + 1) + CHUNKS - 1
@@ -223,7 +235,7 @@ def test_a_share_of_the_rollouts_is_aligned_and_micro_batches_agree_which() -> N
 def with_history(clips_before: int, switch: float, **changes: Any) -> Autoregressive:
     history = {"kind": "autoregressive", "history": {"clips": clips_before, "switch": switch}}
     setting = causal_experiment(rollout=history, **changes)
-    return build_rollout(setting, causal_network(setting), Exact(0))
+    return rollout_of(setting, causal_network(setting))
 
 
 def told(rollout: Autoregressive, batch: Batch, step: int, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
@@ -257,7 +269,7 @@ def test_the_prompt_changes_where_the_judged_clip_begins(switch: float, monkeypa
 
 def test_with_no_clip_before_it_the_judged_one_is_as_without_a_history() -> None:
     rollout, batch = with_history(1, switch=1.0), clips(size=1)
-    plain = build_rollout(causal_experiment(), rollout.model, Exact(0))
+    plain = rollout_of(causal_experiment(), rollout.model)
     same = [torch.equal(rollout(batch, i, "generator").x_0, plain(batch, i, "generator").x_0) for i in range(8)]
     assert any(same), "some updates have no history"
     assert not all(same), "others have one, and it matters"

@@ -9,20 +9,20 @@ import torch
 from torch import Tensor
 
 from salt.flow.grid import time_grid, triples
-from salt.methods import distill, rollouts
-from salt.methods.rollouts import build_rollout
+from salt.methods import rollouts
+from salt.methods.terms import sc
 from salt.models.protocol import Batch
 from support.students import (
     CHUNKS,
     CLOSE,
     SALT,
-    Exact,
     always,
     build,
     causal_experiment,
     causal_network,
     clips,
     grads,
+    rollout_of,
     spy,
     watch,
 )
@@ -127,9 +127,9 @@ def test_self_consistency_under_caches_is_two_endpoints_per_chunk(
     stop_gradient: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eq. (8) literally: for every chunk one long and two short Euler steps under the context it was made in."""
-    sc = {"weight": 1.0, "rollouts": (8,), "stop_gradient": stop_gradient}
-    method, networks = build(rollout=always(8), objectives={"dmd": {"weight": 0.0}, "sc": sc})
-    objective, made = spy(monkeypatch, distill, "sc_objective"), spy(monkeypatch, rollouts, "autoregressive")
+    section = {"weight": 1.0, "rollouts": (8,), "stop_gradient": stop_gradient}
+    method, networks = build(rollout=always(8), objectives={"dmd": {"weight": 0.0}, "sc": section})
+    objective, made = spy(monkeypatch, sc, "sc_objective"), spy(monkeypatch, rollouts, "autoregressive")
     model: Any = networks["generator"]
     parameters, seen = list(model.parameters()), set()
     allowed = set(triples(time_grid(4, 5.0), time_grid(8, 5.0)))
@@ -189,7 +189,7 @@ def test_at_the_last_level_sc_is_zero_and_costs_no_call(monkeypatch: pytest.Monk
 def test_naive_sc_stops_at_the_levels_of_t8_on_rollouts_of_four_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Table 5's second row: t_s is an exit of T^(4), and t_m one of the finer T_train."""
     method, _ = build(rollout=always(4), objectives={"dmd": {"weight": 0.0}, "sc": {}})
-    objective = spy(monkeypatch, distill, "sc_objective")
+    objective = spy(monkeypatch, sc, "sc_objective")
     four, eight = time_grid(4, 5.0), time_grid(8, 5.0)
     between = set()
     for step in range(12):
@@ -256,7 +256,7 @@ def test_every_chunk_of_noised_data_has_its_own_level_in_one_block_causal_call()
     seen: list[tuple[Tensor, Tensor]] = []
     model.register_forward_pre_hook(lambda module, args: seen.append(args[:2]))
     batch = clips(0, 24)
-    made = build_rollout(setting, model, Exact(0))(batch, 0, "generator")
+    made = rollout_of(setting, model)(batch, 0, "generator")
     ((x_t, t),) = seen
     assert t.shape == (24, CHUNKS)
     grid = torch.tensor(time_grid(8, 5.0), dtype=torch.float64)

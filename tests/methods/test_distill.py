@@ -9,6 +9,7 @@ from torch import Tensor
 
 from salt.errors import SaltError
 from salt.methods import Distill, FlowMatching, build_method
+from salt.methods.terms import Components, build_terms
 from salt.models.wan import build_wan
 from salt.streams import Streams
 from support.tiny import Clips, Recorder, experiment, make_method, teacher_experiment
@@ -23,8 +24,8 @@ def recorded(seed: int = 0, **changes: Any) -> tuple[Distill, dict[str, Recorder
         name: Recorder(build_wan(setting.scale.backbone, i))
         for i, name in enumerate(("generator", "critic", "teacher"))
     }
-    method = Distill(setting, networks["generator"], networks["critic"], networks["teacher"], Streams(seed))
-    return method, networks
+    components = Components.of(setting, streams=Streams(seed), **networks)
+    return Distill(setting, components, build_terms(setting.objectives, components)), networks
 
 
 def calls(networks: dict[str, Recorder]) -> dict[str, int]:

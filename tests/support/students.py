@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from salt.config.schema import Experiment
 from salt.methods import Distill
+from salt.methods.draws import Draws
+from salt.methods.rollouts import Rollout, build_rollout
+from salt.methods.terms import Components, build_terms
 from salt.models.causal import CausalWan
 from salt.models.protocol import Batch
 from salt.models.wan import WanVelocity, build_wan
@@ -62,6 +65,10 @@ def causal_network(setting: Experiment, seed: int = 0) -> CausalWan:
     return CausalWan(network(setting, seed).transformer, setting.causal.chunk, setting.causal.memory)
 
 
+def rollout_of(setting: Experiment, model: Any) -> Rollout:
+    return build_rollout(setting, model, Draws(Exact(0), setting.train.batch_size))
+
+
 def clips(first: int = 0, size: int = 2, latent: Sequence[int] = LATENT) -> Batch:
     samples = tuple(range(first, first + size))
     streams = Exact(99)
@@ -96,7 +103,8 @@ def build(**changes: Any) -> tuple[Distill, dict[str, nn.Module]]:
         "critic": network(setting, 1),
         "teacher": network(setting, 2),
     }
-    return Distill(setting, streams=Exact(0), **networks), networks
+    components = Components.of(setting, streams=Exact(0), **networks)
+    return Distill(setting, components, build_terms(setting.objectives, components)), networks
 
 
 def spy(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[tuple[tuple[Any, ...], Any]]:

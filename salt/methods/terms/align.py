@@ -1,0 +1,57 @@
+"""Cache-conditioned alignment as a term: a rollout of few steps against a denser one of the same noise."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from salt.config.objectives import Align
+from salt.flow.path import interpolate
+from salt.methods.rollouts import RolloutOutput
+from salt.methods.terms.protocol import Components, Output, Term
+from salt.models.protocol import Batch
+from salt.objectives.align import alignment_loss
+
+
+class Alignment(Term):
+    """L_align 1[K in `references`] between a rollout and its reference, both noised to t_f with the same eps."""
+
+    def __init__(self, config: Align, components: Components) -> None:
+        self.weight = config.weight
+        self._config, self._draws, self._rollout = config, components.draws, components.rollout
+        self._network = components.teacher if config.features == "teacher" else components.critic
+
+    def loss(self, output: Output, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]] | None:
+        """Acts where the rollout has a reference in this update."""
+        rollout = output()
+        if not self._has_reference(rollout, batch, step):
+            return None
+        reference = self._rollout.reference(batch, step, "generator", rollout, self._config.references[rollout.steps])
+        t, eps = self._draws.noising(self._config.noise, "align", batch, step)
+        with frozen(self._network):
+            low = self._network.features(interpolate(rollout.x_0, eps, t), t, batch.text, self._config.block)
+        with torch.no_grad():
+            ref = self._network.features(interpolate(reference, eps, t), t, batch.text, self._config.block)
+        align = alignment_loss(low, ref, self._config.margin).mean()
+        return align, {"align": align.item()}
+
+    def _has_reference(self, rollout: RolloutOutput, batch: Batch, step: int) -> bool:
+        if rollout.steps not in self._config.references or step < self._config.start:
+            return False
+        if not int(rollout.sample.index[0]):  # both would take the one and the same step
+            return False
+        return self._draws.shared("generator/align", batch, step) < self._config.probability
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Keep gradients out of a network's parameters for what is computed inside, not out of what flows through it."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -1,0 +1,59 @@
+"""What the method of distillation knows of a term of the generator's loss, and what a term may use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from torch import Tensor, nn
+
+from salt.config.schema import Experiment, Grid
+from salt.methods.draws import Draws
+from salt.methods.rollouts import Rollout, RolloutOutput, build_rollout
+from salt.models.protocol import Batch
+from salt.streams import Streams
+
+Output: TypeAlias = Callable[[], RolloutOutput]
+"""The student's rollout in this update: computed at the first call, the same at every further one."""
+
+
+class Term(Protocol):
+    """One summand of the generator's loss, and the condition under which it acts.
+
+    To a method a term is what a method is to the training loop: it answers for a micro-batch, and knows no other term.
+    """
+
+    weight: float
+    """lambda, by which the method multiplies the loss."""
+
+    def loss(self, output: Output, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]] | None:
+        """The mean over a micro-batch, and further means worth recording; None where it does not act in this update.
+
+        Only the generator's parameters get a gradient from it. The mean of the losses of equal micro-batches is the
+        loss of the whole batch.
+        """
+        ...
+
+    def acts_alone(self, step: int) -> bool:
+        """Whether in this iteration all other terms, and the critic, wait for this one: its warm-up."""
+        return False
+
+
+@dataclass(frozen=True)
+class Components:
+    """What the terms of one distillation share. Networks are Any: those of `salt.models.protocol`, as `nn.Module`s."""
+
+    generator: Any
+    critic: Any
+    teacher: Any
+    grid: Grid
+    rollout: Rollout
+    draws: Draws
+
+    @classmethod
+    def of(
+        cls, experiment: Experiment, generator: nn.Module, critic: nn.Module, teacher: nn.Module, streams: Streams
+    ) -> "Components":
+        """Those of an experiment: its networks, and the rollout that it asks for."""
+        draws = Draws(streams, experiment.train.batch_size)
+        rollout = build_rollout(experiment, generator, draws)
+        return cls(generator, critic, teacher, experiment.grid, rollout, draws)
