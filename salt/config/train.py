@@ -12,7 +12,8 @@ class Optimiser(Section):
     """Learning rate after warm-up."""
     muon_lr: PositiveFloat | None = None
     """Learning rate of Muon for the matrices inside the transformer blocks, which AdamW then leaves to it; None: AdamW
-    for everything. Muon (Jordan et al., 2024) steps along the orthogonalised momentum."""
+    for everything. Muon (Jordan et al., 2024) steps along the orthogonalised momentum;
+    salt/training/muon.py says in which precision."""
     betas: tuple[Beta, Beta] = (0.0, 0.999)
     weight_decay: NonNegativeFloat = 0.01
     clip: PositiveFloat = 10.0

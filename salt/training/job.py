@@ -17,6 +17,7 @@ from salt.training.loop import Data, Job, train
 from salt.training.parallel import Workers, join_workers
 from salt.training.provenance import NAME, is_complete, provenance
 from salt.training.run import claim_run, lease_run
+from salt.training.state import MUON
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ def run_training(
                     still_ours()
                     save(averaged, out)
                     known = provenance(experiment, seed, inputs, out) | {"seconds": round(state.seconds, 1)}
+                    if state.muon_precision is not None:
+                        known[MUON] = state.muon_precision
                     write_text(out / NAME, json.dumps(known, indent=1) + "\n")
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):

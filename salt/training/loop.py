@@ -84,7 +84,12 @@ def train(job: Job) -> TrainState:
     config, workers = job.config, job.workers
     _check_split(config, workers)
     state = TrainState(job.method.trainable, config, job.method.constant)
+    if workers.any(state.muon_precision == "float32"):  # of processes on unlike CPUs all do as the slowest
+        state.muon_precision = "float32"
+    chosen = state.muon_precision
     load_checkpoint(job.checkpoints, state)
+    if state.muon_precision != chosen:
+        log.info("%s: Muon goes on in %s, in which it began; here %s is faster", job.run, state.muon_precision, chosen)
     if state.step:
         log.info("%s: continuing after step %d", job.run, state.step)
     with listen_for_stop() as stop, open_metrics(job.run, config, state.step, workers.first) as metrics:

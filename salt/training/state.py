@@ -1,15 +1,21 @@
 """Everything a run needs to continue: networks, their optimisers, the EMA and the counters."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from salt.config.base import Precision
 from salt.config.train import Optimiser, Train
 from salt.errors import SaltError
 from salt.models.precision import DTYPES
 from salt.training import sharding
 from salt.training.ema import EMA
+from salt.training.muon import Muon
+
+MUON = "muon_precision"
+"""Its name in checkpoints and in the provenance."""
 
 
 def lr_factor(config: Optimiser, updates: int, progress: float) -> float:
@@ -35,7 +41,7 @@ def build_optimisers(network: nn.Module, config: Optimiser) -> list[torch.optim.
         torch.optim.AdamW(rest, config.lr, betas=config.betas, weight_decay=decay, fused=True)
     ]
     if config.muon_lr is not None:
-        optimisers.append(torch.optim.Muon(matrices, config.muon_lr, weight_decay=decay))
+        optimisers.append(Muon(matrices, config.muon_lr, decay))
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
@@ -79,6 +85,19 @@ class TrainState:
         self.updates = dict.fromkeys(networks, 0)
         self.seconds = 0.0
 
+    @property
+    def muon_precision(self) -> Precision | None:
+        """What Muon orthogonalises in; None where nothing is trained with it."""
+        return next((muon.precision for muon in self._muons()), None)
+
+    @muon_precision.setter
+    def muon_precision(self, precision: Precision) -> None:
+        for muon in self._muons():
+            muon.precision = precision
+
+    def _muons(self) -> list[Muon]:
+        return [each for optimisers in self.optimisers.values() for each in optimisers if isinstance(each, Muon)]
+
     def averaged(self) -> nn.Module:
         """The averaged generator, whole on the first process. Every process calls it."""
         return sharding.whole(self.ema.module, self._bones) if self.split else self.ema.module
@@ -113,13 +132,13 @@ class TrainState:
                     named |= {f"optimiser/{role}/{place}/{index}/{name}": value for name, value in moments.items()}
         return named
 
-    def counters(self) -> dict[str, float]:
-        """The counters under flat names."""
-        return {"step": self.step, "seconds": self.seconds} | {
-            f"updates/{role}": count for role, count in self.updates.items()
-        }
+    def counters(self) -> dict[str, Any]:
+        """The counters under flat names, and the precision of Muon."""
+        muon = {} if self.muon_precision is None else {MUON: self.muon_precision}
+        updates = {f"updates/{role}": count for role, count in self.updates.items()}
+        return {"step": self.step, "seconds": self.seconds} | updates | muon
 
-    def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, float]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
         """Take over what `tensors` and `counters` gave.
 
         Raises:
@@ -138,6 +157,8 @@ class TrainState:
                     optimiser.load_state_dict({"state": moments, "param_groups": groups})
                 self.updates[role] = int(counters[f"updates/{role}"])
             self.step, self.seconds = int(counters["step"]), float(counters["seconds"])
+            if self.muon_precision is not None:
+                self.muon_precision = counters.get(MUON, "bfloat16")  # absent: torch's, before there was a choice
         except (RuntimeError, KeyError, ValueError) as error:
             raise SaltError(f"not a state of these networks: {' '.join(str(error).split())[:200]}") from error
 

@@ -29,7 +29,7 @@ from support.tiny import (
 )
 
 Spawn = Callable[..., ForkServerProcess]
-MUON = {"lr": 1e-3, "muon_lr": 1e-2}  # it computes in bfloat16, which magnifies the order of sums
+MUON = {"lr": 1e-3, "muon_lr": 1e-2}  # where it computes in bfloat16, that magnifies the order of sums
 SPLIT = {"train__shard": True, "train__batch_size": 8}
 SHARED = {"train__context_parallel": 2}
 
