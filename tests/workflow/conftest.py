@@ -49,7 +49,6 @@ def snakemake(tmp_path: Path) -> Snakemake:
     """`snakemake WORDS` in a copy of the workflow that has run nothing yet; `calls` there lists the calls of `salt`."""
     for name in ("workflow", "experiments"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "environment.yml", tmp_path)
     shutil.copy(ROOT / "slurm", tmp_path, follow_symlinks=False)
     salt = tmp_path / "bin" / "salt"
     salt.parent.mkdir()
