@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from salt.cli.pricing import remedies
 from salt.config import load_experiment
 from salt.planning import cost
+from salt.planning.prices import remedies
 
 ROOT = Path(__file__).parents[2]
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
