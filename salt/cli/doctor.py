@@ -60,11 +60,11 @@ def devices(scale: str) -> Iterator[Found]:
     """GPUs against what workflow/resources.yaml asks, and their memory against what a training needs."""
     import torch
 
-    from salt.cli.pricing import asked_of
     from salt.config import load_experiment, load_scale
     from salt.planning import cost
+    from salt.planning.prices import resources_of
 
-    needed = max(asks["gpu"] for asks in asked_of(scale).values())
+    needed = resources_of(scale).most_gpus()
     count = torch.cuda.device_count()
     if not needed:
         yield "ok", "devices", f"{os.cpu_count()} CPU cores; scale {scale} needs no GPU"
@@ -135,9 +135,9 @@ def released(scale: str) -> Iterator[Found]:
 
 def disk(scale: str, scratch: Path) -> Iterator[Found]:
     """Free space against what `all` still writes."""
-    from salt.cli.dag import jobs_of
-    from salt.cli.pricing import Prices
     from salt.errors import SaltError
+    from salt.planning.jobs import jobs_of
+    from salt.planning.prices import Prices
 
     place = next(folder for folder in (scratch.absolute(), *scratch.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
@@ -148,7 +148,7 @@ def disk(scale: str, scratch: Path) -> Iterator[Found]:
         state: State = "note" if lacks_queries() else "wrong"  # `slurm` says what to do about the former
         yield state, "disk", f"{told}; what `all` still writes is not known: {error}"
         return
-    prices = Prices(scale, "h200", scratch / scale, jobs)
+    prices = Prices(scale, "h200", jobs)
     needed = sum(prices.of(job).disk for job in jobs if job.todo)
     told += f", {needed / 1e9:.1f} GB still to be written by `all`"
     if free > needed:

@@ -10,8 +10,8 @@ from salt.cli import app
 from salt.cli.options import ScaleName, Scratch
 
 if TYPE_CHECKING:
-    from salt.cli.dag import Planned
-    from salt.cli.pricing import Price
+    from salt.planning.jobs import Planned
+    from salt.planning.prices import Price
 
 Targets = Annotated[list[str] | None, typer.Argument(help="As `snakemake` takes them: table4, fig_lambda, all.")]
 Settings = Annotated[
@@ -29,11 +29,11 @@ def plan(
     config: Settings = None,
 ) -> None:
     """Price what is still to be run of some targets: GPU-hours, wall time, memory, disk."""
-    from salt.cli.dag import jobs_of
-    from salt.cli.pricing import Prices
+    from salt.planning.jobs import jobs_of
+    from salt.planning.prices import Prices
 
     found = {target: jobs_of(target, scale, scratch, config or []) for target in targets or ["all"]}
-    prices = Prices(scale, gpu, scratch / scale, [job for jobs in found.values() for job in jobs])
+    prices = Prices(scale, gpu, [job for jobs in found.values() for job in jobs])
     for target, jobs in found.items():
         todo = [(job, prices.of(job)) for job in jobs if job.todo]
         print(f"{target} at scale {scale}: {len(todo)} of {len(jobs)} jobs to run")
@@ -44,7 +44,7 @@ def plan(
         print(line)
     print(
         f"hours: m, as measured here (the benchmark files of {scratch / scale}); otherwise operations of Wan at "
-        f"{prices.device['utilisation']:.0%} of {prices.device['tflops']} TFLOP/s ({gpu}, workflow/hardware.yaml), "
+        f"{prices.device.utilisation:.0%} of {prices.device.tflops:g} TFLOP/s ({gpu}, workflow/hardware.yaml), "
         "without decoding; -: scored or drawn by other networks, or on the CPU, and not measured yet; asked: the limit "
         "of one attempt in workflow/resources.yaml, ! where a job needs more (train and sample continue)"
     )
@@ -75,8 +75,8 @@ def status(
     scale: ScaleName, targets: Targets = None, scratch: Scratch = Path("scratch"), config: Settings = None
 ) -> None:
     """What of each table and figure is done, running, stopped or not begun, and what it took."""
-    from salt.cli.dag import jobs_of
     from salt.config import load_scale
+    from salt.planning.jobs import jobs_of
     from salt.report.suite import load_suite
 
     suite = load_suite().at(load_scale(scale))
@@ -85,7 +85,7 @@ def status(
         states: dict[str, int] = defaultdict(int)
         hours = 0.0
         for job in jobs_of(target, scale, scratch, config or []):
-            hours += (job.seconds(scratch / scale) or 0.0) / 3600
-            states[job.state(scratch / scale)] += 1
+            hours += (job.seconds() or 0.0) / 3600
+            states[job.state()] += 1
         counts = "".join(f"{states[key]:>{width}}" for key, width in (("done", 6), ("running", 9), ("stopped", 9)))
         print(f"{target:<16}{counts}{states['not begun']:>11}{hours:>14.2f}", flush=True)

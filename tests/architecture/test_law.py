@@ -68,7 +68,7 @@ def test_a_rule_names_its_log_its_benchmark_and_its_resources(rule: str) -> None
     text = BODIES[rule]
     for kind in ("logs", "benchmarks"):
         assert re.search(rf"/{kind}/{rule}[./]", text), f"{kind} of {rule}"
-    assert re.search(rf"needs\(\"{own_name(rule)}\"\)", text)
+    assert f'w.resources.asked("{own_name(rule)}")' in text
 
 
 def test_every_stage_has_one_function_that_its_verb_calls() -> None:

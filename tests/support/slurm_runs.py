@@ -27,7 +27,6 @@ class Workflow:
         self.folder = folder
         for name in ("workflow", "experiments"):
             shutil.copytree(ROOT / name, folder / name)
-        shutil.copy(ROOT / "environment.yml", folder)
         shutil.copy(ROOT / "slurm", folder, follow_symlinks=False)
         for name in STUDENTS:
             self.change(f"experiments/{name}.yaml", _longer)

@@ -15,6 +15,13 @@ Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 FAKE_SALT = """#!/usr/bin/env bash
 set -euo pipefail
 echo "$1 $2" >> "$CALLS"
+if [ -n "${SPANS:-}" ]; then
+    case " $* " in
+        *" --device cuda "*)
+            begun=$(date +%s.%N); sleep 0.5
+            echo "$begun $(date +%s.%N)" >> "$SPANS" ;;
+    esac
+fi
 verb=$1
 name=$2
 while [ $# -gt 0 ]; do
@@ -49,7 +56,6 @@ def snakemake(tmp_path: Path) -> Snakemake:
     """`snakemake WORDS` in a copy of the workflow that has run nothing yet; `calls` there lists the calls of `salt`."""
     for name in ("workflow", "experiments"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "environment.yml", tmp_path)
     shutil.copy(ROOT / "slurm", tmp_path, follow_symlinks=False)
     salt = tmp_path / "bin" / "salt"
     salt.parent.mkdir()

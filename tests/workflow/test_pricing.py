@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from salt.cli.doctor import SLURM_COMMANDS, slurm
-from salt.cli.pricing import remedies
 from salt.config import load_experiment
 from salt.planning import cost
+from salt.planning.prices import remedies
 
 ROOT = Path(__file__).parents[2]
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
@@ -72,3 +73,21 @@ def test_an_interrupted_training_keeps_its_checkpoints(snakemake: Snakemake, tmp
     assert len(list((tmp_path / "scratch/smoke/runs/dmd_8/seed0").glob("*/checkpoint"))) == 1
     assert not (tmp_path / "scratch/smoke/weights/dmd_8/seed0/provenance.json").exists()
     assert not (tmp_path / "results/smoke/tables/table4.csv").exists()
+
+
+@pytest.mark.parametrize(("words", "at_once"), [([], 1), (["--resources", "gpu_jobs=2"], 2)])
+def test_jobs_with_gpus_take_turns_on_one_machine(
+    snakemake: Snakemake, tmp_path: Path, words: list[str], at_once: int
+) -> None:
+    """All would use its first GPU; a user who has room there may let several run."""
+    resources = tmp_path / "workflow" / "resources.yaml"
+    smoke = yaml.safe_load(resources.read_text())["smoke"]
+    change(
+        resources, "smoke", smoke | {"train": smoke["default"] | {"gpu": 1}, "sample": smoke["default"] | {"gpu": 8}}
+    )
+    spans = tmp_path / "spans"
+    run = snakemake(*TABLE4, *words, "--cores", "8", SPANS=str(spans))
+    assert run.returncode == 0, run.stdout + run.stderr
+    times = [tuple(map(float, line.split())) for line in spans.read_text().splitlines()]
+    assert len(times) == 6
+    assert max(sum(begun <= start < ended for begun, ended in times) for start, _ in times) == at_once

@@ -3,70 +3,62 @@
 
 rule teacher:
     output:
-        provenance=f"{SCRATCH}/teacher/provenance.json",
+        provenance=f"{w.layout.scratch}/teacher/provenance.json",
     log:
-        f"{SCRATCH}/logs/teacher.log",
+        f"{w.layout.scratch}/logs/teacher.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/teacher.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/teacher.tsv"
+    threads: w.resources.threads("teacher")
     resources:
-        **needs("teacher"),
+        **w.resources.asked("teacher"),
     params:
-        scale=SCALE.name,
-        run_dir=run_dir("teacher", teacher_state()),
+        scale=w.scale.name,
+        run_dir=w.layout.run_of_teacher(),
         folder=subpath(output.provenance, parent=True),
-        state=teacher_state(),
+        state=w.states.teacher(),
+    message:
+        "{rule}: codec, text encoder and teacher of scale {params.scale}"
     shell:
-        f"salt teacher --scale {{params.scale}} --device {device('teacher')}"
+        f"salt teacher --scale {{params.scale}} --device {w.resources.device('teacher')}"
         " --wait --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 
 
 rule latents:
     input:
         teacher=rules.teacher.output.provenance,
-        parts=parts_of("latents", LATENTS),
+        parts=w.layout.parts_of("latents", w.layout.latents),
     output:
-        index=f"{LATENTS}/index.json",
+        f"{w.layout.latents}/index.json",
     log:
-        f"{SCRATCH}/logs/latents.log",
+        f"{w.layout.scratch}/logs/latents.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/latents.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/latents.tsv"
+    threads: w.resources.threads("latents")
     resources:
-        **needs("latents"),
+        **w.resources.asked("latents"),
     params:
-        scale=SCALE.name,
+        scale=w.scale.name,
         teacher=subpath(input.teacher, parent=True),
-        folder=subpath(output.index, parent=True),
-        state=latents_state(),
+        part=unrecorded(""),
+        folder=subpath(output[0], parent=True),
+        state=w.states.latents(),
+    message:
+        "{rule}: the latents that all students of scale {params.scale} are trained on"
     shell:
-        f"salt latents --scale {{params.scale}} --teacher {{params.teacher}} --device {device('latents')}"
-        " --out {params.folder} > {log} 2>&1"
+        f"salt latents --scale {{params.scale}} --teacher {{params.teacher}} --device {w.resources.device('latents')}"
+        " {params.part} --out {params.folder} > {log} 2>&1"
 
 
-rule latents_part:
+use rule latents as latents_part with:
     input:
         teacher=rules.teacher.output.provenance,
     output:
-        touch(f"{LATENTS}/part_{{part}}_of_{{parts}}"),
+        touch(f"{w.layout.latents}/part_{{part}}_of_{{parts}}"),
     log:
-        f"{SCRATCH}/logs/latents_part/part_{{part}}_of_{{parts}}.log",
+        f"{w.layout.scratch}/logs/latents_part/part_{{part}}_of_{{parts}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/latents_part/part_{{part}}_of_{{parts}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        **needs("latents"),
+        f"{w.layout.scratch}/benchmarks/latents_part/part_{{part}}_of_{{parts}}.tsv"
     params:
-        scale=SCALE.name,
-        teacher=subpath(input.teacher, parent=True),
-        folder=subpath(output[0], parent=True),
-        state=latents_state(),
-    shell:
-        f"salt latents --scale {{params.scale}} --teacher {{params.teacher}} --device {device('latents')}"
-        " --part {wildcards.part}/{wildcards.parts} --out {params.folder} > {log} 2>&1"
+        part=unrecorded("--part {part}/{parts}"),
+    message:
+        "{rule}: part {wildcards.part} of the {wildcards.parts} that jobs share of the latents of scale {params.scale}"

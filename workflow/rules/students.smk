@@ -5,116 +5,103 @@
 rule ode_pairs:
     input:
         teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output.index,
-        weights=lambda wildcards: pairs_teacher(wildcards.experiment),
-        parts=lambda wildcards: parts_of("ode_pairs", f"{SCRATCH}/pairs/{wildcards.experiment}/{wildcards.state}"),
+        latents=rules.latents.output[0],
+        weights=lambda wildcards: w.layout.pairs_teacher(wildcards.experiment),
+        parts=lambda wildcards: w.layout.parts_of("ode_pairs", w.layout.pairs(wildcards.experiment, wildcards.state)),
     output:
-        index=f"{SCRATCH}/pairs/{{experiment}}/{{state}}/index.json",
+        f"{w.layout.pairs('{experiment}', '{state}')}/index.json",
     log:
-        f"{SCRATCH}/logs/ode_pairs/{{experiment}}_{{state}}.log",
+        f"{w.layout.scratch}/logs/ode_pairs/{{experiment}}_{{state}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/ode_pairs/{{experiment}}_{{state}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/ode_pairs/{{experiment}}_{{state}}.tsv"
+    threads: w.resources.threads("ode_pairs")
     resources:
-        **needs("ode_pairs"),
+        **w.resources.asked("ode_pairs"),
     params:
-        scale=SCALE.name,
+        scale=w.scale.name,
         teacher=subpath(input.teacher, parent=True),
         latents=subpath(input.latents, parent=True),
         weights=lambda wildcards, input: option("--weights", input.weights),
-        folder=subpath(output.index, parent=True),
-        state=lambda wildcards: pairs_state(wildcards.experiment),
+        part=unrecorded(""),
+        folder=subpath(output[0], parent=True),
+        state=lambda wildcards: w.states.ode_pairs(wildcards.experiment),
+    message:
+        "{rule} {wildcards.experiment}: the trajectories that it regresses, scale {params.scale}"
     shell:
         "salt ode-pairs {wildcards.experiment} --scale {params.scale} --teacher {params.teacher}"
-        f" --latents {{params.latents}} {{params.weights}} --device {device('ode_pairs')}"
-        " --out {params.folder} > {log} 2>&1"
+        f" --latents {{params.latents}} {{params.weights}} --device {w.resources.device('ode_pairs')}"
+        " {params.part} --out {params.folder} > {log} 2>&1"
 
 
-rule ode_pairs_part:
+use rule ode_pairs as ode_pairs_part with:
     input:
         teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output.index,
-        weights=lambda wildcards: pairs_teacher(wildcards.experiment),
+        latents=rules.latents.output[0],
+        weights=lambda wildcards: w.layout.pairs_teacher(wildcards.experiment),
     output:
-        touch(f"{SCRATCH}/pairs/{{experiment}}/{{state}}/part_{{part}}_of_{{parts}}"),
+        touch(f"{w.layout.pairs('{experiment}', '{state}')}/part_{{part}}_of_{{parts}}"),
     log:
-        f"{SCRATCH}/logs/ode_pairs_part/{{experiment}}_{{state}}_part_{{part}}_of_{{parts}}.log",
+        f"{w.layout.scratch}/logs/ode_pairs_part/{{experiment}}_{{state}}_part_{{part}}_of_{{parts}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/ode_pairs_part/{{experiment}}_{{state}}_part_{{part}}_of_{{parts}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        **needs("ode_pairs"),
+        f"{w.layout.scratch}/benchmarks/ode_pairs_part/{{experiment}}_{{state}}_part_{{part}}_of_{{parts}}.tsv"
     params:
-        scale=SCALE.name,
-        teacher=subpath(input.teacher, parent=True),
-        latents=subpath(input.latents, parent=True),
-        weights=lambda wildcards, input: option("--weights", input.weights),
-        folder=subpath(output[0], parent=True),
-        state=lambda wildcards: pairs_state(wildcards.experiment),
-    shell:
-        "salt ode-pairs {wildcards.experiment} --scale {params.scale} --teacher {params.teacher}"
-        f" --latents {{params.latents}} {{params.weights}} --device {device('ode_pairs')}"
-        " --part {wildcards.part}/{wildcards.parts} --out {params.folder} > {log} 2>&1"
+        part=unrecorded("--part {part}/{parts}"),
+    message:
+        "{rule} {wildcards.experiment}: part {wildcards.part} of {wildcards.parts}, scale {params.scale}"
 
 
 rule train:
     input:
         teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output.index,
-        init=lambda wildcards: start_of(wildcards.experiment),
-        pairs=lambda wildcards: pairs_of(wildcards.experiment),
+        latents=rules.latents.output[0],
+        init=lambda wildcards: w.layout.start_of(wildcards.experiment),
+        pairs=lambda wildcards: w.layout.pairs_of(wildcards.experiment),
     output:
-        provenance=f"{SCRATCH}/weights/{{experiment}}/seed{{seed}}/provenance.json",
+        provenance=f"{w.layout.scratch}/weights/{{experiment}}/seed{{seed}}/provenance.json",
     log:
-        f"{SCRATCH}/logs/train/{{experiment}}_seed{{seed}}.log",
+        f"{w.layout.scratch}/logs/train/{{experiment}}_seed{{seed}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/train/{{experiment}}_seed{{seed}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/train/{{experiment}}_seed{{seed}}.tsv"
+    threads: w.resources.threads("train")
     resources:
-        **needs("train"),
+        **w.resources.asked("train"),
     params:
-        scale=SCALE.name,
+        scale=w.scale.name,
         # no output: Snakemake deletes those of a failed job
-        run_dir=lambda wildcards: run_dir(
-            f"{wildcards.experiment}/seed{wildcards.seed}", weights_state(wildcards.experiment)
-        ),
+        run_dir=lambda wildcards: w.layout.run_of(wildcards.experiment, wildcards.seed),
         folder=subpath(output.provenance, parent=True),
         teacher=subpath(input.teacher, parent=True),
         latents=subpath(input.latents, parent=True),
         start=lambda wildcards, input: option("--init", input.init) + option("--pairs", input.pairs),
-        state=lambda wildcards: weights_state(wildcards.experiment),
+        state=lambda wildcards: w.states.weights(wildcards.experiment),
+    message:
+        "{rule} {wildcards.experiment}, seed {wildcards.seed}: its weights, scale {params.scale}"
     shell:
-        f"{launcher('train')}salt train {{wildcards.experiment}} --scale {{params.scale}} --seed {{wildcards.seed}}"
-        " --teacher {params.teacher} --latents {params.latents} {params.start}"
-        f" --device {device('train')}"
+        f"{w.resources.launcher('train')}salt train {{wildcards.experiment}} --scale {{params.scale}}"
+        " --seed {wildcards.seed} --teacher {params.teacher} --latents {params.latents} {params.start}"
+        f" --device {w.resources.device('train')}"
         " --wait --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
 
 
 rule import_released:
     output:
-        provenance=f"{SCRATCH}/released/{{experiment}}/seed0/provenance.json",
+        provenance=f"{w.layout.scratch}/released/{{experiment}}/seed0/provenance.json",
     log:
-        f"{SCRATCH}/logs/import_released/{{experiment}}_seed0.log",
+        f"{w.layout.scratch}/logs/import_released/{{experiment}}_seed0.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/import_released/{{experiment}}_seed0.tsv"
+        f"{w.layout.scratch}/benchmarks/import_released/{{experiment}}_seed0.tsv"
     wildcard_constraints:
-        experiment="|".join(IMPORTED) or "(?!)",
-    conda:
-        "../../environment.yml"
-    threads: 1
+        experiment="|".join(w.imported) or "(?!)",
+    threads: w.resources.threads("import_released")
     resources:
-        **needs("import_released"),
+        **w.resources.asked("import_released"),
     params:
-        scale=SCALE.name,
+        scale=w.scale.name,
         folder=subpath(output.provenance, parent=True),
         # no input: what is not downloaded yet shall not break a plan
-        state=lambda wildcards: weights_state(wildcards.experiment),
+        state=lambda wildcards: w.states.weights(wildcards.experiment),
+    message:
+        "{rule} {wildcards.experiment}: its published weights, scale {params.scale}"
     shell:
         "salt import-released {wildcards.experiment} --scale {params.scale} --out {params.folder} > {log} 2>&1"
 
@@ -122,189 +109,175 @@ rule import_released:
 rule sample:
     input:
         teacher=rules.teacher.output.provenance,
-        weights=sampled_weights,
+        weights=lambda wildcards: w.layout.sampled_weights(wildcards.sampled, wildcards.seed),
     output:
-        manifest=f"{VIDEOS}/{{sampled}}/seed{{seed}}/manifest.json",
+        manifest=f"{w.layout.videos}/{{sampled}}/seed{{seed}}/manifest.json",
     log:
-        f"{SCRATCH}/logs/sample/{{sampled}}_seed{{seed}}.log",
+        f"{w.layout.scratch}/logs/sample/{{sampled}}_seed{{seed}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/sample/{{sampled}}_seed{{seed}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/sample/{{sampled}}_seed{{seed}}.tsv"
+    threads: w.resources.threads("sample")
     resources:
-        **needs("sample"),
+        **w.resources.asked("sample"),
     params:
-        scale=SCALE.name,
+        long=unrecorded(""),
+        scale=w.scale.name,
         teacher=subpath(input.teacher, parent=True),
         weights=lambda wildcards, input: option("--weights", input.weights),
         folder=subpath(output.manifest, parent=True),
-        state=evaluation_state("sample"),
+        state=w.states.sample(),
+    message:
+        "{rule} {wildcards.sampled}, seed {wildcards.seed}: videos of the evaluation's prompts, scale {params.scale}"
     shell:
-        "salt sample {wildcards.sampled} --scale {params.scale} --seed {wildcards.seed}"
-        f" --device {device('sample')} --teacher {{params.teacher}} {{params.weights}}"
+        "salt sample {wildcards.sampled} {params.long} --scale {params.scale} --seed {wildcards.seed}"
+        f" --device {w.resources.device('sample')} --teacher {{params.teacher}} {{params.weights}}"
         " --out {params.folder} > {log} 2>&1"
 
 
 rule score_vbench:
     input:
-        videos=f"{VIDEOS}/{{sampled}}/seed{{seed}}{{long}}/manifest.json",
+        videos=f"{w.layout.videos}/{{sampled}}/seed{{seed}}{{long}}/manifest.json",
     output:
-        f"{SCRATCH}/vbench/{{sampled}}/seed{{seed}}{{long}}/{{dimension}}.json",
+        f"{w.layout.scratch}/vbench/{{sampled}}/seed{{seed}}{{long}}/{{dimension}}.json",
     log:
-        f"{SCRATCH}/logs/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.log",
+        f"{w.layout.scratch}/logs/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.tsv"
+    threads: w.resources.threads("score_vbench")
     resources:
-        **needs("score_vbench"),
+        **w.resources.asked("score_vbench"),
     params:
-        scale=SCALE.name,
+        scale=w.scale.name,
         videos=subpath(input.videos, parent=True),
-        details=f"{SCRATCH}/scores/{{sampled}}/seed{{seed}}{{long}}",
+        details=f"{w.layout.scratch}/scores/{{sampled}}/seed{{seed}}{{long}}",
         long=lambda wildcards: "--long" if wildcards.long else "",
-        state=long_state("score"),
+        state=w.states.score_vbench(),
+    message:
+        "{rule} {wildcards.sampled}{wildcards.long}, seed {wildcards.seed}: {wildcards.dimension}, scale {params.scale}"
     shell:
         "salt score-vbench {wildcards.sampled} {wildcards.dimension} {params.long} --scale {params.scale}"
-        f" --seed {{wildcards.seed}} --device {device('score_vbench')}"
+        f" --seed {{wildcards.seed}} --device {w.resources.device('score_vbench')}"
         " --videos {params.videos} --details {params.details} --out {output} > {log} 2>&1"
 
 
 rule score:
     input:
         videos=rules.sample.output.manifest,
-        dimensions=expand(rules.score_vbench.output, dimension=VBENCH, long="", allow_missing=True),
+        dimensions=expand(rules.score_vbench.output, dimension=w.dimensions, long="", allow_missing=True),
     output:
-        scores=f"{RECORDS}/{{sampled}}_seed{{seed}}_scores.csv",
-        prompts=f"{RECORDS}/{{sampled}}_seed{{seed}}_prompts.csv.gz",
+        scores=f"{w.layout.records}/{{sampled}}_seed{{seed}}_scores.csv",
+        prompts=f"{w.layout.records}/{{sampled}}_seed{{seed}}_prompts.csv.gz",
     log:
-        f"{SCRATCH}/logs/score/{{sampled}}_seed{{seed}}.log",
+        f"{w.layout.scratch}/logs/score/{{sampled}}_seed{{seed}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/score/{{sampled}}_seed{{seed}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/score/{{sampled}}_seed{{seed}}.tsv"
+    threads: w.resources.threads("score")
     resources:
-        **needs("score"),
+        **w.resources.asked("score"),
     params:
-        scale=SCALE.name,
+        long=unrecorded(""),
+        scale=w.scale.name,
         videos=subpath(input.videos, parent=True),
-        details=f"{SCRATCH}/scores/{{sampled}}/seed{{seed}}",
-        state=evaluation_state("score"),
+        details=f"{w.layout.scratch}/scores/{{sampled}}/seed{{seed}}",
+        state=w.states.score(),
+    message:
+        "{rule} {wildcards.sampled}, seed {wildcards.seed}: records of its videos, scale {params.scale}"
     shell:
-        "salt score {wildcards.sampled} --scale {params.scale} --seed {wildcards.seed}"
+        "salt score {wildcards.sampled} {params.long} --scale {params.scale} --seed {wildcards.seed}"
         " --videos {params.videos} --out {output.scores} --details {params.details} > {log} 2>&1"
 
 
-rule sample_long:
-    input:
-        teacher=rules.teacher.output.provenance,
-        weights=weights_of,
+use rule sample as sample_long with:
     output:
-        manifest=f"{VIDEOS}/{{experiment}}/seed{{seed}}_long/manifest.json",
+        manifest=f"{w.layout.videos}/{{sampled}}/seed{{seed}}_long/manifest.json",
     log:
-        f"{SCRATCH}/logs/sample_long/{{experiment}}_seed{{seed}}.log",
+        f"{w.layout.scratch}/logs/sample_long/{{sampled}}_seed{{seed}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/sample_long/{{experiment}}_seed{{seed}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/sample_long/{{sampled}}_seed{{seed}}.tsv"
+    wildcard_constraints:
+        sampled="|".join(w.students),
+    threads: w.resources.threads("sample_long")
     resources:
-        **needs("sample_long"),
+        **w.resources.asked("sample_long"),
     params:
-        scale=SCALE.name,
-        teacher=subpath(input.teacher, parent=True),
-        weights=subpath(input.weights, parent=True),
-        folder=subpath(output.manifest, parent=True),
-        state=long_state("sample"),
-    shell:
-        "salt sample {wildcards.experiment} --long --scale {params.scale} --seed {wildcards.seed}"
-        f" --device {device('sample_long')} --teacher {{params.teacher}} --weights {{params.weights}}"
-        " --out {params.folder} > {log} 2>&1"
+        long=unrecorded("--long"),
+        state=w.states.sample(long=True),
+    message:
+        "{rule} {wildcards.sampled}, seed {wildcards.seed}: videos beyond the training length, scale {params.scale}"
 
 
-rule score_long:
+use rule score as score_long with:
     input:
         videos=rules.sample_long.output.manifest,
-        dimensions=lambda wildcards: expand(
-            rules.score_vbench.output,
-            sampled=wildcards.experiment,
-            seed=wildcards.seed,
-            dimension=VBENCH_LONG,
-            long="_long",
-        ),
+        dimensions=expand(rules.score_vbench.output, dimension=w.long_dimensions, long="_long", allow_missing=True),
     output:
-        scores=f"{RECORDS}/{{experiment}}_seed{{seed}}_long.csv",
-        prompts=f"{RECORDS}/{{experiment}}_seed{{seed}}_long_prompts.csv.gz",
+        scores=f"{w.layout.records}/{{sampled}}_seed{{seed}}_long.csv",
+        prompts=f"{w.layout.records}/{{sampled}}_seed{{seed}}_long_prompts.csv.gz",
     log:
-        f"{SCRATCH}/logs/score_long/{{experiment}}_seed{{seed}}.log",
+        f"{w.layout.scratch}/logs/score_long/{{sampled}}_seed{{seed}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/score_long/{{experiment}}_seed{{seed}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/score_long/{{sampled}}_seed{{seed}}.tsv"
+    wildcard_constraints:
+        sampled="|".join(w.students),
+    threads: w.resources.threads("score_long")
     resources:
-        **needs("score_long"),
+        **w.resources.asked("score_long"),
     params:
-        scale=SCALE.name,
-        videos=subpath(input.videos, parent=True),
-        details=f"{SCRATCH}/scores/{{experiment}}/seed{{seed}}_long",
-        state=long_state("score"),
-    shell:
-        "salt score {wildcards.experiment} --long --scale {params.scale} --seed {wildcards.seed}"
-        " --videos {params.videos} --out {output.scores} --details {params.details} > {log} 2>&1"
+        long=unrecorded("--long"),
+        details=f"{w.layout.scratch}/scores/{{sampled}}/seed{{seed}}_long",
+        state=w.states.score(long=True),
+    message:
+        "{rule} {wildcards.sampled}, seed {wildcards.seed}: records of its long videos, scale {params.scale}"
 
 
 rule defect:
     input:
-        weights=weights_of,
+        weights=lambda wildcards: w.layout.weights(wildcards.experiment, wildcards.seed),
         teacher=rules.teacher.output.provenance,
     output:
-        defect=f"{RECORDS}/{{experiment}}_seed{{seed}}_defect.csv",
-        trajectory=f"{RECORDS}/{{experiment}}_seed{{seed}}_trajectory.csv",
+        defect=f"{w.layout.records}/{{experiment}}_seed{{seed}}_defect.csv",
+        trajectory=f"{w.layout.records}/{{experiment}}_seed{{seed}}_trajectory.csv",
     log:
-        f"{SCRATCH}/logs/defect/{{experiment}}_seed{{seed}}.log",
+        f"{w.layout.scratch}/logs/defect/{{experiment}}_seed{{seed}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/defect/{{experiment}}_seed{{seed}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/defect/{{experiment}}_seed{{seed}}.tsv"
+    threads: w.resources.threads("defect")
     resources:
-        **needs("defect"),
+        **w.resources.asked("defect"),
     params:
-        scale=SCALE.name,
+        scale=w.scale.name,
         weights=subpath(input.weights, parent=True),
         teacher=subpath(input.teacher, parent=True),
-        state=evaluation_state("defect"),
+        state=w.states.defect(),
+    message:
+        "{rule} {wildcards.experiment}, seed {wildcards.seed}: its semigroup defect, scale {params.scale}"
     shell:
         "salt defect {params.weights} --scale {params.scale} --teacher {params.teacher}"
-        f" --device {device('defect')}"
+        f" --device {w.resources.device('defect')}"
         " --out {output.defect} > {log} 2>&1"
 
 
 rule caches:
     input:
-        weights=weights_of,
+        weights=lambda wildcards: w.layout.weights(wildcards.experiment, wildcards.seed),
         teacher=rules.teacher.output.provenance,
     output:
-        f"{RECORDS}/{{experiment}}_seed{{seed}}_caches.csv",
+        f"{w.layout.records}/{{experiment}}_seed{{seed}}_caches.csv",
     log:
-        f"{SCRATCH}/logs/caches/{{experiment}}_seed{{seed}}.log",
+        f"{w.layout.scratch}/logs/caches/{{experiment}}_seed{{seed}}.log",
     benchmark:
-        f"{SCRATCH}/benchmarks/caches/{{experiment}}_seed{{seed}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
+        f"{w.layout.scratch}/benchmarks/caches/{{experiment}}_seed{{seed}}.tsv"
+    threads: w.resources.threads("caches")
     resources:
-        **needs("caches"),
+        **w.resources.asked("caches"),
     params:
-        scale=SCALE.name,
+        scale=w.scale.name,
         weights=subpath(input.weights, parent=True),
         teacher=subpath(input.teacher, parent=True),
-        state=evaluation_state("caches"),
+        state=w.states.caches(),
+    message:
+        "{rule} {wildcards.experiment}, seed {wildcards.seed}: what its cache does to it, scale {params.scale}"
     shell:
         "salt caches {params.weights} --scale {params.scale} --teacher {params.teacher}"
-        f" --device {device('caches')}"
+        f" --device {w.resources.device('caches')}"
         " --out {output} > {log} 2>&1"

@@ -1,6 +1,6 @@
 # Named targets: every table, every figure, and one ablation_NAME per experiment.
 
-for target, entry in TABLES.items():
+for target in w.entries.tables:
 
     rule:
         name:
@@ -10,7 +10,7 @@ for target, entry in TABLES.items():
         localrule: True
 
 
-for target, entry in FIGURES.items():
+for target in w.entries.figures:
 
     rule:
         name:
@@ -20,7 +20,7 @@ for target, entry in FIGURES.items():
         localrule: True
 
 
-for target in STUDENTS:
+for target in w.students:
 
     rule:
         name:
@@ -28,9 +28,9 @@ for target in STUDENTS:
         input:
             expand(
                 [rules.score.output.scores]
-                + (rules.caches.output if EXPERIMENTS[target].causal else [rules.defect.output.defect]),
+                + (rules.caches.output if w.experiments[target].causal else [rules.defect.output.defect]),
                 sampled=target,
                 experiment=target,
-                seed=seeds_for(target, SUITE["ablations"]),
+                seed=w.entries.seeds_for(target, w.entries.suite.ablations),
             ),
         localrule: True

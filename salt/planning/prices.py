@@ -4,26 +4,52 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from math import gcd
-from pathlib import Path
 from statistics import mean
 
-from salt.cli.dag import Planned
+from pydantic import PositiveFloat
+
 from salt.config import Experiment, load_experiment, load_scale, repository_root
-from salt.config.files import accepted, read_mapping
-from salt.config.load import of_scale
+from salt.config.base import Probability, Section
+from salt.config.files import accepted, as_mapping, read_mapping, relative
+from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
 from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
 from salt.planning import cost
+from salt.planning.jobs import Planned
+from salt.workflow.resources import Resources
 
 HOUR, GIGA, TERA = 3600.0, 1e9, 1e12
 VIDEO_BYTES = 0.6
 """Of an mp4, for each of 1,000 pixels and frames: 2 MB for 5 seconds of 832 x 480 (the tiny world's take less)."""
 
 
-def asked_of(scale: str) -> dict[str, dict[str, int]]:
-    """Rule -> what its jobs ask for at a scale (`default`: rules that are not named)."""
-    asked: dict[str, dict[str, int]] = of_scale(read_mapping(repository_root() / "workflow" / "resources.yaml"), scale)
-    return asked
+class Device(Section):
+    """A GPU of workflow/hardware.yaml."""
+
+    tflops: PositiveFloat
+    """Dense bfloat16, as the vendor gives it."""
+    memory_gb: PositiveFloat
+    """Of one."""
+    utilisation: Probability
+    """The share of `tflops` that a training step reaches."""
+
+
+def load_device(name: str) -> Device:
+    """One of workflow/hardware.yaml.
+
+    Raises:
+        SaltError: it does not name this one.
+    """
+    path = repository_root() / "workflow" / "hardware.yaml"
+    source, known = relative(path), read_mapping(path)
+    if name not in known:
+        raise SaltError(f"--gpu {name}: no such device in {source}; {accepted(name, known)}")
+    return validate(Device, Merged([Layer(as_mapping(known[name], source), source, (name,))]), source)
+
+
+def resources_of(scale: str) -> Resources:
+    """What the jobs of a scale ask for."""
+    return Resources.load(repository_root() / "workflow", scale)
 
 
 @dataclass(frozen=True)
@@ -43,39 +69,28 @@ class Price:
 class Prices:
     """Prices of the jobs of one scale on one kind of device."""
 
-    def __init__(self, scale: str, device: str, scratch: Path, jobs: Iterable[Planned]) -> None:
+    def __init__(self, scale: str, device: str, jobs: Iterable[Planned]) -> None:
         """Raises SaltError for a device that workflow/hardware.yaml does not name."""
-        known = read_mapping(repository_root() / "workflow" / "hardware.yaml")
-        if device not in known:
-            raise SaltError(f"--gpu {device}: no such device in workflow/hardware.yaml; {accepted(device, known)}")
-        self.device, self.scale, self.scratch = known[device], load_scale(scale), scratch
-        self.asked = asked_of(scale)
+        self.device, self.scale, self.resources = load_device(device), load_scale(scale), resources_of(scale)
         took: dict[str, list[float]] = {}
         for job in jobs:
-            if (seconds := job.seconds(scratch)) is not None:
+            if (seconds := job.seconds()) is not None:
                 took.setdefault(job.rule, []).append(seconds)
         self._mean = {rule: mean(seconds) for rule, seconds in took.items()}
         self.experiment = cache(lambda name: load_experiment(name, scale))
 
-    def gpus(self, rule: str) -> int:
-        """On all nodes of a job, as workflow/resources.yaml asks."""
-        entry = {"nodes": 1} | self._asked(rule)
-        return entry["gpu"] * entry["nodes"]
-
-    def _asked(self, rule: str) -> dict[str, int]:
-        return self.asked.get(rule.removesuffix("_part"), self.asked["default"])
-
     def of(self, job: Planned) -> Price:
         """What a job will cost."""
-        gpus, limit = self.gpus(job.rule), self._asked(job.rule)["runtime"] / 60
-        own = job.seconds(self.scratch)
+        asked = self.resources.of(job.rule)
+        gpus, limit = asked.gpus, asked.runtime / 60
+        own = job.seconds()
         seconds = own if own is not None else self._mean.get(job.rule)
         if seconds is not None:
             return Price(seconds / HOUR, True, gpus, limit, self._disk(job))
         operations = self._operations(job) if gpus else None
         if operations is None:
             return Price(None, False, gpus, limit, self._disk(job))
-        rate = self.device["tflops"] * TERA * self.device["utilisation"] * gpus
+        rate = self.device.tflops * TERA * self.device.utilisation * gpus
         return Price(operations / rate / HOUR, False, gpus, limit, self._disk(job))
 
     def _operations(self, job: Planned) -> float | None:
@@ -84,7 +99,7 @@ class Prices:
             return cost.training(self.experiment(job.name))
         shared = job.rule.removesuffix("_part")
         if shared in ("latents", "ode_pairs"):
-            parts, all_of_it = self._asked(shared).get("parts", 1), self._made_once(shared, job.name)
+            parts, all_of_it = self.resources.of(shared).parts, self._made_once(shared, job.name)
             done_by_parts = parts > 1 and job.rule == shared
             return 0.0 if done_by_parts else all_of_it and all_of_it / parts
         if job.rule in ("sample", "sample_long"):
@@ -153,7 +168,7 @@ class Prices:
 
     def memory(self, names: Iterable[str]) -> list[str]:
         """A line for the training that needs most memory on a device, and what would make it fit if it does not."""
-        gpus, limit = self.gpus("train"), self.device["memory_gb"] * GIGA
+        gpus, limit = self.resources.of("train").gpus, self.device.memory_gb * GIGA
         if not gpus:
             return []
         found = {name: cost.training_memory(self.experiment(name), gpus) for name in sorted(names)}

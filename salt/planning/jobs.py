@@ -1,0 +1,92 @@
+"""The jobs of a target as Snakemake plans them: rules, wildcards, logs and benchmarks are the workflow's own."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from salt.config.files import repository_root
+from salt.errors import SaltError
+
+BESIDE = "beside_"
+"""What the rules of the scale beside this one begin with (`Scale.beside`)."""
+OF_WHAT = ("experiment", "sampled", "table", "figure")
+"""Wildcards that name what a job is of."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One job."""
+
+    rule: str
+    wildcards: Mapping[str, str]
+    log: Path
+    benchmark: Path
+    """What Snakemake measured when it last ran."""
+    run_dir: Path | None
+    """Where a training keeps its checkpoints."""
+    todo: bool
+    """Whether it is still to be run."""
+
+    @property
+    def name(self) -> str:
+        """The experiment, reference, table or figure; empty for what a scale has once."""
+        return next((self.wildcards[key] for key in OF_WHAT if key in self.wildcards), "")
+
+    @property
+    def seed(self) -> int:
+        """The training seed; 0 for what has none."""
+        return int(self.wildcards.get("seed", 0))
+
+    def seconds(self) -> float | None:
+        """What it took when it last ran; None: it has not run here."""
+        if not self.benchmark.is_file():
+            return None
+        rows = list(csv.DictReader(self.benchmark.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+        return float(rows[-1]["s"]) if rows else None
+
+    def state(self) -> str:
+        """done, running (a training whose lease was renewed lately), stopped (begun, not finished) or not begun."""
+        from salt.training.run import LEASE  # brings torch
+
+        if not self.todo:
+            return "done"
+        lease = self.run_dir / "lease" if self.run_dir is not None else None
+        if lease is not None and lease.is_file() and time.time() - lease.stat().st_mtime < LEASE:
+            return "running"
+        return "stopped" if self.log.is_file() else "not begun"
+
+
+def jobs_of(target: str, scale: str, scratch: Path, settings: Sequence[str] = ()) -> list[Planned]:
+    """Every job of a target at this scale, done or not; those of the scale beside it are asked for by its own name.
+
+    Args:
+        target: as `snakemake` takes it.
+        scale: the scale's name.
+        scratch: the workflow's.
+        settings: further `KEY=VALUE` of its `--config`.
+
+    Raises:
+        SaltError: Snakemake refuses it; its last line says why.
+    """
+    root = repository_root()
+    command = [sys.executable, "-m", "salt.planning.graph", target, "--nolock", "--config"]
+    command += [f"scale={scale}", f"scratch={scratch}", *settings]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines()]
+        said = [line for line in lines if line and not line.startswith("File ")]
+        raise SaltError(f"snakemake {target}: {said[-1] if said else 'it failed and said nothing'}")
+    jobs = [_planned(json.loads(line), root) for line in done.stdout.splitlines() if line]
+    return [job for job in jobs if not job.rule.startswith(BESIDE)]
+
+
+def _planned(job: Mapping[str, Any], root: Path) -> Planned:
+    run_dir = root / job["run_dir"] if job["run_dir"] is not None else None
+    log, benchmark = root / job["log"], root / job["benchmark"]
+    return Planned(job["rule"], job["wildcards"], log, benchmark, run_dir, job["todo"])

@@ -1,0 +1,138 @@
+"""Where each output lies: below `scratch/{scale}`, `results/{scale}` and `paper_figures/{scale}`."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from salt.workflow.entries import Entries, Entry
+from salt.workflow.resources import Resources
+from salt.workflow.settings import Settings
+from salt.workflow.states import States, digest
+
+RECORD_KINDS = ("long", "defect", "caches")
+"""Records of students alone; the references have scores."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders and files of one scale."""
+
+    settings: Settings
+    entries: Entries
+    states: States
+    resources: Resources
+
+    @property
+    def scratch(self) -> str:
+        """What need not be kept."""
+        return Path(self.settings.scratch, self.settings.scale).as_posix()
+
+    @property
+    def printed(self) -> str:
+        """The name below results/ and paper_figures/: a row of released weights never stands for one trained here."""
+        return f"{self.settings.scale}_released" if self.entries.imported else self.settings.scale
+
+    @property
+    def results(self) -> str:
+        """Tables, claims and the report."""
+        return Path(self.settings.out, "results", self.printed).as_posix()
+
+    @property
+    def records(self) -> str:
+        """What tables and figures are made from."""
+        return f"{self.results}/records"
+
+    @property
+    def figures(self) -> str:
+        """The figures."""
+        return Path(self.settings.out, "paper_figures", self.printed).as_posix()
+
+    @cached_property
+    def latents(self) -> str:
+        """The bank of latents."""
+        return f"{self.scratch}/latents/{digest(self.states.latents())}"
+
+    @property
+    def videos(self) -> str:
+        """All videos, by stage number: `salt sample` keeps whole videos of the same weights."""
+        return f"{self.scratch}/videos/v{self.states.stages.sample}"
+
+    def run_of_teacher(self) -> str:
+        """The run directory of a teacher that is trained."""
+        return f"{self.scratch}/runs/teacher/{digest(self.states.teacher())}"
+
+    def run_of(self, name: str, seed: str) -> str:
+        """The run directory of a training."""
+        return f"{self.scratch}/runs/{name}/seed{seed}/{digest(self.states.weights(name))}"
+
+    def pairs(self, name: str, state: str) -> str:
+        """The trajectories that an experiment regresses, of one state."""
+        return f"{self.scratch}/pairs/{name}/{state}"
+
+    def weights(self, name: str, seed: int | str) -> str:
+        """What says that a student's weights are complete, trained here or imported."""
+        folder = "released" if name in self.entries.imported else "weights"
+        return f"{self.scratch}/{folder}/{name}/seed{seed}/provenance.json"
+
+    def start_of(self, name: str) -> list[str]:
+        """The weights that an experiment starts from, of training seed 0: one start for all seeds, as is published."""
+        init = self.states.experiments[name].init
+        return [self.weights(init, 0)] if self.states.is_student(init) else []
+
+    def pairs_of(self, name: str) -> list[str]:
+        """The trajectories that it regresses, where it regresses some."""
+        if self.states.experiments[name].pairs is None:
+            return []
+        return [f"{self.pairs(name, digest(self.states.ode_pairs(name)))}/index.json"]
+
+    def pairs_teacher(self, name: str) -> list[str]:
+        """The weights of the causal teacher whose trajectories these are, where it is one."""
+        pairs = self.states.experiments[name].pairs
+        return [self.weights(pairs.teacher, 0)] if pairs is not None and self.states.is_student(pairs.teacher) else []
+
+    def parts_of(self, rule: str, folder: str) -> list[str]:
+        """What the jobs that share the work of a rule leave in its folder; nothing where one job does it all."""
+        parts = self.resources.of(rule).parts
+        return [f"{folder}/part_{part}_of_{parts}" for part in range(parts)] if parts > 1 else []
+
+    def sampled_weights(self, name: str, seed: str) -> list[str]:
+        """The weights of what is sampled; the references need the teacher's folder alone."""
+        return [self.weights(name, seed)] if self.states.is_student(name) else []
+
+    def records_of(self, entry: Entry) -> list[str]:
+        """The record files that one table or figure reads."""
+        students, references = self.entries.students(entry), self.entries.references(entry)
+        files = []
+        if "scores" in entry.uses:
+            files += [f"{self.records}/{name}_seed{seed}_scores.csv" for name, seed in students + references]
+        for kind in RECORD_KINDS:
+            if kind in entry.uses:
+                files += [f"{self.records}/{name}_seed{seed}_{kind}.csv" for name, seed in students]
+        if "controls" in entry.uses:
+            files.append(f"{self.records}/controls.csv")
+        return files
+
+    def all_records(self) -> list[str]:
+        """Those of all tables and figures."""
+        return sorted({file for entry in self.entries.all for file in self.records_of(entry)})
+
+    def videos_of(self, entry: Entry) -> list[str]:
+        """The manifests of the videos that one figure holds frames of."""
+        runs = self.entries.students(entry) + self.entries.references(entry)
+        kinds = [ending for kind, ending in (("videos", ""), ("long_videos", "_long")) if kind in entry.uses]
+        return [f"{self.videos}/{name}/seed{seed}{ending}/manifest.json" for ending in kinds for name, seed in runs]
+
+
+def option(flag: str, files: Iterable[str]) -> list[str]:
+    """`flag FOLDER` for the folder of a file, or nothing."""
+    return [f"{flag} {Path(file).parent}" for file in files]
+
+
+def unrecorded(words: str) -> Callable[[Any, Any], str]:
+    """Words of a command line, with wildcards, as a parameter that decides nothing.
+
+    Snakemake records and compares the parameters of a job, but for those that it passes inputs or outputs to.
+    """
+    return lambda wildcards, output: words.format(**wildcards)

@@ -1,0 +1,125 @@
+"""All that the rules of one scale read, loaded and checked before the first job."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from salt.config.files import accepted
+from salt.config.load import load_experiment, load_scale
+from salt.config.scale import Scale
+from salt.config.schema import Experiment
+from salt.config.vbench import VBench
+from salt.errors import SaltError
+from salt.report.suite import experiments_at, load_suite
+from salt.workflow.entries import REFERENCES, TEACHER, Entries, check_entries
+from salt.workflow.layout import Layout
+from salt.workflow.resources import Resources
+from salt.workflow.settings import Settings
+from salt.workflow.stages import load_stages
+from salt.workflow.states import States
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """One scale under one `--config`."""
+
+    settings: Settings
+    scale: Scale
+    experiments: Mapping[str, Experiment]
+    """The teacher's and the students'."""
+    imported: Collection[str]
+    """Students whose weights are published ones."""
+    entries: Entries
+    states: States
+    resources: Resources
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any], folder: Path) -> "Workflow":
+        """Read the settings, the experiments, and the files beside the rules.
+
+        Args:
+            config: what `--config` gave.
+            folder: that of the Snakefile.
+
+        Raises:
+            SaltError: a mistake in any of them, in one line.
+        """
+        settings = Settings.read(config)
+        scale = load_scale(settings.scale)
+        experiments = {name: load_experiment(name, scale.name) for name in experiments_at(scale)}
+        students = [name for name in experiments if name != TEACHER]
+        check_starts(experiments, students)
+        suite = load_suite().at(scale)
+        check_entries(suite, students)
+        imported = released(experiments, students, scale) if settings.weights == "released" else []
+        resources = Resources.load(folder, scale.name)
+        states = States(scale, experiments, imported, load_stages(folder))
+        entries = Entries(suite, scale, imported, settings.seeds)
+        return cls(settings, scale, experiments, imported, entries, states, resources)
+
+    @property
+    def students(self) -> list[str]:
+        """All that is distilled."""
+        return [name for name in self.experiments if name != TEACHER]
+
+    @property
+    def sampled(self) -> list[str]:
+        """All that videos are made of."""
+        return [*self.students, *REFERENCES]
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where everything lies."""
+        return Layout(self.settings, self.entries, self.states, self.resources)
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """What the real VBench scores of videos of training length, a job each; nothing where it does not score."""
+        return _dimensions(self.scale.evaluation.vbench)
+
+    @property
+    def long_dimensions(self) -> tuple[str, ...]:
+        """The same of long videos."""
+        long = self.scale.evaluation.long
+        return _dimensions(long.vbench if long is not None else None)
+
+    def beside_targets(self) -> list[str]:
+        """The tables and figures of the scale beside this one."""
+        if self.scale.beside is None:
+            return []
+        suite = load_suite().at(load_scale(self.scale.beside))
+        return [*suite.tables, *suite.figures]
+
+
+def _dimensions(vbench: VBench | None) -> tuple[str, ...]:
+    return vbench.dimensions() if vbench is not None else ()
+
+
+def released(experiments: Mapping[str, Experiment], students: Collection[str], scale: Scale) -> list[str]:
+    """The students that have published weights at a scale.
+
+    Raises:
+        SaltError: none has.
+    """
+    found = [name for name in students if experiments[name].released is not None]
+    if not found:
+        place = f"scales.{scale.name}.released"
+        raise SaltError(f"--config weights=released: no experiment has {place}; accepted: weights=trained")
+    return found
+
+
+def check_starts(experiments: Mapping[str, Experiment], students: Collection[str]) -> None:
+    """Refuse a start that is no student, and a chain of starts that is a circle."""
+    for name in students:
+        chain = [name]
+        while (init := experiments[chain[-1]].init) not in (TEACHER, RANDOM):
+            if init not in students:
+                near = accepted(init, [TEACHER, RANDOM, *students])
+                raise SaltError(f"experiments/{chain[-1]}.yaml: init = {init}; {near}")
+            if init in chain:
+                raise SaltError(f"experiments/{name}.yaml: init: {' -> '.join([*chain, init])} is a circle")
+            chain.append(init)

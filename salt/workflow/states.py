@@ -1,0 +1,140 @@
+"""What decides each output: the values of a rule's `params.state`. Where one of them changes, the job is run again.
+
+Snakemake records and compares these lists, and the folders of runs, latents and trajectories are named by their
+digests: values, their order and their types are part of what is on the disk.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from salt.config.files import repository_root
+from salt.config.hashing import content_hash, training_hash
+from salt.config.scale import Scale
+from salt.config.schema import Experiment
+from salt.files import sha256
+from salt.workflow.entries import TEACHER, Entry, experiments_of
+from salt.workflow.stages import Stages
+
+State = list[object]
+
+
+def digest(state: State) -> str:
+    """Names the folder of a run or a store, which thus continues itself and nothing that other values began."""
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class States:
+    """The state of each rule of one scale, by the rule's name."""
+
+    scale: Scale
+    experiments: Mapping[str, Experiment]
+    """All of the scale, the teacher's among them."""
+    imported: Collection[str]
+    """Students whose weights are published ones."""
+    stages: Stages
+
+    def teacher(self) -> State:
+        """The shipped files, the folder that is linked, or what the teacher is trained with."""
+        scale = self.scale
+        shared = [self.stages.teacher, *map(content_hash, (scale.world, scale.codec, scale.text, scale.backbone))]
+        if scale.teacher == "linked":
+            return [*shared, scale.assets, scale.larger and content_hash(scale.larger)]
+        if scale.teacher == "shipped":
+            shipped = sorted((repository_root() / scale.assets).rglob("provenance.json"))
+            return [*shared, *map(sha256, shipped)]
+        return [*shared, training_hash(self.experiments[TEACHER])]
+
+    def latents(self) -> State:
+        """Clips of the world and the codec, or captions and the teacher that samples their videos."""
+        scale = self.scale
+        own: State = [self.stages.latents, *map(content_hash, (scale.world, scale.codec, scale.text))]
+        if scale.first_frame is not None:
+            own.append(content_hash(scale.first_frame))
+        if scale.data is None:
+            return own
+        assert scale.vae is not None
+        evaluation, grid = scale.evaluation, self.experiments[TEACHER].grid
+        own += [*map(content_hash, (scale.vae, scale.data, grid)), *self.teacher()]
+        return [*own, evaluation.teacher_nfe, evaluation.cfg_weight, evaluation.precision]
+
+    def ode_pairs(self, name: str) -> State:
+        """The trajectories that an experiment regresses; empty where it regresses none."""
+        experiment = self.experiments[name]
+        if experiment.pairs is None:
+            return []
+        own = [self.stages.ode_pairs, content_hash(experiment.pairs), content_hash(experiment.grid)]
+        causal = self.weights(experiment.pairs.teacher) if self.is_student(experiment.pairs.teacher) else []
+        return [*own, self.scale.evaluation.precision, *self.latents(), *self.teacher(), *causal]
+
+    def train(self, name: str) -> State:
+        """A student's experiment, its data, and all of that for what it starts from."""
+        own = [self.stages.train, training_hash(self.experiments[name])]
+        init = self.experiments[name].init
+        start = self.weights(init) if self.is_student(init) else []
+        return [*own, *self.latents(), *self.teacher(), *self.ode_pairs(name), *start]
+
+    def import_released(self, name: str) -> State:
+        """Which checkpoint, and the network that it is to fit."""
+        released = self.experiments[name].released
+        assert released is not None
+        return [self.stages.import_released, content_hash(released), content_hash(self.scale.backbone)]
+
+    def weights(self, name: str) -> State:
+        """A student's weights, trained or imported."""
+        return self.import_released(name) if name in self.imported else self.train(name)
+
+    def is_student(self, name: str) -> bool:
+        """Whether a name is that of an experiment whose weights this workflow makes, the teacher's aside."""
+        return name != TEACHER and name in self.experiments
+
+    def sample(self, long: bool = False) -> State:
+        """Videos, besides the weights."""
+        return self._evaluation(self.stages.sample, long)
+
+    def score_vbench(self) -> State:
+        """What VBench says of them; its jobs are the same for long videos and those of training length."""
+        return self._evaluation(self.stages.score_vbench, long=True)
+
+    def score(self, long: bool = False) -> State:
+        """Scores of videos, besides the videos."""
+        return self._evaluation(self.stages.score, long)
+
+    def defect(self) -> State:
+        """The semigroup defect, besides the weights."""
+        return self._evaluation(self.stages.defect)
+
+    def caches(self) -> State:
+        """What a cache does, besides the weights."""
+        return self._evaluation(self.stages.caches)
+
+    def score_controls(self) -> State:
+        """Scores of clips that were corrupted on purpose."""
+        return self._evaluation(self.stages.score_controls)
+
+    def _evaluation(self, stage: int, long: bool = False) -> State:
+        """How a scale evaluates; another protocol of long videos leaves all others alone."""
+        evaluation = self.scale.evaluation
+        return [stage, content_hash(self.scale.world), content_hash(evaluation, None if long else {"long"})]
+
+    def table(self, entry: Entry) -> State:
+        """One table besides its records: its entry, its titles, the published numbers."""
+        return self._printed(self.stages.table, entry)
+
+    def figure(self, entry: Entry) -> State:
+        """The same of one figure."""
+        return self._printed(self.stages.figure, entry)
+
+    def claims(self, entries: Collection[Entry]) -> list[State]:
+        """The same of all that the claims are about."""
+        return [self._printed(self.stages.claims, entry) for entry in entries]
+
+    def report(self, entries: Collection[Entry]) -> list[State]:
+        """The same of all that the report holds."""
+        return [self._printed(self.stages.report, entry) for entry in entries]
+
+    def _printed(self, stage: int, entry: Entry) -> State:
+        published = sha256(repository_root() / "experiments" / "paper_values.yaml")
+        titles = [self.experiments[name].title for name in experiments_of(entry)]
+        return [stage, published, entry.model_dump(), titles]

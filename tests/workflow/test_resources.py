@@ -1,0 +1,90 @@
+"""What a job asks for, in the words of the SLURM plugin, and how one is started on several nodes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from salt.errors import SaltError
+from salt.workflow.resources import Resources
+from salt.workflow.stages import load_stages
+
+FOLDER = Path(__file__).parents[2] / "workflow"
+ASKED = {"gpu": 0, "mem_mb": 2000, "runtime": 20, "cpus_per_task": 1}
+
+
+def resources(tmp_path: Path, **rules: dict[str, Any]) -> Resources:
+    (tmp_path / "resources.yaml").write_text(yaml.safe_dump({"smoke": {"default": ASKED, **rules}}))
+    return Resources.load(tmp_path, "smoke")
+
+
+def test_smoke_scale_asks_for_no_gpu() -> None:
+    smoke = Resources.load(FOLDER, "smoke")
+    assert smoke.most_gpus() == 0
+    assert smoke.device("train") == "cpu"
+    assert smoke.launcher("train") == ""
+    assert smoke.asked("train").items() >= {"gpu": 0, "gpu_jobs": 0, "nodes": 1}.items()
+
+
+def test_a_scale_asks_as_the_one_that_it_extends() -> None:
+    assert Resources.load(FOLDER, "paper_i2v") == Resources.load(FOLDER, "paper")
+
+
+def test_a_training_on_one_node_asks_for_its_gpus() -> None:
+    paper = Resources.load(FOLDER, "paper")
+    asked = paper.asked("train")
+    assert asked.items() >= {"gpu": 8, "gpu_jobs": 1, "nodes": 1, "cpus_per_task": 64, "runtime": 1440}.items()
+    assert "mpi" not in asked
+    assert [asked["mem_mb"](None, attempt) for attempt in (1, 2, 3)] == [960000, 1920000, 1920000]
+    assert paper.launcher("train") == "torchrun --standalone --nproc-per-node=8 --no-python "
+    assert paper.threads("train") == 64
+
+
+def test_a_training_on_several_nodes_is_one_step_of_srun(tmp_path: Path) -> None:
+    two = resources(tmp_path, train=ASKED | {"gpu": 8, "nodes": 2, "cpus_per_task": 64})
+    # gpu=8 would be eight in all; tasks without tasks_per_gpu=0 would be two on every GPU
+    asked = two.asked("train")
+    assert asked.items() >= {"nodes": 2, "tasks": 2, "tasks_per_gpu": 0, "gres": "gpu:8", "mpi": "srun"}.items()
+    assert "gpu" not in asked
+    assert two.of("train").gpus == 16
+    srun, torchrun = two.launcher("train").split(" torchrun ")
+    assert srun == "srun --nodes=2 --ntasks=2 --cpus-per-task=64 --kill-on-bad-exit=1 --gres=gpu:8"
+    assert torchrun.startswith("--nnodes=2 --rdzv-backend=c10d ")
+    assert torchrun.endswith("--nproc-per-node=8 --no-python ")
+
+
+def test_the_device_follows_the_gpus_unless_it_is_named(tmp_path: Path) -> None:
+    some = resources(tmp_path, train=ASKED | {"gpu": 1}, sample=ASKED | {"gpu": 1, "device": "cpu"})
+    assert [some.device(rule) for rule in ("train", "sample", "score")] == ["cuda", "cpu", "cpu"]
+
+
+def test_a_part_asks_as_the_whole(tmp_path: Path) -> None:
+    some = resources(tmp_path, latents=ASKED | {"parts": 4, "gpu": 2})
+    assert some.of("latents_part") == some.of("latents")
+    assert some.of("latents").parts == 4
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ({"trian": ASKED}, "trian: unknown rule; did you mean 'train'?"),
+        ({"train": ASKED | {"gpus": 1}}, "train.gpus"),
+        ({"train": ASKED | {"gpu": -1}}, "train.gpu"),
+        ({"train": ASKED | {"device": "tpu"}}, "train.device"),
+        ({"train": 3}, "train: is of type int"),
+    ],
+)
+def test_mistakes_name_the_key(tmp_path: Path, rules: dict[str, Any], told: str) -> None:
+    with pytest.raises(SaltError) as refused:
+        resources(tmp_path, **rules)
+    assert told in str(refused.value)
+    assert "resources.yaml" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_stage_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    numbers = yaml.safe_load((FOLDER / "stages.yaml").read_text())
+    (tmp_path / "stages.yaml").write_text(yaml.safe_dump(numbers | {"paper": 1}))
+    with pytest.raises(SaltError, match=r"stages\.yaml: paper"):
+        load_stages(tmp_path)

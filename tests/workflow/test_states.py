@@ -1,0 +1,140 @@
+"""What decides each output, value by value: what a change touches is made again, and nothing else is."""
+
+from pathlib import Path
+
+import pytest
+
+from salt.config import content_hash, training_hash
+from salt.config.schema import Experiment
+from salt.errors import SaltError
+from salt.report.suite import FigureSpec
+from salt.workflow.layout import option, unrecorded
+from salt.workflow.load import Workflow, check_starts
+from salt.workflow.settings import Settings
+from salt.workflow.states import States, digest
+
+FOLDER = Path(__file__).parents[2] / "workflow"
+
+
+@pytest.fixture(scope="module")
+def smoke() -> Workflow:
+    return Workflow.load({"scale": "smoke"}, FOLDER)
+
+
+@pytest.fixture(scope="module")
+def paper() -> Workflow:
+    return Workflow.load({"scale": "paper", "weights": "released"}, FOLDER)
+
+
+def changed(states: States, name: str, **values: object) -> States:
+    experiment = states.experiments[name].model_copy(update=values)
+    return States(states.scale, {**states.experiments, name: experiment}, states.imported, states.stages)
+
+
+def test_weights_are_decided_by_the_experiment_its_data_and_its_start(smoke: Workflow) -> None:
+    states = smoke.states
+    own = [1, training_hash(smoke.experiments["sc_dmd"])]
+    assert states.train("sc_dmd") == [*own, *states.latents(), *states.teacher()]
+    start = smoke.experiments["self_forcing"].init
+    assert states.train("self_forcing")[-len(states.train(start)) :] == states.train(start)
+    pairs = states.ode_pairs(start)
+    assert pairs[0] == 1
+    assert content_hash(smoke.experiments[start].pairs) in pairs
+    assert states.ode_pairs("sc_dmd") == []
+
+
+def test_a_change_reaches_what_starts_from_it_and_nothing_beside_it(smoke: Workflow) -> None:
+    before, start = smoke.states, smoke.experiments["self_forcing"].init
+    train = smoke.experiments[start].train.model_copy(update={"iterations": 7})
+    after = changed(before, start, train=train)
+    touched = {name for name in smoke.students if before.weights(name) != after.weights(name)}
+    assert {start, "self_forcing"} <= touched
+    assert "sc_dmd" not in touched
+    retitled = changed(before, start, title="Another")
+    assert all(before.weights(name) == retitled.weights(name) for name in smoke.students)
+
+
+def test_long_videos_have_a_protocol_of_their_own(smoke: Workflow) -> None:
+    long = smoke.scale.evaluation.long
+    assert long is not None
+    evaluation = smoke.scale.evaluation.model_copy(update={"long": long.model_copy(update={"length": 9})})
+    scale = smoke.scale.model_copy(update={"evaluation": evaluation})
+    before, after = smoke.states, States(scale, smoke.experiments, (), smoke.states.stages)
+    for rule in ("sample", "score"):
+        assert getattr(before, rule)() == getattr(after, rule)()
+        assert getattr(before, rule)(long=True) != getattr(after, rule)(long=True)
+    assert before.defect() == after.defect()
+
+
+@pytest.mark.parametrize("rule", ["table", "figure", "claims", "report", "score_vbench", "score", "score_controls"])
+def test_every_rule_has_a_number_of_its_own(smoke: Workflow, rule: str) -> None:
+    states, entry = smoke.states, smoke.entries.figures["fig1"]
+    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 2}))
+
+    def all_of(states: States) -> dict[str, object]:
+        printed = {name: getattr(states, name)(entry) for name in ("table", "figure")}
+        printed |= {name: getattr(states, name)([entry]) for name in ("claims", "report")}
+        scored = ("sample", "score_vbench", "score", "defect", "caches", "score_controls")
+        return printed | {name: getattr(states, name)() for name in scored}
+
+    before, after = all_of(states), all_of(raised)
+    assert [name for name in before if before[name] != after[name]] == [rule]
+
+
+def test_published_weights_are_decided_by_their_checkpoint(paper: Workflow) -> None:
+    states, released = paper.states, paper.experiments["ode_init"].released
+    assert states.weights("ode_init") == [1, content_hash(released), content_hash(paper.scale.backbone)]
+    assert "/released/ode_init/seed0/" in paper.layout.weights("ode_init", 0)
+    assert states.weights("sc_dmd")[:2] == [1, training_hash(paper.experiments["sc_dmd"])]
+    assert paper.layout.printed == "paper_released"
+    table = paper.entries.tables["table2"]
+    assert {seed for name, seed in paper.entries.students(table) if name == "self_forcing"} == {0}
+    assert {seed for name, seed in paper.entries.students(table) if name == "sc_dmd"} == {0, 1, 2}
+
+
+def test_no_clips_are_asked_of_vbenchs_prompts(paper: Workflow, smoke: Workflow) -> None:
+    assert "controls" in smoke.entries.tables
+    assert "controls" not in paper.entries.tables
+    table = smoke.entries.tables["table2"]
+    assert smoke.entries.references(table) == [("teacher", 0), ("real", 0)]
+    assert paper.entries.references(table) == [("teacher", 0)]
+    assert (smoke.dimensions, len(paper.dimensions), len(paper.long_dimensions)) == ((), 16, 9)
+
+
+def test_a_digest_names_a_state_by_its_values_and_their_types() -> None:
+    assert digest([1, "a"]) == "99258d93"
+    assert len({digest([1, "a"]), digest([1.0, "a"]), digest(["a", 1])}) == 3
+
+
+def test_a_chain_of_starts_ends(smoke: Workflow) -> None:
+    def with_init(name: str, init: str) -> dict[str, Experiment]:
+        one = smoke.experiments[name].model_copy(update={"init": init})
+        return {**smoke.experiments, name: one}
+
+    with pytest.raises(SaltError, match=r"experiments/dmd_4\.yaml: init = sc_dmt; did you mean 'sc_dmd'\?"):
+        check_starts(with_init("dmd_4", "sc_dmt"), smoke.students)
+    with pytest.raises(SaltError, match=r"experiments/ode_init\.yaml: init: ode_init -> ode_init is a circle"):
+        check_starts(with_init("ode_init", "ode_init"), ["ode_init"])
+
+
+def test_records_and_videos_are_those_of_an_entrys_students(smoke: Workflow) -> None:
+    layout, entries = smoke.layout, smoke.entries
+    assert layout.records_of(entries.tables["controls"]) == ["results/smoke/records/controls.csv"]
+    long: FigureSpec = entries.figures["fig_long"]
+    assert "results/smoke/records/self_forcing_seed0_long.csv" in layout.records_of(long)
+    drawn = next(figure for figure in entries.figures.values() if "videos" in figure.uses)
+    assert all(path.startswith("scratch/smoke/videos/v1/") for path in layout.videos_of(drawn))
+    assert option("--init", ["a/b/provenance.json"]) == ["--init a/b"]
+    assert option("--init", []) == []
+
+
+def test_words_are_not_recorded_that_snakemake_passes_an_output_to() -> None:
+    assert unrecorded("--part {part}/{parts}")({"part": "0", "parts": "8"}, None) == "--part 0/8"
+
+
+def test_settings_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SALT_SCRATCH", raising=False)
+    assert Settings.read({}) == Settings("tiny", None, ".", "scratch", "trained")
+    monkeypatch.setenv("SALT_SCRATCH", "/large")
+    assert Settings.read({"seeds": 2, "out": 7}) == Settings("tiny", 2, "7", "/large", "trained")
+    assert Settings.read({"scratch": "here"}).scratch == "here"

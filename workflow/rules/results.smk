@@ -1,0 +1,127 @@
+# From records to what a reader sees. Tables, figures, claims and the report need no weights: they are made again from
+# committed records anywhere.
+
+
+rule score_controls:
+    input:
+        teacher=rules.teacher.output.provenance,
+    output:
+        f"{w.layout.records}/controls.csv",
+    log:
+        f"{w.layout.scratch}/logs/score_controls.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/score_controls.tsv"
+    threads: w.resources.threads("score_controls")
+    resources:
+        **w.resources.asked("score_controls"),
+    params:
+        scale=w.scale.name,
+        teacher=subpath(input.teacher, parent=True),
+        videos=f"{w.layout.videos}/controls",
+        state=w.states.score_controls(),
+    message:
+        "{rule}: records of clips that are corrupted on purpose, scale {params.scale}"
+    shell:
+        "salt score-controls --scale {params.scale} --teacher {params.teacher} --videos {params.videos}"
+        " --out {output} > {log} 2>&1"
+
+
+rule table:
+    input:
+        records=lambda wildcards: w.layout.records_of(w.entries.tables[wildcards.table]),
+    output:
+        multiext(f"{w.layout.results}/tables/{{table}}", ".csv", ".md", ".tex"),
+    log:
+        f"{w.layout.scratch}/logs/table/{{table}}.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/table/{{table}}.tsv"
+    threads: w.resources.threads("table")
+    resources:
+        **w.resources.asked("table"),
+    params:
+        scale=w.scale.name,
+        records=w.layout.records,
+        folder=subpath(output[0], parent=True),
+        seeds=lambda wildcards: len(w.entries.seeds_of(w.entries.tables[wildcards.table])),
+        state=lambda wildcards: w.states.table(w.entries.tables[wildcards.table]),
+    message:
+        "{rule} {wildcards.table}, scale {params.scale}"
+    shell:
+        "salt table {wildcards.table} --scale {params.scale} --records {params.records} --seeds {params.seeds}"
+        " --out {params.folder} > {log} 2>&1"
+
+
+rule figure:
+    input:
+        records=lambda wildcards: w.layout.records_of(w.entries.figures[wildcards.figure]),
+        videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
+    output:
+        multiext(f"{w.layout.figures}/{{figure}}", ".png", ".pdf"),
+    log:
+        f"{w.layout.scratch}/logs/figure/{{figure}}.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/figure/{{figure}}.tsv"
+    threads: w.resources.threads("figure")
+    resources:
+        **w.resources.asked("figure"),
+    params:
+        scale=w.scale.name,
+        records=w.layout.records,
+        videos=w.layout.videos,
+        folder=subpath(output[0], parent=True),
+        seeds=lambda wildcards: len(w.entries.seeds_of(w.entries.figures[wildcards.figure])),
+        state=lambda wildcards: w.states.figure(w.entries.figures[wildcards.figure]),
+    message:
+        "{rule} {wildcards.figure}, scale {params.scale}"
+    shell:
+        "salt figure {wildcards.figure} --scale {params.scale} --records {params.records} --videos {params.videos}"
+        " --seeds {params.seeds} --out {params.folder} > {log} 2>&1"
+
+
+rule claims:
+    input:
+        records=w.layout.all_records(),
+    output:
+        multiext(f"{w.layout.results}/claims", ".csv", ".md"),
+    log:
+        f"{w.layout.scratch}/logs/claims.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/claims.tsv"
+    threads: w.resources.threads("claims")
+    resources:
+        **w.resources.asked("claims"),
+    params:
+        scale=w.scale.name,
+        records=lambda wildcards, input: Path(input.records[0]).parent,
+        folder=subpath(output[0], parent=True),
+        state=w.states.claims(w.entries.all),
+    message:
+        "{rule}: what the paper claims against the records of scale {params.scale}"
+    shell:
+        "salt claims --scale {params.scale} --records {params.records} --out {params.folder} > {log} 2>&1"
+
+
+rule report:
+    input:
+        claims=rules.claims.output,
+        tables=expand(rules.table.output, table=w.entries.tables),
+        figures=expand(rules.figure.output, figure=w.entries.figures),
+    output:
+        f"{w.layout.results}/report.html",
+    log:
+        f"{w.layout.scratch}/logs/report.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/report.tsv"
+    threads: w.resources.threads("report")
+    resources:
+        **w.resources.asked("report"),
+    params:
+        scale=w.scale.name,
+        results=subpath(output[0], parent=True),
+        figures=lambda wildcards, input: Path(input.figures[0]).parent,
+        state=w.states.report(w.entries.all),
+    message:
+        "{rule}: all tables, figures and claims of scale {params.scale} on one page"
+    shell:
+        "salt report --scale {params.scale} --results {params.results} --figures {params.figures}"
+        " --out {output} > {log} 2>&1"
