@@ -75,8 +75,12 @@ def trained_as(weights: Path) -> tuple[Experiment, int]:
 
 def as_recorded(experiment: Experiment, weights: Path) -> Experiment:
     """The experiment under the title that records of these weights carry: imported ones are told from trained ones."""
-    known = json.loads((weights / NAME).read_text(encoding="utf-8"))
-    return experiment.model_copy(update={"title": experiment.title + MARK}) if "released" in known else experiment
+    return experiment.model_copy(update={"title": experiment.title + MARK}) if are_released(weights) else experiment
+
+
+def are_released(weights: Path) -> bool:
+    """Whether exported weights were imported, and not trained here."""
+    return "released" in json.loads((weights / NAME).read_text(encoding="utf-8"))
 
 
 def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from salt.cli.assets import IMAGE_ENCODER, TRANSFORMER, Assets, weights_hash
-from salt.cli.models import load_student
-from salt.cli.scoring import commit, model_cells, write_csv
+from salt.cli.models import are_released, load_student
+from salt.cli.scoring import commit, model_cells, write_csv, write_records
 from salt.config.scale import Long, Scale
 from salt.config.schema import Experiment
 from salt.data.prompts import OwnPrompt, report_prompts
@@ -62,7 +62,8 @@ def sample_model(
     cells = model_cells(name, experiment, seed, long)
     if own:  # it has one variant
         cells = [cell for cell in cells if cell.variant == "extended"]
-    sample_cells(cells, source, codec, scale, out, hashes, commit(), own)
+    released = weights is not None and are_released(weights)
+    sample_cells(cells, source, codec, scale, out, hashes, commit(), own, released)
 
 
 def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, long: Long | None = None) -> Source:
@@ -117,7 +118,7 @@ def measure_student(experiment: Experiment, seed: int, assets: Assets, weights: 
         student, teacher, experiment, seed, assets.latent_shape, first_frames(experiment.scale, assets, device)
     )
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
-    write_csv(found.records, out)
+    write_records(found.records, out, are_released(weights))
 
 
 def measure_memory(experiment: Experiment, seed: int, assets: Assets, weights: Path, out: Path, device: str) -> None:
@@ -125,7 +126,8 @@ def measure_memory(experiment: Experiment, seed: int, assets: Assets, weights: P
     network = load_student(weights, experiment).to(device).eval()
     model = in_precision(network, experiment.scale.evaluation.precision, device)
     codec = assets.on(device).codec
-    write_csv(measure_caches(model, assets.text_encoder, codec, experiment, seed, assets.latent_shape, device), out)
+    found = measure_caches(model, assets.text_encoder, codec, experiment, seed, assets.latent_shape, device)
+    write_records(found, out, are_released(weights))
 
 
 def score_controls(assets: Assets, videos: Path, out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import pandas as pd
 
 from salt.cli.vbench_jobs import gathered
-from salt.config.released import MARK
+from salt.config.released import MARK, RELEASED
 from salt.config.scale import Long
 from salt.config.schema import Experiment
 from salt.data.prompts import Prompt
@@ -39,7 +39,8 @@ def score_model(
     (`NAME_prompts.csv.gz`, or `NAME_long_prompts.csv.gz`), and VBench's files into `details`.
     """
     scale, length = experiment.scale, 1 if long is None else long.length
-    if _of_released_weights(videos):
+    released = _of_released_weights(videos)
+    if released:
         experiment = experiment.model_copy(update={"title": experiment.title + MARK})
     details.mkdir(parents=True, exist_ok=True)
     tidy, wide = [], []
@@ -63,7 +64,7 @@ def score_model(
             rows, single = records(cell, scores), scores.wide
         tidy.append(rows)
         wide.append(single.assign(prompts=cell.prompts, solver=cell.solver, nfe=cell.nfe))
-    write_csv(pd.concat(tidy), out)
+    write_records(pd.concat(tidy), out, released)
     keys = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
     single = pd.concat(wide)
     single = single[keys + [column for column in single.columns if column not in keys]]
@@ -73,9 +74,14 @@ def score_model(
 def _of_released_weights(videos: Path) -> bool:
     """Whether the manifest of some videos says that they were made by imported weights."""
     try:
-        return str(json.loads((videos / MANIFEST).read_text(encoding="utf-8"))["method"]).endswith(MARK)
-    except (OSError, ValueError, KeyError):
-        return False  # videos of an earlier version, which sampled trained weights alone
+        return bool(json.loads((videos / MANIFEST).read_text(encoding="utf-8")).get("released", False))
+    except (OSError, ValueError):
+        return False  # without a manifest they count as of trained weights
+
+
+def write_records(records: pd.DataFrame, path: Path, released: bool) -> None:
+    """Write tidy records, those of released weights with the column that says so."""
+    write_csv(records.assign(weights=RELEASED) if released else records, path)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
