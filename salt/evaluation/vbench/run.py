@@ -20,7 +20,7 @@ from typing import Any
 from salt.config.files import repository_root
 from salt.errors import SaltError
 from salt.evaluation.vbench.board import KNOWN, TOLERANCE
-from salt.evaluation.vbench.results import Entry, Scored, dimension_score, read_results, sidecar, write_results
+from salt.evaluation.vbench.results import Scored, VideoResult, dimension_score, read_results, sidecar, write_results
 from salt.evaluation.vbench.view import Job, first, images_of, link_images, make_view, stem_of
 from salt.evaluation.vbench.weights import LONG_CONFIGS, absent, hashed, offline
 from salt.files import sha256
@@ -190,7 +190,7 @@ def _long_options(job: Job, folder: Path, work: Path) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------- after
-def checked(job: Job, body: Mapping[str, Any], expected: Sequence[str]) -> list[Entry]:
+def checked(job: Job, body: Mapping[str, Any], expected: Sequence[str]) -> list[VideoResult]:
     """One entry for every video, sorted by path, clips averaged.
 
     Raises:
@@ -216,14 +216,14 @@ def checked(job: Job, body: Mapping[str, Any], expected: Sequence[str]) -> list[
     return entries
 
 
-def _by_video(entries: Sequence[Entry]) -> dict[str, Entry]:
+def _by_video(entries: Sequence[VideoResult]) -> dict[str, VideoResult]:
     """Clips of one video to their mean; other entries as they are."""
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[VideoResult]] = {}
     for entry in entries:
         groups.setdefault(str(entry["video_path"]), []).append(entry)
     return {path: group[0] if len(group) == 1 else _mean(path, group) for path, group in groups.items()}
 
 
-def _mean(path: str, clips: Sequence[Entry]) -> Entry:
+def _mean(path: str, clips: Sequence[VideoResult]) -> VideoResult:
     values = [clip["video_results"] for clip in clips]
     return {"video_path": path, "video_results": math.fsum(values) / len(values), "clip_results": values}
