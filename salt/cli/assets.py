@@ -5,7 +5,6 @@ where the codec is the tiny one) and holds `provenance.json`, written last, with
 are released in Wan's original layout are converted.
 """
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Tensor
 from salt.config.files import repository_root
 from salt.config.released import weights_root
 from salt.config.scale import Scale
+from salt.digest import json_digest
 from salt.errors import SaltError
 from salt.files import whole_folder, write_text
 from salt.models import original
@@ -107,7 +107,7 @@ def weights_hash(folder: Path) -> str:
     found = {name: digest for name, digest in hash_files(folder).items() if name.endswith(".safetensors")}
     if len(found) == 1:
         return next(iter(found.values()))
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    return json_digest(found)
 
 
 def load_assets(folder: Path, scale: Scale) -> Assets:

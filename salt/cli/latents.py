@@ -1,7 +1,5 @@
 """What lies behind `salt latents`: clips of the world, captioned videos, or the teacher's own, as latents."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +23,7 @@ from salt.data.clips import ClipSource, as_tensor
 from salt.data.latents import About, LatentBank, Shape, write_bank
 from salt.data.store import WHOLE
 from salt.data.store import Make as Clips
+from salt.digest import json_digest
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.evaluation.sampling.solvers import Network, generate
@@ -106,7 +105,7 @@ def about_bank(assets: Assets) -> About:
         decides += [weights_hash(assets.folder / TRANSFORMER), weights_hash(assets.folder / TEXT_ENCODER)]
         decides += [content_hash(scale.text), evaluation.precision]
         decides += [evaluation.teacher_nfe, evaluation.cfg_weight, teacher_shift(scale)]
-    source = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+    source = json_digest(decides)
     return About(codec=assets.codec_hash, source=source, first_frame=shown)
 
 

@@ -1,15 +1,13 @@
 """Networks by the name of their experiment, and the check that exported weights are what they are taken for."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from salt.cli.assets import Assets
 from salt.config import load_experiment
-from salt.config.hashing import NOT_TRAINING
+from salt.config.hashing import NOT_TRAINING, differences
 from salt.config.released import MARK
 from salt.config.schema import Experiment
 from salt.errors import SaltError
@@ -102,9 +100,9 @@ def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) ->
             f"but {experiment.name} at scale {experiment.scale.name} with seed {wanted} is expected"
         )
     there, here = (one.model_dump(mode="json", exclude=NOT_TRAINING) for one in (known, experiment))
-    if differences := list(_differences("", there, here)):
+    if found := differences(there, here):
         raise SaltError(
-            f"{weights}: trained with another configuration: {'; '.join(differences)}; "
+            f"{weights}: trained with another configuration: {'; '.join(found)}; "
             "accepted: the same --set as in training, or weights trained anew"
         )
 
@@ -126,12 +124,3 @@ def check_weights_of(name: str, scale: str, option: str, weights: Path | None, n
     if weights is None:
         raise SaltError(f"{option} is missing: the folder that `salt train {name}` made is accepted")
     check_trained_as(weights, load_experiment(name, scale), None)
-
-
-def _differences(key: str, there: Any, here: Any) -> Iterator[str]:
-    """Every value of two configurations that differs, by its dotted key."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        for name in there:
-            yield from _differences(f"{key}.{name}".removeprefix("."), there[name], here[name])
-    elif there != here:
-        yield f"{key} (there {json.dumps(there)}, here {json.dumps(here)})"

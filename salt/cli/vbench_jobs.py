@@ -1,6 +1,5 @@
 """The real VBench: behind `salt vbench-env`, `salt vbench` and, at scales that ask for it, `salt score`."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -23,7 +22,7 @@ from salt.evaluation.vbench.records import gather, vbench_records, vbench_wide
 from salt.evaluation.vbench.results import Scored, read_results, write_results
 from salt.evaluation.vbench.run import run_dimension
 from salt.evaluation.vbench.view import Job
-from salt.files import write_text
+from salt.files import sha256, write_text
 
 LOCK = Path("workflow", "envs", "vbench.lock.txt")
 PYTHON = (3, 11)
@@ -43,7 +42,7 @@ def make_environment(folder: Path, python: str | None) -> Path:
         SaltError: no Python 3.11, or an installation that fails.
     """
     lock, venv = repository_root() / LOCK, folder / "venv"
-    done, state = venv / ".complete", hashlib.sha256(lock.read_bytes()).hexdigest()
+    done, state = venv / ".complete", sha256(lock)
     if done.exists() and done.read_text(encoding="utf-8") == state:
         return venv / "bin" / "python"
     base = python or (sys.executable if sys.version_info[:2] == PYTHON else "python3.11")

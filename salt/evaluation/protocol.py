@@ -3,8 +3,6 @@
 Records of two protocols never stand in one table.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +10,7 @@ from salt.config.scale import Evaluation, Long, Scale, World
 from salt.config.vbench import FILTERED_SAMPLES, VBench
 from salt.data.prompts import OwnPrompt, prompts_hash, report_prompts
 from salt.data.vbench_prompts import VBenchPrompt
+from salt.digest import SHORT, json_digest
 from salt.evaluation.cells import Cell
 from salt.evaluation.groundtruth import scorer as groundtruth
 from salt.evaluation.groundtruth.long import CLIP_TO_CLIP_WEIGHT
@@ -48,7 +47,7 @@ def low_precision(evaluation: Evaluation) -> dict[str, Any]:
 
 def digest(decides: Mapping[str, Any]) -> str:
     """12 hexadecimal digits of all that decides a measurement."""
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+    return json_digest(decides)[:SHORT]
 
 
 def vbench_of(cell: Cell, scale: Scale) -> VBench | None:

@@ -11,7 +11,6 @@ Of released weights there is a column more, `weights`, which says so.
 `experiment` is a file of `experiments/`, or `teacher` (guided), or `real` (clips through the codec).
 """
 
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +27,7 @@ from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.evaluation.cells import Cell
 from salt.evaluation.vbench.board import Board, board_of
+from salt.git import ask_git
 from salt.report.statistics import PromptScores, prompt_scores
 
 Kind = Literal["scores", "long", "defect", "caches"]
@@ -257,14 +257,8 @@ class Provenance:
 def code_commit() -> str:
     """The last commit that touched the program or the experiments, so that committing results does not change it."""
     parts = ("salt", "experiments", "workflow")
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=repository_root(), capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        commit = git("log", "-1", "--format=%h", "--", *parts)
-        changed = git("status", "--porcelain", "--", *parts)
-    except (OSError, subprocess.CalledProcessError):
+    commit = ask_git(repository_root(), "log", "-1", "--format=%h", "--", *parts)
+    changed = ask_git(repository_root(), "status", "--porcelain", "--", *parts)
+    if commit is None or changed is None:
         return "no git checkout"
     return f"commit {commit or 'none yet'}{' with uncommitted changes' if changed else ''}"
