@@ -1,15 +1,14 @@
 """What a configuration is, as text and as a short hash: for provenance, and to know whether a run is still valid."""
 
-import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from salt.config.base import Section
 from salt.config.schema import Experiment
-
-HASH_DIGITS = 12
+from salt.digest import SHORT, text_digest
 
 NOT_TRAINING: dict[str, Any] = {
     "name": True,
@@ -45,12 +44,30 @@ def content_hash(section: Section, exclude: Any = None) -> str:
     """
     values = section.model_dump(mode="json", exclude=exclude)
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]
+    return text_digest(canonical)[:SHORT]
 
 
 def training_hash(experiment: Experiment) -> str:
     """`content_hash` of what decides the trained weights: a new title or another evaluation does not retrain."""
     return content_hash(experiment, NOT_TRAINING)
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Every value in which two dumped configurations differ, by its dotted key, in the order of the keys."""
+    old, new = _flat(there), _flat(now)
+    return [
+        f"{key} (there {json.dumps(old.get(key))}, now {json.dumps(new.get(key))})"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def resolved_yaml(experiment: Experiment) -> str:

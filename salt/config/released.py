@@ -11,7 +11,9 @@ from salt.errors import SaltError
 from salt.files import sha256
 
 MARK = " (released weights)"
-"""Ends the title in every record of imported weights, so that no table takes them for trained ones."""
+"""Ends the title in every record of imported weights, for who reads it."""
+TRAINED, RELEASED = "trained", "released"
+"""Column `weights` of records: by us, or by others; records without the column are of trained ones."""
 
 
 def _below(path: str) -> str:

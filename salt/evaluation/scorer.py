@@ -3,8 +3,6 @@
 Two are known, `GroundTruth` and `RealVBench`; which of them a scale has is decided in `salt.evaluation.scorers` alone.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +12,7 @@ import pandas as pd
 from salt.config.scale import Evaluation, Scale
 from salt.data.prompts import OwnPrompt
 from salt.data.vbench_prompts import AnyPrompt
+from salt.digest import SHORT, json_digest
 from salt.evaluation.cells import ModelCell
 from salt.evaluation.lengths import Length
 from salt.evaluation.vbench.board import Board
@@ -110,7 +109,7 @@ class Scorer(Protocol):
 
 def digest(decides: Mapping[str, Any]) -> str:
     """12 hexadecimal digits of all that decides a measurement."""
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+    return json_digest(decides)[:SHORT]
 
 
 def low_precision(evaluation: Evaluation) -> dict[str, Any]:

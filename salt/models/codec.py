@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from salt.config.scale import Codec as CodecConfig
 from salt.errors import SaltError
+from salt.models.finite import check_finite
 
 STRIDE_T = 4
 CUES = 4
@@ -244,7 +245,5 @@ def load_codec(folder: Path) -> TinyCodec:
         raise SaltError(
             f"{folder}: not a codec ({CONFIG} and {WEIGHTS} are expected): {' '.join(str(error).split())[:200]}"
         ) from error
-    for name, value in codec.state_dict().items():
-        if not bool(value.isfinite().all()):
-            raise SaltError(f"{folder / WEIGHTS}: weights {name!r} hold NaN or infinity; finite numbers are expected")
+    check_finite(codec.state_dict(), folder / WEIGHTS)
     return codec.eval().requires_grad_(False)

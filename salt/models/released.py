@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from salt.errors import SaltError
+from salt.models.finite import check_finite
 
 Which = Literal["ema", "regular"]
 WRAPPERS = ("_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod", "module")
@@ -177,8 +178,7 @@ def fill(
             raise SaltError(
                 f"{source}: weights {told!r} are {tuple(value.shape)}, but {whose} has {tuple(expected[name])}"
             )
-        if not bool(value.isfinite().all()):
-            raise SaltError(f"{source}: weights {told!r} hold NaN or infinity; finite numbers are expected")
+    check_finite(weights, source, called)
     network.load_state_dict(dict(weights), assign=True)
 
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from salt.config.scale import Text
 from salt.errors import SaltError
+from salt.models.finite import check_finite
 
 MOST_KEPT = 1 << 30
 """Bytes of embeddings that are kept for captions that come again."""
@@ -198,9 +199,7 @@ def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, 
     for trouble in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[trouble]:
             raise SaltError(f"{wanted}: {trouble.replace('_keys', '')} weights {sorted(report[trouble])[0]!r}")
-    for name, value in model.state_dict().items():
-        if not bool(value.isfinite().all()):
-            raise SaltError(f"{wanted}: {network.name}: weights {name!r} hold NaN or infinity")
+    check_finite(model.state_dict(), f"{wanted}: {network.name}")
     return model, made
 
 

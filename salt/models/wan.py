@@ -20,6 +20,7 @@ from torch.nn import functional
 from salt.config.scale import Backbone
 from salt.errors import SaltError
 from salt.files import whole_folder
+from salt.models.finite import check_finite
 from salt.models.names import is_original, to_diffusers
 from salt.models.protocol import FirstFrame
 from salt.models.released import fill
@@ -208,14 +209,8 @@ def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | N
                 f"{folder / WEIGHTS}: {keys.replace('_keys', '')} weights {sorted(report[keys])[0]!r} "
                 f"({len(report[keys])} in all); exactly those of the network in config.json are expected"
             )
-    for name, value in network.state_dict().items():
-        _check_finite(name, value, folder / WEIGHTS)
+    check_finite(network.state_dict(), folder / WEIGHTS)
     return network
-
-
-def _check_finite(name: str, value: Tensor, source: Path) -> None:
-    if not bool(value.isfinite().all()):
-        raise SaltError(f"{source}: weights {name!r} hold NaN or infinity; finite numbers are expected")
 
 
 def _check_config(folder: Path, kind: str, expect: Backbone | None) -> None:

@@ -4,17 +4,19 @@ It is made of the files that `salt table`, `salt claims` and `salt figure` wrote
 """
 
 import base64
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from salt.config.load import load_scale
 from salt.errors import SaltError
 from salt.files import write_text
+from salt.report.claims import Verdict
 from salt.report.records import code_commit
 from salt.report.render import heading
 from salt.report.suite import load_suite
@@ -89,9 +91,7 @@ def make_report(scale: str, results_dir: Path, figures_dir: Path, out: Path) -> 
     texts |= {name: results_dir / "tables" / f"{name}.md" for name in suite.tables}
     pictures = {name: figures_dir / f"{name}.png" for name in suite.figures}
     parts = [
-        Part(name, Markup("\n".join(markdown_to_html(path.read_text(encoding="utf-8")))))
-        for name, path in texts.items()
-        if path.exists()
+        Part(name, markdown_to_html(path.read_text(encoding="utf-8"))) for name, path in texts.items() if path.exists()
     ]
     parts += [Part(name, _figure(path, suite.figures[name].title)) for name, path in pictures.items() if path.exists()]
     if not parts:
@@ -109,41 +109,17 @@ def _figure(path: Path, title: str) -> Markup:
     return Markup(html).format(heading(path.stem), title, title, data)
 
 
-# ------------------------------------------------------------------------------------- our own Markdown as HTML
-def markdown_to_html(text: str) -> Iterator[str]:
-    """The Markdown that the tables and claims are written in: headings, tables, lists, paragraphs, bold, italic."""
-    blocks = [block for block in text.split("\n\n") if block.strip()]
-    for block in blocks:
-        lines = block.strip().split("\n")
-        if block.startswith("#"):
-            level = len(block) - len(block.lstrip("#"))
-            yield f"<h{level + 1}>{_inline(block.lstrip('# '))}</h{level + 1}>"
-        elif block.startswith("| "):
-            yield from _table(lines)
-        elif block.startswith(("- ", "* ")):
-            yield f"<ul>{''.join(f'<li>{_inline(line[2:])}</li>' for line in lines)}</ul>"
-        else:
-            yield f"<p>{_inline(block)}</p>"
-
-
-def _table(lines: list[str]) -> Iterator[str]:
-    header, rule, *rows = ([cell.strip() for cell in line[1:-1].split(" | ")] for line in lines)
-    classes = [' class="number"' if mark.endswith(":") else "" for mark in rule]
-    yield '<div class="wide"><table><thead><tr>'
-    yield "".join(f"<th{kind}>{_inline(cell)}</th>" for kind, cell in zip(classes, header, strict=True))
-    yield "</tr></thead><tbody>"
-    for row in rows:
-        yield f"<tr>{''.join(f'<td{kind}>{_inline(cell)}</td>' for kind, cell in zip(classes, row, strict=True))}</tr>"
-    yield "</tbody></table></div>"
-
-
-def _inline(text: str) -> str:
-    html = str(escape(text))
-    html = re.sub(r"\*\*(reproduced|not reproduced|inconclusive|not tested)\*\*", _verdict, html)
-    html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html)
-    html = re.sub(r"\*(\S.*?)\*", r"<em>\1</em>", html)
-    return re.sub(r"`(.+?)`", r"<code>\1</code>", html)
-
-
-def _verdict(found: re.Match[str]) -> str:
-    return f'<strong class="v-{found[1].replace(" ", "-")}">{found[1]}</strong>'
+def markdown_to_html(text: str) -> Markup:
+    """A table's or the claims' Markdown: headings one level down, numbers to the right, verdicts in their colours."""
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = markdown.parse(text)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{int(token.tag[1]) + 1}"
+        if token.attrs.pop("style", None) == "text-align:right":
+            token.attrSet("class", "number")
+        for opening, inside in pairwise(token.children or []):
+            if opening.type == "strong_open" and inside.content in get_args(Verdict):
+                opening.attrSet("class", f"v-{inside.content.replace(' ', '-')}")
+    page: str = markdown.renderer.render(tokens, markdown.options, {})
+    return Markup(page.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>"))

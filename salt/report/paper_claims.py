@@ -117,7 +117,7 @@ class RelativeChange(Claim):
 
 
 class LastInterval(Claim):
-    """Baseline - method: how much smaller in the last interval of Eq. (16) than in the mean of the three before it."""
+    """Baseline - method: by how much smaller in the last interval of Eq. (16) than the mean of the three before."""
 
     unit = "1e-3"
 

@@ -7,10 +7,10 @@ Tidy CSV files, one row a measurement, in `results/{scale}/records/`:
 `{experiment}_seed{n}_defect.csv` (Eq. 16 and its companions), `{experiment}_seed{n}_trajectory.csv`, and
 `{experiment}_seed{n}_prompts.csv.gz` (`_long_prompts.csv.gz`): one row a video, one column a dimension, raw, empty
 where it is not scored.
+Of released weights there is a column more, `weights`, which says so.
 `experiment` is a file of `experiments/`, or `teacher` (guided), or `real` (clips through the codec).
 """
 
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,12 +22,13 @@ import pandas as pd
 
 from salt.config.files import repository_root
 from salt.config.load import load_experiment
-from salt.config.released import MARK
+from salt.config.released import RELEASED, TRAINED
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.evaluation.cells import Cell
 from salt.evaluation.scorers import board_of
 from salt.evaluation.vbench.board import Board
+from salt.git import ask_git
 from salt.report.statistics import PromptScores, prompt_scores
 
 Kind = Literal["scores", "long", "defect", "caches"]
@@ -150,6 +151,10 @@ def read_measurements(path: Path) -> pd.DataFrame:
     """
     frame = pd.read_csv(path, dtype={"experiment": str, "metric": str, "protocol": str}, keep_default_na=False)
     _check_columns(frame, COLUMNS, path)
+    if "weights" not in frame:
+        frame["weights"] = TRAINED
+    if wrong := set(map(str, frame["weights"])) - {TRAINED, RELEASED}:
+        raise SaltError(f"{path}: weights = {', '.join(sorted(wrong))}; accepted: {TRAINED}, {RELEASED}")
     absent = (frame["value"] == "") & (frame["n"] == 0)
     frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
     bad = frame[~np.isfinite(frame["value"]) & ~absent]
@@ -216,7 +221,7 @@ def one_protocol(frames: Iterable[pd.DataFrame], what: str) -> str:
 
 def released_in(frames: Iterable[pd.DataFrame]) -> tuple[str, ...]:
     """The experiments that were measured with released weights, in place of weights trained here."""
-    found = [frame.loc[frame["method"].astype(str).str.endswith(MARK), "experiment"].unique() for frame in frames]
+    found = [frame.loc[frame["weights"] == RELEASED, "experiment"].unique() for frame in frames]
     return tuple(dict.fromkeys(str(name) for names in found for name in names))
 
 
@@ -253,14 +258,8 @@ class Provenance:
 def code_commit() -> str:
     """The last commit that touched the program or the experiments, so that committing results does not change it."""
     parts = ("salt", "experiments", "workflow")
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=repository_root(), capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        commit = git("log", "-1", "--format=%h", "--", *parts)
-        changed = git("status", "--porcelain", "--", *parts)
-    except (OSError, subprocess.CalledProcessError):
+    commit = ask_git(repository_root(), "log", "-1", "--format=%h", "--", *parts)
+    changed = ask_git(repository_root(), "status", "--porcelain", "--", *parts)
+    if commit is None or changed is None:
         return "no git checkout"
     return f"commit {commit or 'none yet'}{' with uncommitted changes' if changed else ''}"

@@ -7,8 +7,8 @@ from salt.evaluation.diagnostics.cache_study import measure_caches
 from salt.models.precision import in_precision
 from salt.stages.shared.assets import load_assets
 from salt.stages.shared.devices import check_device, single_thread
-from salt.stages.shared.networks import load_student, trained_student
-from salt.stages.shared.records import write_csv
+from salt.stages.shared.networks import are_released, load_student, trained_student
+from salt.stages.shared.records import write_records
 
 
 def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, out: Path, device: str) -> None:
@@ -20,4 +20,5 @@ def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, 
     network = load_student(weights, experiment).to(device).eval()
     model = in_precision(network, experiment.scale.evaluation.precision, device)
     codec = assets.on(device).codec
-    write_csv(measure_caches(model, assets.text_encoder, codec, experiment, seed, assets.latent_shape, device), out)
+    found = measure_caches(model, assets.text_encoder, codec, experiment, seed, assets.latent_shape, device)
+    write_records(found, out, are_released(weights))

@@ -11,8 +11,8 @@ from salt.evaluation.sampling.solvers import Network
 from salt.models.precision import in_precision
 from salt.stages.shared.assets import load_assets
 from salt.stages.shared.devices import check_device, single_thread
-from salt.stages.shared.networks import load_student, trained_student
-from salt.stages.shared.records import write_csv
+from salt.stages.shared.networks import are_released, load_student, trained_student
+from salt.stages.shared.records import write_csv, write_records
 from salt.stages.shared.sources import condition_of
 
 
@@ -44,4 +44,4 @@ def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, 
     guided = network(assets.teacher(), evaluation.cfg_weight)
     found = measure(student, guided, experiment, seed, assets.latent_shape, condition_of(assets, device))
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
-    write_csv(found.records, out)
+    write_records(found.records, out, are_released(weights))

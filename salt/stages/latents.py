@@ -1,7 +1,5 @@
 """Rule `latents`: clips of the world, captioned videos, or the teacher's own samples, as latents."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +22,7 @@ from salt.data.clips import ClipSource, as_tensor
 from salt.data.latents import About, LatentBank, Shape, write_bank
 from salt.data.prompts import OwnPrompt, Prompt, report_prompts
 from salt.data.store import WHOLE
+from salt.digest import json_digest
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.evaluation.sampling.conditioning import conditioning_of
@@ -233,7 +232,7 @@ class CaptionData:
             decides += [weights_hash(folder / TRANSFORMER), weights_hash(folder / TEXT_ENCODER)]
             decides += [content_hash(scale.text), evaluation.precision]
             decides += [evaluation.teacher_nfe, evaluation.cfg_weight, teacher_shift(scale)]
-        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+        return json_digest(decides)
 
     def clips(self, device: str) -> Clips:
         """Videos are read, the teacher samples the rest."""

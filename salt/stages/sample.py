@@ -14,7 +14,7 @@ from salt.evaluation.scorers import scorer_of
 from salt.models.text import UMT5TextEncoder
 from salt.stages.shared.assets import TRANSFORMER, load_assets
 from salt.stages.shared.devices import check_device, single_thread
-from salt.stages.shared.networks import as_recorded, check_trained_as, load_student
+from salt.stages.shared.networks import are_released, as_recorded, check_trained_as, load_student
 from salt.stages.shared.records import commit, model_cells
 from salt.stages.shared.sources import source_of
 from salt.training.provenance import hash_files
@@ -68,7 +68,8 @@ def run(
     cells = model_cells(name, experiment, seed, length)
     if own:  # it has one variant
         cells = [cell for cell in cells if cell.variant == "extended"]
-    sample_cells(cells, source, codec, scorer, out, hashes, commit(), own)
+    released = weights is not None and are_released(weights)
+    sample_cells(cells, source, codec, scorer, out, hashes, commit(), own, released)
 
 
 def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:

@@ -10,7 +10,7 @@ from salt.config.schema import Experiment
 from salt.evaluation.cells import MANIFEST
 from salt.evaluation.lengths import Length
 from salt.evaluation.scorers import scorer_of
-from salt.stages.shared.records import commit, model_cells, write_csv
+from salt.stages.shared.records import commit, model_cells, write_csv, write_records
 
 
 def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path, length: Length) -> None:
@@ -26,7 +26,8 @@ def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, d
         details: gets results in VBench's layout.
         length: of the videos.
     """
-    if _of_released_weights(videos):
+    released = _of_released_weights(videos)
+    if released:
         experiment = experiment.model_copy(update={"title": experiment.title + MARK})
     details.mkdir(parents=True, exist_ok=True)
     scorer = scorer_of(experiment.scale, length)
@@ -35,7 +36,7 @@ def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, d
         rows, single = scorer.score(cell, videos, details, {"commit": commit()})
         tidy.append(rows)
         wide.append(single.assign(prompts=cell.prompts, solver=cell.solver, nfe=cell.nfe))
-    write_csv(pd.concat(tidy), out)
+    write_records(pd.concat(tidy), out, released)
     keys = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
     single = pd.concat(wide)
     single = single[keys + [column for column in single.columns if column not in keys]]
@@ -45,6 +46,6 @@ def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, d
 def _of_released_weights(videos: Path) -> bool:
     """Whether the manifest of some videos says that they were made by imported weights."""
     try:
-        return str(json.loads((videos / MANIFEST).read_text(encoding="utf-8"))["method"]).endswith(MARK)
-    except (OSError, ValueError, KeyError):
-        return False  # videos of an earlier version, which sampled trained weights alone
+        return bool(json.loads((videos / MANIFEST).read_text(encoding="utf-8")).get("released", False))
+    except (OSError, ValueError):
+        return False  # without a manifest they count as of trained weights

@@ -1,7 +1,6 @@
 """Where trained weights come from: `provenance.json` beside them, written last, so that its presence means complete."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,6 +10,7 @@ from typing import Any
 from salt.config.hashing import training_hash
 from salt.config.schema import Experiment
 from salt.files import sha256
+from salt.git import ask_git
 
 NAME = "provenance.json"
 LIBRARIES = ("torch", "diffusers", "numpy")
@@ -48,18 +48,9 @@ def hash_files(path: Path) -> dict[str, str]:
 def git_state() -> dict[str, Any] | None:
     """Commit, and whether program or experiments were changed since; None where this is no git checkout."""
     folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "--", "..", "../../experiments")),
-        }
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    commit = ask_git(folder, "rev-parse", "HEAD")
+    changed = ask_git(folder, "status", "--porcelain", "--", "..", "../../experiments")
+    return None if commit is None or changed is None else {"commit": commit, "dirty": bool(changed)}
 
 
 def is_complete(out: Path, experiment: Experiment, seed: int) -> bool:

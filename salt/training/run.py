@@ -12,14 +12,13 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from filelock import SoftFileLease, Timeout
 
-from salt.config.hashing import NOT_TRAINING
+from salt.config.hashing import NOT_TRAINING, differences
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.files import write_text
@@ -144,22 +143,8 @@ def claim_run(run: Path, experiment: Experiment, seed: int) -> None:
         begun = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise SaltError(f"{path}: not JSON: {error}; delete {run} to begin anew") from error
-    old, new = _flat(begun), _flat(wanted)
-    differences = [
-        f"{key} (there {json.dumps(old.get(key))}, now {json.dumps(new.get(key))})"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
-    if differences:
+    if found := differences(begun, wanted):
         raise SaltError(
-            f"{run}: this run was begun with another configuration: {'; '.join(differences)}; "
+            f"{run}: this run was begun with another configuration: {'; '.join(found)}; "
             "use another run directory, or delete this one to begin anew"
         )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -143,7 +143,7 @@ def test_weights_of_another_configuration(salt, made, tmp_path, verb):
     words = made.words(verb, out=tmp_path / "out", **({"weights": changed} if verb == "sample" else {}))
     if verb == "defect":
         words[1] = changed
-    told = "trained with another configuration: objectives.sc.weight (there 0.5, here 1.0); accepted: the same --set"
+    told = "trained with another configuration: objectives.sc.weight (there 0.5, now 1.0); accepted: the same --set"
     refused(salt, words, f"{changed}: {told}")
     assert not (tmp_path / "out").exists()
 

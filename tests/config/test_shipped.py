@@ -123,7 +123,7 @@ def test_a_window_hides_something_in_training(scale):
 
 @pytest.mark.parametrize("scale", scale_names())
 def test_sc_dmd_is_dmd_8_plus_one_objective(scale):
-    names = {"name": "", "title": "", "about": ""}
+    names = {"name": "", "title": "", "about": "", "label": None, "look": None}
     sc_dmd = load_experiment("sc_dmd", scale, {"objectives.sc": "null"}).model_copy(update=names)
     assert sc_dmd == load_experiment("dmd_8", scale).model_copy(update=names)
 

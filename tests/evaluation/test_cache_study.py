@@ -8,7 +8,7 @@ from salt.config import load_scale
 from salt.data.clips import as_tensor
 from salt.data.prompts import report_prompts
 from salt.data.world import render, sample_scene
-from salt.evaluation.diagnostics.cache_study import Looked, caches_protocol, chunk_start
+from salt.evaluation.diagnostics.cache_study import DecodedChunks, caches_protocol, chunk_start
 from salt.evaluation.groundtruth.scorer import score_frames, score_video
 from salt.evaluation.video import upscale
 
@@ -52,8 +52,8 @@ def test_qualities_are_told_chunk_by_chunk():
     videos = [clip(prompt) for prompt in PROMPTS]
     for video in videos:
         video[5:] = 0
-    looked = Looked(Pictures(videos), SCALE, PROMPTS, chunk=1)
-    found = looked.qualities(torch.zeros(len(videos), 1, 3, 1, 1))
+    decoded = DecodedChunks(Pictures(videos), SCALE, PROMPTS, chunk=1)
+    found = decoded.qualities(torch.zeros(len(videos), 1, 3, 1, 1))
     assert found["objects"].shape == (len(PROMPTS), 3)
     np.testing.assert_array_equal(found["objects"], [[1, 1, 0]] * len(PROMPTS))
 
@@ -61,8 +61,8 @@ def test_qualities_are_told_chunk_by_chunk():
 def test_seams_are_changes_between_chunks():
     still = np.repeat(clip(PROMPTS[0])[:1], SCALE.world.frames, axis=0)
     still[5:] = 255 - still[5:]
-    looked = Looked(Pictures([still]), SCALE, PROMPTS[:1], chunk=1)
-    across, within = (float(values[0]) for _, values in looked.seams(torch.zeros(1, 1, 3, 1, 1), "cm", 4))
+    decoded = DecodedChunks(Pictures([still]), SCALE, PROMPTS[:1], chunk=1)
+    across, within = (float(values[0]) for _, values in decoded.seams(torch.zeros(1, 1, 3, 1, 1), "cm", 4))
     assert within == 0
     assert across > 0.1
 

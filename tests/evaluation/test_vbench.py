@@ -29,7 +29,7 @@ def test_ends_of_the_ranges():
 def test_weight_of_each_dimension(name):
     """Seven quality dimensions, dynamic degree with half a weight (6.5 in all); nine semantic ones; 4 to 1."""
     got = TEXT.aggregate(LOWS | {name: HIGHS[name]})
-    if DIMENSIONS[name].part == "quality":
+    if DIMENSIONS[name].group == "quality":
         weight = 0.5 if name == "dynamic_degree" else 1.0
         assert (got["quality"], got["semantic"]) == (pytest.approx(100 * weight / 6.5), 0)
         assert got["total"] == pytest.approx(0.8 * got["quality"])
@@ -56,18 +56,18 @@ def test_absent_dimensions_leave_their_aggregates_undefined():
 )
 def test_both_formulas_of_images_to_video(formula, ignored, image_weights, quality_weight):
     """As their constants print them: (0.1, 1, 1) / 2.1 and 5.5, or (1, 1) / 2 and 6.5; Total is the mean of the two."""
-    low = {name: of.low for name, of in KNOWN.items() if of.part != "semantic"}
+    low = {name: of.low for name, of in KNOWN.items() if of.group != "semantic"}
     assert image_board(formula).aggregates_of(low) == pytest.approx({"quality": 0, "i2v": 0, "total": 0})
     for name in low:
         got = image_board(formula).aggregates_of(low | {name: KNOWN[name].high})
         of_images = 100 * image_weights.get(name, 0) / sum(image_weights.values())
-        weight = 0 if name == ignored or KNOWN[name].part == "i2v" else KNOWN[name].weight
+        weight = 0 if name == ignored or KNOWN[name].group == "i2v" else KNOWN[name].weight
         quality = 100 * weight / quality_weight
         assert got == pytest.approx({"quality": quality, "i2v": of_images, "total": (quality + of_images) / 2})
 
 
 def test_sixteen_dimensions():
-    parts = [dimension.part for dimension in DIMENSIONS.values()]
+    parts = [dimension.group for dimension in DIMENSIONS.values()]
     assert (parts.count("quality"), parts.count("semantic")) == (7, 9)
 
 

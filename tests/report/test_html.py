@@ -77,7 +77,8 @@ def test_nothing_to_show_is_refused(tmp_path):
 
 def test_markdown_becomes_html_and_is_escaped():
     text = "# A <b>\n\nsome *quiet* **not reproduced** `x`\n\n- one\n- two\n\n| a | b |\n| --- | ---: |\n|  | 1 < 2 |\n"
-    assert "".join(markdown_to_html(text)) == (
+    html = markdown_to_html(text)
+    assert html.replace("\n", "") == (
         "<h2>A &lt;b&gt;</h2>"
         '<p>some <em>quiet</em> <strong class="v-not-reproduced">not reproduced</strong> <code>x</code></p>'
         "<ul><li>one</li><li>two</li></ul>"

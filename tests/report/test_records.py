@@ -50,6 +50,7 @@ def test_prompt_scores_average_to_the_recorded_means(written):
         (lambda f: pd.concat([f, f.iloc[:1]]), r"subject_consistency at nfe=4 solver=euler is measured twice"),
         (lambda f: f.assign(seed=1), r"seed = 1; accepted: 0, as file"),
         (lambda f: f.assign(scale="smoke"), r"scale = smoke; accepted: tiny"),
+        (lambda f: f.assign(weights="lent"), r"weights = lent; accepted: trained, released"),
         (lambda f: f[f["metric"] != "total"], r"no total for prompts=extended solver=cm nfe=4"),
     ],
 )

@@ -10,7 +10,7 @@ import yaml
 
 from salt.config.files import repository_root
 from salt.config.load import load_scale
-from salt.config.released import MARK
+from salt.config.released import RELEASED
 from salt.errors import SaltError
 from salt.evaluation.vbench.board import TEXT
 from salt.report.metrics import AGGREGATES, all_metrics, metrics_of
@@ -85,7 +85,7 @@ def test_rows_of_released_weights_are_named_and_never_mixed_with_trained_ones(re
     folder = shutil.copytree(results / "records", tmp_path / "records")
     files = [folder / f"dmd_8_seed{seed}_scores.csv" for seed in (0, 1)]
     frame = pd.read_csv(files[0])
-    frame.assign(method=frame["method"] + MARK).to_csv(files[0], index=False)
+    frame.assign(weights=RELEASED).to_csv(files[0], index=False)
     with pytest.raises(SaltError, match="some are of released weights, others of weights trained here"):
         build_table("table4", Records(folder, load_scale("tiny")), 2)
     files[1].unlink()

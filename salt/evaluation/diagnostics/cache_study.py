@@ -61,8 +61,8 @@ Measured = Iterator[tuple[Key, NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What a batch's latents show when they are drawn."""
+class DecodedChunks:
+    """What is seen of a batch's latents once they are decoded, chunk by chunk."""
 
     codec: Codec
     scale: Scale
@@ -158,10 +158,10 @@ def measure_caches(
             experiment.grid.shift,
             renoise_of(draws),
         )
-        looked = Looked(codec, scale, batch, causal.chunk)
-        found = list(_of_batch(rollout, looked, evaluation.nfe))
-        if looked.truth:
-            found += looked.seams(RealClips(codec, scale.world, device).clips(items), NO_SOLVER, 0)
+        decoded = DecodedChunks(codec, scale, batch, causal.chunk)
+        found = list(_of_batch(rollout, decoded, evaluation.nfe))
+        if decoded.truth:
+            found += decoded.seams(RealClips(codec, scale.world, device).clips(items), NO_SOLVER, 0)
         for key, values in found:
             if not np.isfinite(values).all():
                 raise SaltError(
@@ -173,17 +173,17 @@ def measure_caches(
     return _records({key: np.concatenate(parts) for key, parts in measured.items()}, experiment, seed)
 
 
-def _of_batch(rollout: ChunkedSampling, looked: Looked, nfes: Sequence[int]) -> Measured:
+def _of_batch(rollout: ChunkedSampling, decoded: DecodedChunks, nfes: Sequence[int]) -> Measured:
     # without qualities only what is made alike is looked at
-    asked = [nfes] if looked.truth else [(k,) for k in nfes]
+    asked = [nfes] if decoded.truth else [(k,) for k in nfes]
     for (k_cache, k), latents in chain.from_iterable(cache_matrix(rollout, steps).items() for steps in asked):
-        for name, values in looked.qualities(latents).items() if looked.truth else ():
+        for name, values in decoded.qualities(latents).items() if decoded.truth else ():
             yield Key(f"{name}@cache{k_cache}", rollout.solver, k), values[:, -1]
             if k == k_cache:
                 for i, of_chunk in enumerate(values.T):
                     yield Key(f"{name}@chunk{i}", rollout.solver, k), of_chunk
         if k == k_cache:
-            yield from looked.seams(latents, rollout.solver, k)
+            yield from decoded.seams(latents, rollout.solver, k)
     for k in nfes:
         for i, defects in enumerate(endpoint_mismatch(rollout, k).mean(2).double().cpu().numpy().T):
             yield Key(f"mismatch@chunk{i}", rollout.solver, k), defects

@@ -18,7 +18,7 @@ from salt.evaluation.cells import RECORD_COLUMNS, ModelCell
 from salt.evaluation.groundtruth import scorer as groundtruth
 from salt.evaluation.groundtruth.long import long_frames, score_long_video
 from salt.evaluation.vbench.board import I2V_DIMENSIONS, PERCENT, TEXT, Board
-from salt.evaluation.vbench.results import Entry, Scored, raw_scores, results_of, write_results
+from salt.evaluation.vbench.results import Scored, VideoResult, raw_scores, results_of, write_results
 from salt.evaluation.video import Video, read_mp4
 
 NAMED = 5
@@ -63,7 +63,7 @@ def score_folder(
     _check_coverage(prompts, variant, board)
     _check_files(videos, {_file(prompt.id, seed) for prompt in prompts for seed in seeds})
     rows = _without_clean_frame(_score_videos(videos, prompts, variant, seeds, world, length, board))
-    entries: dict[str, list[Entry]] = {name: [] for name in board.dimensions}
+    entries: dict[str, list[VideoResult]] = {name: [] for name in board.dimensions}
     for row in rows:
         path = _file(row["prompt_id"], row["sampling_seed"])
         for name in board.dimensions.keys() & row.keys():

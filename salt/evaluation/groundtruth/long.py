@@ -24,7 +24,7 @@ import numpy as np
 from salt.config.scale import World
 from salt.data.prompts import Prompt, Variant
 from salt.evaluation.groundtruth.scorer import STEADY, score_video
-from salt.evaluation.groundtruth.synthesis import COLOUR_NAMES, Bools, Fit, Floats, Ints, fit
+from salt.evaluation.groundtruth.synthesis import COLOUR_NAMES, Bools, Fit, Float32Array, Ints, fit
 from salt.evaluation.vbench.board import denormalise
 from salt.evaluation.video import Video, downscale
 
@@ -97,7 +97,7 @@ def fuse(in_clip: float, clip_to_clip: float) -> float:
     return (1 - CLIP_TO_CLIP_WEIGHT) * in_clip + CLIP_TO_CLIP_WEIGHT * clip_to_clip
 
 
-def clip_to_clip(firsts: Floats) -> dict[str, float]:
+def clip_to_clip(firsts: Float32Array) -> dict[str, float]:
     """Raw subject and background consistency of the clips' first frames `(clips, H, W, 3)` in [0, 255].
 
     As VBench's formula has it, the mean over clips i > 0 of (s(i, i - 1) + s(i, 0)) / 2. For the subject, s is 1 where
@@ -120,7 +120,7 @@ def _same_objects(explained: Fit, one: Ints, other: Ints) -> Bools:
     return clean[one] & clean[other] & (kinds[one] == kinds[other]).all(axis=1)
 
 
-def _same_background(explained: Fit, frames: Floats, one: Ints, other: Ints) -> Floats:
+def _same_background(explained: Fit, frames: Float32Array, one: Ints, other: Ints) -> Float32Array:
     apart = explained.apart[one] & explained.apart[other]
     change = np.abs(frames[one] - frames[other]).mean(axis=3)
     mean = (change * apart).sum(axis=(1, 2)) / np.maximum(apart.sum(axis=(1, 2)), 1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from salt.data.world import SPEEDS, STEPS
 from salt.evaluation.groundtruth.synthesis import SPRITES, Fit
 
-Floats = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 LEAST_SHARE = 3 / 8
 """Share of the slowest clip's way that counts as moving: 3 pixels in 9 frames."""
@@ -21,7 +21,7 @@ def least_travel(frames: int) -> float:
     return LEAST_SHARE * (frames - 1) * min(SPEEDS)
 
 
-def tracks(fit: Fit) -> Floats:
+def tracks(fit: Fit) -> Float64Array:
     """Centres of the objects over time, `(N, K, 2)`; K = 0 where no frame has an object.
 
     Two objects keep their track by nearness, not by looks, so one that changes its shape on the way still moves on.
@@ -41,7 +41,7 @@ def tracks(fit: Fit) -> Floats:
     return paths
 
 
-def travel(paths: Floats) -> Floats:
+def travel(paths: Float64Array) -> Float64Array:
     """Net way of each object over the clip, `(K, 2)` in pixels: the slope of the best line through its track.
 
     A single wrong frame moves it little. 0 where the object is not there in at least half of the frames.
@@ -55,12 +55,12 @@ def travel(paths: Floats) -> Floats:
     return slope * (len(paths) - 1)
 
 
-def moves(paths: Floats) -> bool:
+def moves(paths: Float64Array) -> bool:
     """Whether some object goes further than `least_travel`."""
     return bool((np.linalg.norm(travel(paths), axis=1) >= least_travel(len(paths))).any())
 
 
-def goes(paths: Floats, direction: str) -> bool:
+def goes(paths: Float64Array, direction: str) -> bool:
     """Whether every object goes at least `least_travel` in that direction, and more that way than across it."""
     step = np.array(STEPS[direction])
     way = travel(paths)
@@ -68,7 +68,7 @@ def goes(paths: Floats, direction: str) -> bool:
     return len(way) > 0 and bool(((along >= least_travel(len(paths))) & (along > across)).all())
 
 
-def smoothness(paths: Floats) -> float:
+def smoothness(paths: Float64Array) -> float:
     """How little the velocity changes, 0 to 1: 1 at constant speed, 0 where it jumps by 2 pixels or nothing moves.
 
     Mean over three frames in a row of 1 - |change of the displacement| / 2, where that is positive. A clip that does
@@ -84,7 +84,7 @@ def smoothness(paths: Floats) -> float:
     return float((even * (going[1:] | going[:-1])).mean())
 
 
-def uniform_share(paths: Floats) -> float:
+def uniform_share(paths: Float64Array) -> float:
     """Share of displacements that fit the one speed and direction of the world that fits best, 0 to 1."""
     if not paths.shape[1]:
         return 0.0

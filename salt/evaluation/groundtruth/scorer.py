@@ -44,7 +44,15 @@ from numpy.typing import NDArray
 from salt.data.prompts import Prompt, Variant
 from salt.data.world import BACKGROUNDS, COLOURS, RADIUS, Content, Mentions
 from salt.evaluation.groundtruth import motion
-from salt.evaluation.groundtruth.synthesis import BACKGROUND_NAMES, COLOUR_NAMES, SHAPE_NAMES, Bools, Fit, Floats, fit
+from salt.evaluation.groundtruth.synthesis import (
+    BACKGROUND_NAMES,
+    COLOUR_NAMES,
+    SHAPE_NAMES,
+    Bools,
+    Fit,
+    Float32Array,
+    fit,
+)
 from salt.evaluation.vbench.board import BOOLEAN, I2V_DIMENSIONS, PERCENT, denormalise
 from salt.evaluation.video import Video, downscale
 
@@ -112,7 +120,7 @@ def score_frames(stored: Video, prompt: Prompt, variant: Variant, video_scale: i
 
 
 # -------------------------------------------------------------------------------------------- quality
-def _quality(explained: Fit, frames: Floats, paths: motion.Floats) -> dict[str, float | bool]:
+def _quality(explained: Fit, frames: Float32Array, paths: motion.Float64Array) -> dict[str, float | bool]:
     return {
         "subject_consistency": _same_object(explained),
         "background_consistency": _steady_background(explained, frames),
@@ -141,26 +149,26 @@ def _same_object(explained: Fit) -> float:
     return float(np.unique(clean, axis=0, return_counts=True)[1].max()) / len(kinds)
 
 
-def _steady_background(explained: Fit, frames: Floats) -> float:
+def _steady_background(explained: Fit, frames: Float32Array) -> float:
     apart = explained.apart[1:] & explained.apart[:-1]
     change = np.abs(np.diff(frames, axis=0)).mean(axis=3)
     mean = (change * apart).sum(axis=(1, 2)) / np.maximum(apart.sum(axis=(1, 2)), 1)
     return float(np.clip(1 - mean / STEADY, 0, 1).mean())
 
 
-def _sharpness(explained: Fit, frames: Floats) -> float:
+def _sharpness(explained: Fit, frames: Float32Array) -> float:
     """Mean over frames of min(r, 1 / r), r the gradient energy against that of the exact render."""
     got, wanted = _gradient_energy(frames), _gradient_energy(explained.render(exact=True))
     ratio = np.minimum(got, wanted) / np.maximum(np.maximum(got, wanted), 1e-6)
     return float(np.where(explained.count > 0, ratio, 0).mean())
 
 
-def _gradient_energy(frames: Floats) -> NDArray[np.float64]:
+def _gradient_energy(frames: Float32Array) -> NDArray[np.float64]:
     down, right = np.diff(frames, axis=1), np.diff(frames, axis=2)
     return (down.astype(np.float64) ** 2).sum(axis=(1, 2, 3)) + (right.astype(np.float64) ** 2).sum(axis=(1, 2, 3))
 
 
-def _likeness(explained: Fit, frames: Floats) -> NDArray[np.float64]:
+def _likeness(explained: Fit, frames: Float32Array) -> NDArray[np.float64]:
     """PSNR of every frame against its best-fit render, mapped to 0 to 1."""
     error = ((frames - explained.render(exact=False)) ** 2).mean(axis=(1, 2, 3))
     psnr = 10 * np.log10(255.0**2 / np.maximum(error, 1e-6))
@@ -188,7 +196,7 @@ def _palette(explained: Fit) -> float:
 
 # ------------------------------------------------------------------------------------------- semantics
 def _semantics(
-    explained: Fit, paths: motion.Floats, content: Content, told: Mentions
+    explained: Fit, paths: motion.Float64Array, content: Content, told: Mentions
 ) -> dict[str, float | bool | None]:
     shapes, named, positions = _named(explained, content, told)
     clean, number = explained.clean(), len(content.sprites)
@@ -240,7 +248,7 @@ def _colour_share(explained: Fit, content: Content) -> float | None:
 
 
 # ----------------------------------------------------------------------------------------- image to video
-def _continued(explained: Fit, frames: Floats, image: Floats) -> dict[str, float]:
+def _continued(explained: Fit, frames: Float32Array, image: Float32Array) -> dict[str, float]:
     """How much of the image `(1, H, W, 3)` a video keeps."""
     begin = fit(image)
     same = explained.clean() & (_objects(explained) == _objects(begin)).all(axis=1)

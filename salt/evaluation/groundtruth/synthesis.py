@@ -19,7 +19,7 @@ from scipy.ndimage import uniform_filter
 
 from salt.data.world import BACKGROUNDS, COLOURS, MASKS, RADIUS
 
-Floats = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -46,7 +46,7 @@ class Fit:
 
     background: Ints
     """`(N,)`, index into `BACKGROUND_NAMES`; -1 where most pixels are of none of them."""
-    background_colour: Floats
+    background_colour: Float32Array
     """`(N, 3)`, the median pixel."""
     count: Ints
     """`(N,)`, objects found, 0 to 2."""
@@ -56,7 +56,7 @@ class Fit:
     """`(N, 2)`, index into `COLOUR_NAMES`."""
     centre: Ints
     """`(N, 2, 2)`, (x, y)."""
-    mean_colour: Floats
+    mean_colour: Float32Array
     """`(N, 2, 3)`, mean of the pixels under the sprite."""
     label: Ints
     """`(N, H, W)`: 1 or 2 under the sprites, 0 elsewhere."""
@@ -69,14 +69,14 @@ class Fit:
         """`(N,)`: one or two objects and nothing else."""
         return (self.count > 0) & ~self.spare
 
-    def render(self, exact: bool) -> Floats:
+    def render(self, exact: bool) -> Float32Array:
         """The fitted frames, `(N, H, W, 3)`: in the palette's colours (`exact`), or in those measured."""
         sprites = _COLOURS[self.colour] if exact else self.mean_colour
         table = np.concatenate([self.background_colour[:, None], sprites], axis=1)
         return table[np.arange(len(table))[:, None, None], self.label]
 
 
-def fit(frames: Floats) -> Fit:
+def fit(frames: Float32Array) -> Fit:
     """Explain frames `(N, H, W, 3)` in [0, 255], each by itself."""
     number, height, width, _ = frames.shape
     median = np.median(frames.reshape(number, -1, 3), axis=1)
@@ -101,7 +101,7 @@ def fit(frames: Floats) -> Fit:
     return Fit(background, median, count, shape, colour, centre, mean_colour, label, apart, spare)
 
 
-def _best_sprite(frames: Floats, b: Floats) -> tuple[Bools, Ints, Ints, Ints, Floats]:
+def _best_sprite(frames: Float32Array, b: Float32Array) -> tuple[Bools, Ints, Ints, Ints, Float32Array]:
     """Of each frame: whether there is a sprite, its shape, colour, centre `(n, 2)` and mean colour `(n, 3)`."""
     number = len(frames)
     windows = sliding_window_view(frames, _MASKS.shape[1:], axis=(1, 2))
@@ -128,7 +128,7 @@ def _put(images: NDArray[np.generic], frames: Ints, centres: Ints, masks: Bools,
     images[frames[which[inside]], y[inside], x[inside]] = value
 
 
-def _background(frames: Floats, median: Floats) -> Ints:
+def _background(frames: Float32Array, median: Float32Array) -> Ints:
     """Index of the nearest background, -1 where fewer than half of the pixels are near it."""
     nearest = ((median[:, None] - _BACKGROUNDS) ** 2).sum(axis=2).argmin(axis=1)
     distance = ((frames - _BACKGROUNDS[nearest][:, None, None]) ** 2).sum(axis=3)
@@ -136,7 +136,7 @@ def _background(frames: Floats, median: Floats) -> Ints:
     return np.where(near >= 0.5, nearest, -1)
 
 
-def _has_blob(frames: Floats, median: Floats, apart: Bools) -> Bools:
+def _has_blob(frames: Float32Array, median: Float32Array, apart: Bools) -> Bools:
     """Whether the mean of some 3 x 3 pixels apart from all sprites stands out from the background."""
     left = np.where(apart[..., None], frames - median[:, None, None], 0)
     means = uniform_filter(left, size=(1, 3, 3, 1), mode="constant")

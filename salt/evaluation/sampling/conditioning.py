@@ -4,7 +4,6 @@ Of the world's captions it is that of a held-out clip, another one for each samp
 image that belongs to them, cut to the ratio that the protocol names; of a user's own captions the picture beside them.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from salt.data.captions import read_clip
 from salt.data.clips import as_tensor
 from salt.data.prompts import OwnPrompt, Prompt, held_out_clip
 from salt.data.vbench_prompts import AnyPrompt
+from salt.digest import SHORT, lines_digest
 from salt.errors import SaltError
 from salt.evaluation.lengths import TrainingLength
 from salt.evaluation.scorers import scorer_of
@@ -119,7 +119,7 @@ class FirstFrames:
             )
         digests = {path: sha256(path) for path in images.values() if path is not None}  # prompts share images
         lines = [f"{name} {digests[path]}" for name, path in images.items() if path is not None]
-        return {"images": hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]} if lines else {}
+        return {"images": lines_digest(lines)[:SHORT]} if lines else {}
 
     def _file(self, prompt: AnyPrompt | OwnPrompt) -> Path | None:
         """Of a prompt's image."""

@@ -47,6 +47,7 @@ def sample_cells(
     weights: Mapping[str, str],
     commit: str | None,
     own: Sequence[OwnPrompt] = (),
+    released: bool = False,
 ) -> Path:
     """Make every video of the cells that is not there yet.
 
@@ -59,6 +60,7 @@ def sample_cells(
         weights: name -> hash of every file that decides the videos (network, codec, text encoder).
         commit: of the program, for the manifest; None outside a git checkout.
         own: a user's captions in place of the report prompts; each variant of a cell is the caption itself.
+        released: whether the weights were published by others, for the manifest.
 
     Returns:
         `manifest.json`, written last.
@@ -92,6 +94,7 @@ def sample_cells(
     known = {
         "experiment": cells[0].experiment,
         "method": cells[0].method,
+        **({"released": True} if released else {}),
         "seed": cells[0].seed,
         "scale": scale.name,
         "cells": [cell.name for cell in cells],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from salt.config.vbench import Formula
 from salt.errors import SaltError
 
-Part = Literal["quality", "semantic", "i2v"]
+Group = Literal["quality", "semantic", "i2v"]
 
 
 TOLERANCE = 1e-6
@@ -24,7 +24,7 @@ TOLERANCE = 1e-6
 class Dimension(NamedTuple):
     """How one raw score enters the sums. `low` and `high` normalise; `least` and `most` bound what it can be at all."""
 
-    part: Part
+    group: Group
     low: float
     high: float
     weight: float = 1.0
@@ -79,16 +79,16 @@ PERCENT = ("imaging_quality",)
 # --------------------------------------------------------------------------------------- raw to aggregates
 @dataclass(frozen=True)
 class Board:
-    """What a suite scores, and how it counts: shares of two parts, and their weighted mean, the total."""
+    """What a suite scores, and how it counts: two groups of dimensions, and their weighted mean, the total."""
 
     dimensions: Mapping[str, Dimension]
     """In the order printed; weight 0: scored, and not counted."""
     weights: Mapping[str, float]
-    """Of the two parts in the total."""
+    """Of the two groups in the total."""
 
     @property
     def aggregates(self) -> tuple[str, ...]:
-        """The names of both parts, and `total`: 0 to 100 (a learned scorer may leave that, as VBench does not clip)."""
+        """Both groups and `total`: 0 to 100 (a learned scorer may leave that, as VBench does not clip)."""
         return (*self.weights, "total")
 
     def aggregate(self, raw: Mapping[str, float]) -> dict[str, float]:
@@ -110,20 +110,20 @@ class Board:
         """`aggregate` without its checks, for resampling: `(..., D)` in the order of `dimensions` to `(..., 3)`."""
         low, high, weight = (np.array([d[k] for d in self.dimensions.values()]) for k in (1, 2, 3))
         share = 100 * (raw - low) / (high - low)
-        of = np.array([d.part for d in self.dimensions.values()])
-        parts = [np.average(share[..., of == part], axis=-1, weights=weight[of == part]) for part in self.weights]
-        return np.stack([*parts, np.average(parts, axis=0, weights=list(self.weights.values()))], axis=-1)
+        of = np.array([d.group for d in self.dimensions.values()])
+        groups = [np.average(share[..., of == group], axis=-1, weights=weight[of == group]) for group in self.weights]
+        return np.stack([*groups, np.average(groups, axis=0, weights=list(self.weights.values()))], axis=-1)
 
     def aggregates_of(self, raw: Mapping[str, float]) -> dict[str, float]:
         """Those that no absent dimension leaves undefined; VBench counts an absent dimension as 0."""
         found: dict[str, float] = {}
-        for part in self.weights:
-            counted = {name: of for name, of in self.dimensions.items() if of.part == part and of.weight}
+        for group in self.weights:
+            counted = {name: of for name, of in self.dimensions.items() if of.group == group and of.weight}
             if set(counted) <= set(raw):
                 shares = [normalise(name, raw[name]) for name in counted]
-                found[part] = 100 * float(np.average(shares, weights=[of.weight for of in counted.values()]))
+                found[group] = 100 * float(np.average(shares, weights=[of.weight for of in counted.values()]))
         if len(found) == len(self.weights):
-            total = np.average([found[part] for part in self.weights], weights=list(self.weights.values()))
+            total = np.average([found[group] for group in self.weights], weights=list(self.weights.values()))
             found["total"] = float(total)
         return found
 
@@ -144,7 +144,7 @@ TEXT = Board(DIMENSIONS, {"quality": 4.0, "semantic": 1.0})
 def image_board(formula: Formula, camera: bool = True) -> Board:
     """VBench-I2V's: Total = (I2V + Quality) / 2; without `camera`, of a world that has none."""
     ignored = I2V_LEFT_OUT[formula]
-    named = {name: of for name, of in (I2V_DIMENSIONS | DIMENSIONS).items() if of.part != "semantic"}
+    named = {name: of for name, of in (I2V_DIMENSIONS | DIMENSIONS).items() if of.group != "semantic"}
     kept = {name: of for name, of in named.items() if camera or name != "camera_motion"}
     counted = {name: of._replace(weight=0.0) if name == ignored else of for name, of in kept.items()}
     return Board(counted, {"i2v": 1.0, "quality": 1.0})

@@ -1,6 +1,5 @@
 """The real VBench's own environment, which `salt vbench-env` makes."""
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from salt.config.files import repository_root
 from salt.errors import SaltError
-from salt.files import write_text
+from salt.files import sha256, write_text
 
 LOCK = Path("workflow", "envs", "vbench.lock.txt")
 
@@ -30,7 +29,7 @@ def make_environment(folder: Path, python: str | None) -> Path:
         SaltError: no Python 3.11, or an installation that fails.
     """
     lock, venv = repository_root() / LOCK, folder / "venv"
-    done, state = venv / ".complete", hashlib.sha256(lock.read_bytes()).hexdigest()
+    done, state = venv / ".complete", sha256(lock)
     if done.exists() and done.read_text(encoding="utf-8") == state:
         return venv / "bin" / "python"
     base = python or (sys.executable if sys.version_info[:2] == PYTHON else "python3.11")

@@ -20,15 +20,15 @@ from salt.errors import SaltError
 from salt.evaluation.vbench.board import KNOWN, PERCENT, TOLERANCE
 from salt.files import write_text
 
-Entry = dict[str, Any]
+VideoResult = dict[str, Any]
 """One video of one dimension: `video_path`, `video_results`, and whatever else a scorer adds."""
 
 
-Results = dict[str, tuple[float, list[Entry]]]
+Results = dict[str, tuple[float, list[VideoResult]]]
 
 
 # ------------------------------------------------------------------------------------ videos to raw scores
-def dimension_score(dimension: str, entries: Sequence[Entry]) -> float:
+def dimension_score(dimension: str, entries: Sequence[VideoResult]) -> float:
     """The raw score of a dimension from its videos: their mean, of percentages / 100.
 
     VBench weights some dimensions by frames; videos of one protocol have equally many, so that is the same.
@@ -46,7 +46,7 @@ def dimension_score(dimension: str, entries: Sequence[Entry]) -> float:
     return mean / 100 if dimension in PERCENT else mean
 
 
-def results_of(entries: Mapping[str, Sequence[Entry]]) -> Results:
+def results_of(entries: Mapping[str, Sequence[VideoResult]]) -> Results:
     """Score every dimension; entries are sorted by path.
 
     Raises:
@@ -142,7 +142,7 @@ def merge(parts: Sequence[Scored]) -> Scored:
             one, other = origins[0].get(key), origin.get(key)
             if one != other:
                 raise SaltError(f"merge: {key} is {one!r} in one file and {other!r} in another; accepted: one {key}")
-    entries: dict[str, list[Entry]] = {}
+    entries: dict[str, list[VideoResult]] = {}
     for part in parts:
         for name, (_, videos) in part.results.items():
             entries.setdefault(name, []).extend(videos)

@@ -7,20 +7,20 @@ The files of a dimension are `{dimension}_eval_results.json` (of a part, `{dimen
 it and `{dimension}.log`. A dimension whose weights are not on the machine has no results, and its sidecar says why.
 """
 
-import hashlib
 import json
 import logging
 import math
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from salt.config.files import repository_root
+from salt.digest import lines_digest
 from salt.errors import SaltError
 from salt.evaluation.vbench.board import KNOWN, TOLERANCE
-from salt.evaluation.vbench.results import Entry, Scored, dimension_score, read_results, sidecar, write_results
+from salt.evaluation.vbench.results import Scored, VideoResult, dimension_score, read_results, sidecar, write_results
 from salt.evaluation.vbench.view import Job, first, images_of, link_images, make_view, stem_of
 from salt.evaluation.vbench.weights import LONG_CONFIGS, absent, hashed, offline
 from salt.files import sha256
@@ -65,9 +65,9 @@ def run_dimension(job: Job, folder: Path, python: Path) -> Path:
         return job.results
     origin = {
         "weights": hashed(folder, job.protocol, job.dimension),
-        "videos": _digest(f"{path} {sha256(job.videos / path)}" for path in expected),
+        "videos": lines_digest(f"{path} {sha256(job.videos / path)}" for path in expected),
         "images": images_of(job, folder),
-        "texts": _digest(prompt.text(job.protocol.scored_text) for prompt in job.chosen()),
+        "texts": lines_digest(prompt.text(job.protocol.scored_text) for prompt in job.chosen()),
     }
     if _finished(job, shared, origin):
         _log.info("%s: %s is whole", job.dimension, job.results)
@@ -105,10 +105,6 @@ def _check(job: Job) -> list[str]:
             f"({first(missing)}); accepted: PROMPT_ID/SEED.mp4 for every prompt and sampling seed"
         )
     return expected
-
-
-def _digest(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _finished(job: Job, shared: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
@@ -190,7 +186,7 @@ def _long_options(job: Job, folder: Path, work: Path) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------- after
-def checked(job: Job, body: Mapping[str, Any], expected: Sequence[str]) -> list[Entry]:
+def checked(job: Job, body: Mapping[str, Any], expected: Sequence[str]) -> list[VideoResult]:
     """One entry for every video, sorted by path, clips averaged.
 
     Raises:
@@ -216,14 +212,14 @@ def checked(job: Job, body: Mapping[str, Any], expected: Sequence[str]) -> list[
     return entries
 
 
-def _by_video(entries: Sequence[Entry]) -> dict[str, Entry]:
+def _by_video(entries: Sequence[VideoResult]) -> dict[str, VideoResult]:
     """Clips of one video to their mean; other entries as they are."""
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[VideoResult]] = {}
     for entry in entries:
         groups.setdefault(str(entry["video_path"]), []).append(entry)
     return {path: group[0] if len(group) == 1 else _mean(path, group) for path, group in groups.items()}
 
 
-def _mean(path: str, clips: Sequence[Entry]) -> Entry:
+def _mean(path: str, clips: Sequence[VideoResult]) -> VideoResult:
     values = [clip["video_results"] for clip in clips]
     return {"video_path": path, "video_results": math.fsum(values) / len(values), "clip_results": values}

@@ -5,8 +5,6 @@ where the codec is the tiny one) and holds `provenance.json`, written last, with
 are released in Wan's original layout are converted.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor
 
 from salt.config.scale import Scale
+from salt.digest import json_digest
 from salt.errors import SaltError
 from salt.models.codec import TinyCodec, load_codec
 from salt.models.image import CLIPImageEncoder, NoImageEncoder, load_image_encoder
@@ -99,7 +98,7 @@ def weights_hash(folder: Path) -> str:
     found = {name: digest for name, digest in hash_files(folder).items() if name.endswith(".safetensors")}
     if len(found) == 1:
         return next(iter(found.values()))
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    return json_digest(found)
 
 
 def load_assets(folder: Path, scale: Scale) -> Assets:

@@ -1,14 +1,13 @@
 """Networks by the name of their experiment, and the check that exported weights are what they are taken for."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from salt.config import load_experiment
-from salt.config.hashing import NOT_TRAINING
+from salt.config.hashing import NOT_TRAINING, differences
 from salt.config.released import MARK
 from salt.config.schema import Experiment
 from salt.errors import SaltError
@@ -75,8 +74,12 @@ def trained_as(weights: Path) -> tuple[Experiment, int]:
 
 def as_recorded(experiment: Experiment, weights: Path) -> Experiment:
     """The experiment under the title that records of these weights carry: imported ones are told from trained ones."""
-    known = json.loads((weights / NAME).read_text(encoding="utf-8"))
-    return experiment.model_copy(update={"title": experiment.title + MARK}) if "released" in known else experiment
+    return experiment.model_copy(update={"title": experiment.title + MARK}) if are_released(weights) else experiment
+
+
+def are_released(weights: Path) -> bool:
+    """Whether exported weights were imported, and not trained here."""
+    return "released" in json.loads((weights / NAME).read_text(encoding="utf-8"))
 
 
 def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) -> None:
@@ -98,9 +101,9 @@ def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) ->
             f"but {experiment.name} at scale {experiment.scale.name} with seed {wanted} is expected"
         )
     there, here = (one.model_dump(mode="json", exclude=NOT_TRAINING) for one in (known, experiment))
-    if differences := list(_differences("", there, here)):
+    if found := differences(there, here):
         raise SaltError(
-            f"{weights}: trained with another configuration: {'; '.join(differences)}; "
+            f"{weights}: trained with another configuration: {'; '.join(found)}; "
             "accepted: the same --set as in training, or weights trained anew"
         )
 
@@ -139,12 +142,3 @@ def check_weights_of(name: str, scale: str, option: str, weights: Path | None, n
     if weights is None:
         raise SaltError(f"{option} is missing: the folder that `salt train {name}` made is accepted")
     check_trained_as(weights, load_experiment(name, scale), None)
-
-
-def _differences(key: str, there: Any, here: Any) -> Iterator[str]:
-    """Every value of two configurations that differs, by its dotted key."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        for name in there:
-            yield from _differences(f"{key}.{name}".removeprefix("."), there[name], here[name])
-    elif there != here:
-        yield f"{key} (there {json.dumps(there)}, here {json.dumps(here)})"

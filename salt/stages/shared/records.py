@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from salt.config.released import RELEASED
 from salt.config.schema import Experiment
 from salt.evaluation.cells import REAL, ModelCell
 from salt.evaluation.lengths import Length
@@ -17,6 +18,11 @@ def model_cells(name: str, experiment: Experiment, seed: int, length: Length) ->
     """The cells of a student, of `teacher` or of `real`, of videos of a length."""
     title = load_suite().real.method if name == REAL else experiment.title
     return length.cells(name, title, experiment.scale, seed, experiment.causal is not None)
+
+
+def write_records(records: pd.DataFrame, path: Path, released: bool) -> None:
+    """Write tidy records, those of released weights with the column that says so."""
+    write_csv(records.assign(weights=RELEASED) if released else records, path)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
