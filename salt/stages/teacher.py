@@ -23,7 +23,7 @@ from salt.methods import Streams, build_method
 from salt.methods.protocol import Method
 from salt.models.codec import TinyCodec, fit_codec, save_codec
 from salt.models.text import build_text_encoder, fit_text_encoder, save_text_encoder
-from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan, shown_first_frames
+from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan, with_first_frame_channels
 from salt.stages.latents import make_bank, open_bank
 from salt.stages.shared.assets import CODEC, TEXT_ENCODER, TOKENIZER, TRANSFORMER, load_assets
 from salt.stages.shared.devices import check_device
@@ -131,7 +131,7 @@ def _text_to_video(scale: Scale) -> WanVelocity:
     """The teacher of that scale, made to take a first frame."""
     source = _extended(scale)
     shipped_files(source)
-    return shown_first_frames(
+    return with_first_frame_channels(
         load_wan(repository_root() / source.assets / TRANSFORMER, source.backbone), scale.backbone
     )
 
