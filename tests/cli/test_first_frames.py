@@ -215,5 +215,5 @@ def test_a_text_to_video_network_is_refused(
 
 def test_causal_students_are_refused(chain: Path, salt: Salt, tmp_path: Path) -> None:
     words = ["train", "ar_teacher", "--scale", "shown", "--teacher", chain / "teacher", "--latents", chain / "latents"]
-    told = "scale shown shows networks a first frame, which causal ones do not take"
+    told = "networks of scale shown are conditioned on a first frame, which causal ones do not take"
     refused(salt, [*words, "--run-dir", tmp_path / "run", "--out", tmp_path / "out"], told)
