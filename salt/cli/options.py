@@ -15,8 +15,8 @@ TeacherFolder = Annotated[Path, typer.Option("--teacher", help="Folder made by `
 Latents = Annotated[Path, typer.Option("--latents", help="Folder made by `salt latents`.")]
 Device = Annotated[str, typer.Option("--device", help="As torch names it: cpu, cuda, cuda:1.")]
 RunDir = Annotated[Path, typer.Option("--run-dir", help="Checkpoints and metrics; the same command continues there.")]
-Wait = Annotated[bool, typer.Option("--wait", help="For another process in the run directory to end, as jobs do.")]
-Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process in the run directory to end.")]
+Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's scratch folder.")]
 Records = Annotated[Path, typer.Option("--records", help="Folder of the records.")]
 Weights = Annotated[Path, typer.Argument(help="Folder made by `salt train`.")]
 Long = Annotated[
@@ -46,7 +46,7 @@ def part_of(text: str) -> tuple[int, int]:
     """`"2/4"` -> `(2, 4)`.
 
     Raises:
-        SaltError: no such part.
+        SaltError: the text names no part.
     """
     index, sign, parts = text.partition("/")
     if not (index.isdecimal() and sign and parts.isdecimal() and int(index) < int(parts)):
@@ -55,11 +55,11 @@ def part_of(text: str) -> tuple[int, int]:
 
 
 def check_out(out: Path, made_first: Sequence[str] = ()) -> None:
-    """Refuse to replace a file, or a folder that is not salt's.
+    """Refuse to replace a file, or a folder that salt did not make.
 
     Args:
-        out: what is to be replaced; it may be missing or empty.
-        made_first: what the names of files begin with that a verb leaves before `provenance.json`.
+        out: the folder to be replaced; it may be missing or empty.
+        made_first: beginnings of the names of files that a verb writes before `provenance.json`.
 
     Raises:
         SaltError: it holds something else, which would be lost.

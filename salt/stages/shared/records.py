@@ -15,13 +15,13 @@ TITLES = {TEACHER: "Teacher", REAL: "Real (codec ceiling)"}
 
 
 def model_cells(name: str, experiment: Experiment, seed: int, length: Length) -> list[Cell]:
-    """The cells of a student, of `teacher` or of `real`, of videos of a length."""
+    """The cells of a student, of `teacher` or of `real`, for videos of one length."""
     title = TITLES.get(name, experiment.title)
     return length.cells(name, title, experiment.scale, seed, experiment.causal is not None)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as a whole; `.gz` is compressed, to the same bytes for the same table."""
+    """Write a table atomically; a `.gz` is compressed, and its bytes depend on the table alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = frame.to_csv(index=False).encode()
     with whole_file(path) as temporary:
@@ -29,6 +29,6 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def commit() -> str | None:
-    """Of the program; None outside a git checkout."""
+    """The commit of the program; None outside a git checkout."""
     state = git_state()
     return None if state is None else str(state["commit"])
