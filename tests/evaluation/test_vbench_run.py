@@ -58,7 +58,7 @@ def test_no_prompt_leaves_the_view(tmp_path):
 def test_where_vbench_reads_the_name_it_must_be_the_prompt(dimension):
     good, bad = prompts_of(["A person is playing violin", "A person is a/b"], dimension)
     assert view_name(good, dimension, set()) == "A person is playing violin"
-    with pytest.raises(SaltError, match=f"v0001: {dimension} reads the prompt off the name"):
+    with pytest.raises(SaltError, match=f"v0001: {dimension} reads the prompt from the name"):
         view_name(bad, dimension, set())
     with pytest.raises(SaltError, match="each prompt once"):
         view_name(good, dimension, {"a person is playing violin"})
@@ -109,7 +109,7 @@ def test_missing_videos_are_told_before_anything_starts(tmp_path, fake):
         ("body['entries'].append(dict(video_path='/else/x-0.mp4', video_results=1))", "results of other videos"),
         ("body['entries'][1]['video_results'] = float('nan')", "video_results=nan of v0000/1.mp4"),
         ("body['score'] = float('nan')", "VBench says nan"),
-        ("body['score'] = 0.987654", "VBench says 0.987654, its videos give"),
+        ("body['score'] = 0.987654", "VBench says 0.987654, but the mean over videos is"),
         ("[entry.update(video_results=1.5) for entry in entries]", "score 1.5; accepted: 0 to 1"),
         (
             "sys.exit('Traceback' + chr(10) + 'ValueError: out of luck')",
