@@ -141,7 +141,7 @@ def test_who_lost_its_run_to_another_host_writes_nothing_more(tmp_path: Path, mo
 
 def test_a_run_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SaltError, match=r"file/run: no run directory can be had here"):
+    with pytest.raises(SaltError, match=r"file/run: cannot be used as a run directory"):
         run(teacher_experiment(), tmp_path / "file")
 
 
