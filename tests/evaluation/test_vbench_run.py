@@ -93,7 +93,7 @@ def test_results_name_stored_videos_and_a_finished_dimension_is_not_run_again(tm
     assert len(fake.calls()) == 4
 
 
-def test_missing_videos_are_told_before_anything_starts(tmp_path, fake):
+def test_missing_videos_are_reported_before_anything_starts(tmp_path, fake):
     job = make_job(tmp_path)
     (job.videos / "v0003" / "1.mp4").unlink()
     with pytest.raises(SaltError, match=r"1 of the 24 videos of temporal_flickering are missing \(v0003/1.mp4\)"):
@@ -102,7 +102,7 @@ def test_missing_videos_are_told_before_anything_starts(tmp_path, fake):
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "message"),
+    ("corruption", "message"),
     [
         ("body['entries'].pop()", "1 of 4 videos have no result"),
         ("body['entries'][0]['video_path'] = '/else/x-0.mp4'", "1 of 4 videos have no result"),
@@ -117,8 +117,8 @@ def test_missing_videos_are_told_before_anything_starts(tmp_path, fake):
         ),
     ],
 )
-def test_what_vbench_leaves_is_checked(tmp_path, fake, monkeypatch, spoilt, message):
-    monkeypatch.setenv("FAKE_VBENCH", spoilt)
+def test_what_vbench_leaves_is_checked(tmp_path, fake, monkeypatch, corruption, message):
+    monkeypatch.setenv("FAKE_VBENCH", corruption)
     job = make_job(tmp_path, texts=["a", "b"])
     with pytest.raises(SaltError, match=message) as error:
         run_dimension(job, fake.folder, fake.python)
@@ -205,7 +205,7 @@ def test_without_the_environment_a_job_says_how_to_make_it(tmp_path):
         run_dimension(job, tmp_path, tmp_path / "nowhere" / "python")
 
 
-def test_missing_images_are_told(tmp_path, fake, monkeypatch):
+def test_missing_images_are_reported(tmp_path, fake, monkeypatch):
     monkeypatch.setattr(vbench_weights, "NEEDS", dict.fromkeys(NEEDS, ()))
     job = make_job(tmp_path, "i2v_subject", texts=["a"], protocol=VBench(suite="i2v"))
     with pytest.raises(SaltError, match=r"images/7-4: 1 images are missing \(None\)"):

@@ -26,7 +26,7 @@ HOSTILE = (
     "A CAT, sitting (in the rain)",
 )
 PROTOCOL = "0123456789ab"
-# Called as VBench's Python is: python -I run_vbench.py JOB. $FAKE_VBENCH may spoil `body` or the whole run.
+# Called as VBench's Python is: python -I run_vbench.py JOB. $FAKE_VBENCH may corrupt `body` or the whole run.
 FAKE_PYTHON = """#!{python}
 import json, os, pathlib, sys
 assert sys.argv[1] == "-I"
