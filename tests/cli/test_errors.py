@@ -87,7 +87,7 @@ def test_a_folder_with_other_things_is_not_replaced(salt, made, tmp_path, verb):
 
 def test_a_run_directory_that_is_a_file(salt, train, tmp_path):
     (tmp_path / "run").write_text("")
-    refused(salt, train(), tmp_path / "run", "no run directory")
+    refused(salt, train(), tmp_path / "run", "cannot be used as a run directory")
 
 
 def test_a_run_directory_of_another_configuration(salt, made, train):
