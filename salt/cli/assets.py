@@ -1,4 +1,4 @@
-"""`salt teacher`, `latents` and `ode-pairs`: what students are trained on."""
+"""`salt teacher`, `latents` and `ode-pairs`: what the training of students needs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +30,7 @@ def teacher(
     run_dir: RunDir,
     out: OutAssets,
     seed: Seed = 0,
-    train: Annotated[bool, typer.Option("--train", help="Train even where the scale ships a teacher.")] = False,
+    train: Annotated[bool, typer.Option("--train", help="Train even if the scale ships a teacher.")] = False,
     overrides: Overrides = None,
     device: Device = "cpu",
     wait: Wait = False,
@@ -64,13 +64,13 @@ def latents(
 
 @app.command(name="ode-pairs")
 def ode_pairs(
-    experiment: Annotated[str, typer.Argument(help="The experiment that regresses them: one with `pairs`.")],
+    experiment: Annotated[str, typer.Argument(help="The experiment that regresses on them: one with `pairs`.")],
     scale: ScaleName,
     teacher: TeacherFolder,
     latents: Latents,
     out: OutFolder,
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="Of the causal teacher, where `pairs.teacher` names one.")
+        Path | None, typer.Option("--weights", help="Weights of the causal teacher, if `pairs.teacher` names one.")
     ] = None,
     part: Part = "0/1",
     overrides: Overrides = None,

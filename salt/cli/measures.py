@@ -95,7 +95,7 @@ def caches(
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
-    """What the cache does to one causal student: quality behind caches of other step counts, defect, seams."""
+    """The effect of the KV cache on one causal student: quality after caches of other step counts, defect, seams."""
     from salt.stages.caches import run
 
     run(weights, scale, as_mapping(overrides), teacher, out, device)
@@ -110,7 +110,7 @@ def score_controls(
     ],
     out: OutFile,
 ) -> None:
-    """Score clips that were corrupted on purpose: what the ground-truth scorer sees, and what it does not."""
+    """Score deliberately corrupted clips: what the ground-truth scorer detects, and what it does not."""
     from salt.config import load_scale
     from salt.evaluation.lengths import TrainingLength
     from salt.evaluation.scorers import scorer_of

@@ -86,8 +86,10 @@ RunDir = Annotated[
         "--run-dir", help="Checkpoints and metrics; the same command continues there.", callback=written("folder")
     ),
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="For another process in the run directory to end, as jobs do.")]
-Scratch = Annotated[Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's.", callback=followed)]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process in the run directory to end.")]
+Scratch = Annotated[
+    Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's scratch folder.", callback=followed)
+]
 Records = Annotated[Path, typer.Option("--records", help="Folder of the records.")]
 Weights = Annotated[Path, typer.Argument(help="Folder made by `salt train`.")]
 Long = Annotated[
@@ -117,7 +119,7 @@ def part_of(text: str) -> tuple[int, int]:
     """`"2/4"` -> `(2, 4)`.
 
     Raises:
-        SaltError: no such part.
+        SaltError: the text names no part.
     """
     index, sign, parts = text.partition("/")
     if not (index.isdecimal() and sign and parts.isdecimal() and int(index) < int(parts)):

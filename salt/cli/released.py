@@ -18,21 +18,21 @@ Which = Literal["ema", "regular"]
 
 @app.command(name="import-released")
 def import_released(
-    experiment: Annotated[str, typer.Argument(help="Stem of a file in experiments/: what the weights are taken for.")],
+    experiment: Annotated[str, typer.Argument(help="Stem of a file in experiments/: whose weights they replace.")],
     scale: ScaleName,
     out: OutWeights,
     source: Annotated[
         Path | None,
         typer.Option(
             "--source",
-            help="A .pt or .safetensors file, or a folder of safetensors, with shards or not; default: what the "
-            "experiment's `released` says, below SALT_WEIGHTS.",
+            help="A .pt or .safetensors file, or a folder of safetensors, with or without shards; default: what the "
+            "experiment's `released` names, below SALT_WEIGHTS.",
         ),
     ] = None,
-    which: Annotated[Which | None, typer.Option("--which", help="Needed where a file holds both.")] = None,
+    which: Annotated[Which | None, typer.Option("--which", help="Needed if a file holds both.")] = None,
     lora: Annotated[Path | None, typer.Option("--lora", help="A LoRA to merge into them.")] = None,
 ) -> None:
-    """Released weights as those of an experiment, in diffusers' format. Nothing in the file is run."""
+    """Import released weights for an experiment, in diffusers' format. No code in the file is run."""
     from salt.config import load_experiment
 
     config = load_experiment(experiment, scale)
@@ -45,7 +45,7 @@ def import_released(
 
 
 def _published(config: "Experiment", which: Which | None, lora: Path | None) -> tuple[Path, Which | None, Path | None]:
-    """What `salt import-released` reads where the experiment's own file says it."""
+    """The source that the experiment's own file names, for `salt import-released` without `--source`."""
     file, released = f"experiments/{config.name}.yaml", config.released
     if released is None:
         place = f"scales.{config.scale.name}.released"
@@ -69,8 +69,8 @@ def export(
         Layout,
         typer.Option(
             "--layout",
-            help="wan: the original names, as Wan 2.1 and LightX2V read them; self-forcing: the "
-            "same below `generator`, as Self-Forcing and its descendants read them.",
+            help="wan: the original names, for Wan 2.1 and LightX2V; self-forcing: the same below `generator`, for "
+            "Self-Forcing and its descendants.",
         ),
     ] = "wan",
 ) -> None:

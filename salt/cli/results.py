@@ -1,4 +1,4 @@
-"""`salt table`, `figure`, `claims` and `report`: from records to what a reader sees. No networks."""
+"""`salt table`, `figure`, `claims` and `report`: from records to what a reader sees, without networks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from salt.cli.options import OutFile, OutFolder, Records, ScaleName
 
 Name = Annotated[str, typer.Argument(help="As in experiments/tables.yaml.")]
 Seeds = Annotated[
-    int | None, typer.Option("--seeds", min=1, help="Training seeds; default: as experiments/tables.yaml.")
+    int | None, typer.Option("--seeds", min=1, help="Training seeds; default: as experiments/tables.yaml says.")
 ]
 
 

@@ -35,10 +35,10 @@ def train(
     out: OutWeights,
     seed: Seed = 0,
     init: Annotated[
-        Path | None, typer.Option("--init", help="Weights of the experiment that `init` names, where it names one.")
+        Path | None, typer.Option("--init", help="Weights of the experiment that `init` names, if it names one.")
     ] = None,
     pairs: Annotated[
-        Path | None, typer.Option("--pairs", help="Folder made by `salt ode-pairs`, where trajectories are regressed.")
+        Path | None, typer.Option("--pairs", help="Folder made by `salt ode-pairs`, for experiments with `pairs`.")
     ] = None,
     overrides: Overrides = None,
     device: Device = "cpu",
@@ -68,7 +68,7 @@ def sample(
             "--prompts",
             help="Your own captions, one a line; such videos are not scored. With --long a line may be `caption A => "
             "caption B`: A for the first half of the chunks, B for the rest; any number of captions, equal parts. "
-            'Where networks are shown a first frame: a .jsonl of {"caption": ..., "image": FILE} a line.',
+            'For image-to-video networks, a .jsonl with {"caption": ..., "image": FILE} on each line.',
         ),
     ] = None,
     long: Long = False,
@@ -91,7 +91,7 @@ def sample(
 
 
 def _check_source(name: str, weights: Path | None, prompts: Path | None) -> None:
-    """Refuse a student without weights, weights that would not be used, and captions that no clip is of."""
+    """Refuse a student without weights, weights that would not be used, and captions that have no clip."""
     reference = name in ("teacher", "real")
     if weights is None and not reference:
         raise SaltError(f"{name}: --weights is missing; the folder made by `salt train` is accepted")

@@ -1,4 +1,4 @@
-"""What students are trained on where it is not the procedural world."""
+"""Training data of scales without a procedural world."""
 
 from typing import Annotated
 
@@ -9,11 +9,11 @@ from salt.config.released import Below
 
 
 class Data(Section):
-    """Captions, and videos where there are some. A caption without one is shown by the guided teacher."""
+    """Captions, with or without videos; for a caption without one, the guided teacher samples it."""
 
     captions: Annotated[Below, Field(pattern=r"\.(txt|jsonl)$")]
     """File below `SALT_WEIGHTS`: a caption a line, or `{"caption": ..., "video": FILE}` a line."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """Of that file; None: any, and its own hash counts."""
+    """SHA-256 of that file; None: not checked, and the file's own hash is recorded."""
     clips: PositiveInt
-    """So many of its captions, from the first on; contact sheets show the eight after them, if there are any."""
+    """Number of its captions that are used, from the first on; contact sheets use the eight after them, if any."""

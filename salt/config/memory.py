@@ -1,4 +1,4 @@
-"""What a causal model remembers of a video, as data: part of an experiment, and of a scale's long videos."""
+"""What a causal model remembers of a video, as data: a section of experiments, and of a scale's long videos."""
 
 from typing import Literal
 
@@ -10,10 +10,9 @@ from salt.config.base import Beta, Section
 class Memory(Section):
     """Which frames of the past a causal model attends to (its KV-cache policy), counted in latent frames.
 
-    The chunk being generated always sees itself; `window` and `sink` are what it sees besides. No window is Self
-    Forcing's full cache; window 6 with sink 3 is LongLive (its local attention of 12 counts the chunk's own 3 too);
-    `sink_ema` is Reward Forcing; relative positions are Infinity-RoPE; `on_switch: recache` is how LongLive changes the
-    prompt.
+    The chunk being generated always attends to itself, and besides to `window` and `sink`. No window is Self Forcing's
+    full cache; window 6 with sink 3 is LongLive (its local attention of 12 counts the chunk's own 3 too); `sink_ema` is
+    Reward Forcing; relative positions are Infinity-RoPE; `on_switch: recache` is how LongLive changes the prompt.
     """
 
     window: PositiveInt | None = None
@@ -26,7 +25,7 @@ class Memory(Section):
     """`absolute`: a frame's place in the video; `relative`: its place among the frames attended to, so that no length
     is too long for the rotary embedding."""
     on_switch: Literal["keep", "recache"] = "keep"
-    """When the prompt changes: keep keys and values as they are, or compute those remembered anew with the new one."""
+    """When the prompt changes: keep keys and values as they are, or recompute them under the new prompt."""
 
     @model_validator(mode="after")
     def _sink_within(self) -> "Memory":

@@ -1,4 +1,4 @@
-"""What judges the samples that a student makes, or drives the training of whoever makes none (section `objectives`)."""
+"""Section `objectives`: what judges a student's samples, or drives the training of networks that make none."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from salt.config.base import Probability, Section, is_none
 
 
 class NoiseLaw(Section):
-    """How a noise level t is drawn: u uniform on (0, u_max), shifted, clamped."""
+    """How a noise level t is sampled: u uniform on (0, u_max), shifted, clamped."""
 
     shift: PositiveFloat = 5.0
     """s of t = s u / (1 + (s - 1) u)."""
@@ -30,11 +30,11 @@ class DMD(Section):
     cfg_weight: NonNegativeFloat = 5.0
     """w of uncond + w (cond - uncond) on the teacher."""
     normaliser: Literal["per_sample", "global", "none"] = "per_sample"
-    """Divide the direction by mean |x - x_0^real|: of each sample (released code), of the batch, or not at all."""
+    """Divide the direction by mean |x - x_0^real| of each sample (released code), of the batch, or not at all."""
     noise: NoiseLaw = NoiseLaw()
     teacher: Literal["own", "larger"] = Field(default="own", exclude_if=lambda value: value == "own")
-    """`own`: the scale's, of the student's size; `larger`: the scale's `larger` one, while the critic stays of the
-    student's size (Self-Forcing and its descendants: 14B behind 1.3B)."""
+    """`own`: the scale's teacher, of the student's size; `larger`: the scale's `larger` one, while the critic keeps the
+    student's size (Self-Forcing and its descendants: 14B for a student of 1.3B)."""
 
 
 class SC(Section):
@@ -43,7 +43,7 @@ class SC(Section):
     weight: NonNegativeFloat = 1.0
     """lambda_SC of Eq. (10)."""
     rollouts: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
-    """The K of the rollouts on which it acts, {8} in Eq. (13); None: on all."""
+    """The K of the rollouts on which it acts, {8} in Eq. (13); None: all."""
     stop_gradient: Literal["none", "composed"] = "none"
     """`none` is Eq. (8) as written; `composed` detaches x^(2) as the released code does."""
     time_weight: Literal["none", "one_minus_ts"] = "none"
@@ -53,7 +53,7 @@ class SC(Section):
 
 
 class Align(Section):
-    """Cache-conditioned reference alignment (Eq. 11, 12) of a rollout with one of more steps, from the same noise.
+    """Cache-conditioned reference alignment (Eq. 11, 12) of a rollout with a rollout of more steps from the same noise.
 
     A rollout that exits at its first step is its own reference and is left out, as in the released code.
     """
@@ -65,15 +65,15 @@ class Align(Section):
     references: dict[Annotated[int, Field(ge=2)], PositiveInt] = Field(default={2: 4, 4: 8}, min_length=1)
     """K of a rollout -> K of its reference; other rollouts have none."""
     probability: Probability = 1.0
-    """Share of the rollouts with a reference for which it is made."""
+    """Probability that a rollout with a reference is aligned with it."""
     start: NonNegativeInt = 0
-    """Generator updates before the first."""
+    """Generator updates before the first alignment."""
     features: Literal["teacher", "critic"] = "teacher"
-    """Whose features are compared."""
+    """The network whose features are compared."""
     block: NonNegativeInt | None = None
     """The transformer block they come from; None: the middle one."""
     noise: NoiseLaw = NoiseLaw(u_max=0.2)
-    """t_f, at which both samples are noised with the same eps."""
+    """The law of t_f, to which both samples are noised with the same eps."""
 
     @model_validator(mode="after")
     def _denser(self) -> "Align":
@@ -86,7 +86,7 @@ class Align(Section):
 
 
 class FlowMatching(Section):
-    """Regression of v = eps - x_0: what teachers are trained with."""
+    """Regression of v = eps - x_0, with which teachers are trained."""
 
     weight: NonNegativeFloat = 1.0
     shift: PositiveFloat = 1.0
@@ -119,15 +119,17 @@ class SCM(Section):
     cfg_weight: NonNegativeFloat = 5.0
     """w of uncond + w (cond - uncond) on the teacher."""
     warmup: NonNegativeInt = 1000
-    """Generator updates over which the derivative comes in; until then there is neither dmd nor a critic."""
+    """Generator updates over which the derivative is faded in; until then there is neither dmd nor a critic."""
     log_mean: float = 0.7
-    """Of log(t / (1 - t)), the noise level at which the student is compared with itself: a normal law."""
+    """Mean of log(t / (1 - t)), normally distributed, where t is the noise level at which the student is compared with
+    itself."""
     log_std: PositiveFloat = 1.6
+    """Standard deviation of log(t / (1 - t))."""
     derivative: Literal["forward_mode", "difference"] = "forward_mode"
-    """Of the student along the teacher's path: exact, or the difference to a state `step` radians before. The exact one
-    takes plain attention (all pairs of tokens in memory), and networks that lie whole on every process."""
+    """Derivative of the student along the teacher's path: exact, or the difference to a state `step` radians before.
+    The exact one needs plain attention (all pairs of tokens in memory), and networks that every process holds whole."""
     step: PositiveFloat = 1e-4
-    """Of `derivative: difference`; larger where networks compute in bfloat16."""
+    """Step of `derivative: difference`; larger where networks compute in bfloat16."""
 
 
 DRIVING = ("dmd", "flow_matching", "ode", "pcm")
@@ -135,8 +137,8 @@ DRIVING = ("dmd", "flow_matching", "ode", "pcm")
 
 
 class Objectives(Section):
-    """What judges the samples; an objective that is absent is off. Exactly one of the first four drives, and the others
-    stand beside dmd.
+    """What judges the samples; an objective that is absent is off. Exactly one of the first four drives the training;
+    the others are added to dmd.
     """
 
     dmd: DMD | None = None
@@ -166,5 +168,5 @@ class Objectives(Section):
             )
         if driving != ["dmd"] and len(self.given()) > 1:
             *names, last = (name for name in type(self).model_fields if name not in DRIVING)
-            raise ValueError(f"{', '.join(names)} and {last} stand beside dmd, but {driving[0]} drives: remove them")
+            raise ValueError(f"{', '.join(names)} and {last} are added to dmd, but {driving[0]} drives: remove them")
         return self

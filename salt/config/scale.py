@@ -1,4 +1,4 @@
-"""A scale, as data: how large the world, its networks and its evaluation are. Nothing here is a branch in the code."""
+"""A scale, as data: how large its world, networks and evaluation are. No code branches on which scale it is."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from salt.config.released import Below
 from salt.config.vbench import VBench
 
 MASK_CHANNELS = 4
-"""Of what tells a network which frames it is shown: one for each video frame of a latent frame, as in Wan 2.1 I2V."""
+"""Channels of the mask of given frames: one for each video frame of a latent frame, as in Wan 2.1 I2V."""
 Solver = Literal["euler", "cm"]
 Split = Literal["train", "validation", "report"]
 
@@ -22,19 +22,20 @@ class World(Section):
     size: PositiveInt = 32
     """Side in pixels."""
     frames: PositiveInt = 9
-    """1 + 4 k, as Wan."""
+    """1 + 4 k, as for Wan."""
     speeds: tuple[Literal[1, 2], ...] = (1, 2)
-    """Pixels a frame, drawn per clip."""
+    """Pixels a frame, sampled per clip."""
     pair_share: Probability = 0.4
     """Share of two-object scenes."""
     pair_gaps: tuple[Literal[8, 16], ...] = (8, 16)
-    """Distances in pixels of two objects along the axis of their relation, drawn per clip."""
+    """Distances in pixels of two objects along the axis of their relation, sampled per clip."""
     pair_slips: tuple[Literal[-8, 0, 8], ...] = (-8, 0, 8)
-    """Offsets of two objects across that axis, drawn per clip."""
+    """Offsets in pixels of two objects across that axis, sampled per clip."""
     short_share: Probability = 0.25
     """Share of training captions that leave attributes out."""
     video_scale: PositiveInt = 4
-    """Nearest-neighbour factor of stored videos; their sides must be multiples of 64, as a decoder of VBench wants."""
+    """Factor by which stored videos are enlarged (nearest neighbour). Their sides must be multiples of 64, as a decoder
+    of VBench needs."""
     fps: PositiveInt = 16
     clips: PositiveInt = 65536
     """Training clips in the latent bank."""
@@ -55,13 +56,13 @@ class Codec(Section):
     """The causal codec: a linear code of every fourth frame, motion vectors, and a learned decoder."""
 
     stride: Literal[4, 8] = 4
-    """Pixels of a latent's side."""
+    """Side of a latent, in pixels."""
     channels: Annotated[int, Field(gt=4)] = 12
-    """Of a latent: two of motion, two of surroundings, the others principal components."""
+    """Channels of a latent: two of motion, two of surroundings, the others principal components."""
     motion_scale: PositiveFloat = 1.5
     """Latent units of a motion of one pixel a frame."""
     surroundings_scale: PositiveFloat = 6.0
-    """Latent units of one covered cell beside a covered one, about."""
+    """Latent units of a covered cell next to another one, approximately."""
     whitening: Probability = 0.5
     """0: components keep their variance; 1: all have the same."""
     width: Annotated[int, Field(gt=0, multiple_of=8)] = 64
@@ -76,13 +77,13 @@ class Codec(Section):
 
 
 class VAE(Section):
-    """Wan's autoencoder: a latent frame for the first frame and for every four after it, 8 x 8 pixels a latent."""
+    """Wan's autoencoder: one latent frame for the first frame and for every four after it, 8 x 8 pixels a latent."""
 
     height: Annotated[int, Field(gt=0, multiple_of=16)] = 480
-    """Pixels; a multiple of 8 times a token's 2."""
+    """Pixels; a multiple of 16, as a latent is 8 pixels wide and a token 2 latents."""
     width: Annotated[int, Field(gt=0, multiple_of=16)] = 832
     channels: PositiveInt = 16
-    """Of a latent."""
+    """Channels of a latent."""
 
 
 class Text(Section):
@@ -93,11 +94,11 @@ class Text(Section):
     num_heads: PositiveInt = 4
     d_ff: PositiveInt = 128
     tokens: PositiveInt = 16
-    """Captions are padded or cut to this many tokens."""
+    """Captions are padded or truncated to this many tokens."""
     steps: PositiveInt = 600
-    """Updates of its pretext task (reading the scene off the caption)."""
+    """Updates of its pretext task (predicting the scene from the caption)."""
     precision: Precision = Field(default="float32", exclude_if=lambda value: value == "float32")
-    """What it computes in; embeddings are float32."""
+    """The precision it computes in; embeddings are float32."""
     negative: str = Field(default="", exclude_if=lambda value: not value)
     """What guidance steers away from: the caption of its unconditional branch."""
 
@@ -122,18 +123,18 @@ class Backbone(Section):
     image_dim: PositiveInt | None = Field(default=None, exclude_if=is_none)
     """Width of an image's features; None: the network takes none."""
     added_kv_proj_dim: PositiveInt | None = Field(default=None, exclude_if=is_none)
-    """The network's own width, where it takes features of an image."""
+    """The network's own width, if it takes features of an image."""
 
 
 class FirstFrame(Section):
-    """Image-to-video: networks are shown a clip's first frame, as latents beside x_t (Wan 2.1 I2V)."""
+    """Image-to-video: networks are conditioned on a clip's first frame, as latents beside x_t (Wan 2.1 I2V)."""
 
     tokens: NonNegativeInt = 0
-    """Of CLIP's features of that frame, each of width `backbone.image_dim`; 0: the latents say it all (Wan 2.2)."""
+    """Tokens of CLIP's features of that frame, each of width `backbone.image_dim`; 0: latents alone (Wan 2.2)."""
 
 
 class Larger(Section):
-    """A larger teacher, of the same latents and the same text."""
+    """A larger teacher, with the same latents and the same text encoder."""
 
     assets: Below
     """Its folder below `SALT_WEIGHTS`, in diffusers' format or Wan's original layout."""
@@ -141,22 +142,22 @@ class Larger(Section):
 
 
 class Long(Section):
-    """Videos longer than those of training, of causal students (Table 3), scored as VBench-Long does."""
+    """Videos of causal students that are longer than those of training (Table 3), scored as VBench-Long does."""
 
     length: Annotated[int, Field(ge=2)] = 6
-    """How many times the training length."""
+    """Length as a multiple of the training length."""
     memory: Memory
-    """KV-cache policy, the same for all students, in place of their own."""
+    """KV-cache policy of all students, in place of their own."""
     nfe: tuple[PositiveInt, ...] = (4,)
     """Function evaluations of every chunk, by `main_solver`."""
     prompts: Annotated[int, Field(ge=2)] = 128
-    """So many of the extended report prompts; 2 or more, so that there is one of each kind."""
+    """Number of extended report prompts; 2 or more, so that there is one of each kind."""
     vbench: VBench | None = Field(default=None, exclude_if=is_none)
     """How VBench-Long scores them; None: the ground-truth scorer."""
 
 
 class Evaluation(Section):
-    """What is sampled and scored of every student."""
+    """What is sampled from every student, and how it is scored."""
 
     prompts: PositiveInt = 256
     batch_size: PositiveInt = 64
@@ -173,13 +174,13 @@ class Evaluation(Section):
     cfg_weight: NonNegativeFloat = 3.0
     """w of uncond + w (cond - uncond) of the guided teacher."""
     defect_samples: Annotated[int, Field(ge=2)] = 128
-    """Prompts whose noise the diagnostics of `salt defect` start from; 2 or more, for a standard error."""
+    """Prompts, and noises, that the diagnostics of `salt defect` use; 2 or more, for a standard error."""
     precision: Precision = Field(default="float32", exclude_if=lambda value: value == "float32")
-    """What networks compute in while they are sampled and measured; weights, states, noise and solver are float32."""
+    """The precision of networks in sampling and in diagnostics; weights, states, noise and solver are float32."""
     long: Long | None = None
     """Videos of causal students beyond the training length; None: this scale has none."""
     vbench: VBench | None = Field(default=None, exclude_if=is_none)
-    """How the real VBench scores, in its own environment; None: the ground-truth scorer of the world."""
+    """The real VBench's protocol, run in its own environment; None: the ground-truth scorer of the world."""
 
     @model_validator(mode="after")
     def _suites(self) -> "Evaluation":
@@ -196,29 +197,29 @@ class Scale(Section):
     name: Name
     """The stem of the scale's file."""
     extends: Name | None = Field(default=None, exclude_if=is_none)
-    """The scale that this one is, but for what its file says."""
+    """The scale whose file this one's overrides."""
     beside: Name | None = Field(default=None, exclude_if=is_none)
     """A scale whose tables and figures are made with this one's: image-to-video beside text-to-video (Table 1)."""
     meaningful: bool = True
     """False: the numbers mean nothing, and every table says so."""
     assets: str
-    """Folder of codec, text encoder and teacher: of the repository, where they are shipped; below `SALT_WEIGHTS`, where
-    they are linked."""
+    """Folder of codec, text encoder and teacher: in the repository if they are shipped, below `SALT_WEIGHTS` if they
+    are linked."""
     teacher: Literal["shipped", "train", "linked"] = "shipped"
-    """`linked`: the released ones, a pipeline in diffusers' format or Wan's original layout."""
+    """`linked`: released networks, as a pipeline in diffusers' format or in Wan's original layout."""
     training_seeds: PositiveInt = 3
-    """At most so many training seeds of each student, whatever a table asks for."""
+    """Most training seeds of each student, whatever a table asks for."""
     world: World = World()
     data: Data | None = Field(default=None, exclude_if=is_none)
     """What students are trained on; None: clips of the world."""
     codec: Codec = Codec()
     vae: VAE | None = Field(default=None, exclude_if=is_none)
-    """In place of `codec`; None: the tiny codec."""
+    """Wan's autoencoder in place of `codec`; None: the tiny codec."""
     text: Text = Text()
     backbone: Backbone
     """The Wan of this scale: num_layers, num_attention_heads, attention_head_dim, ffn_dim, ..."""
     first_frame: FirstFrame | None = Field(default=None, exclude_if=is_none)
-    """What networks are shown of a clip besides its caption; None: nothing (text-to-video)."""
+    """Networks are conditioned on a clip's first frame besides its caption; None: they are not (text-to-video)."""
     larger: Larger | None = Field(default=None, exclude_if=is_none)
     """The teacher of experiments with `objectives.dmd.teacher: larger`; None: there is none."""
     evaluation: Evaluation = Evaluation()
@@ -228,7 +229,7 @@ class Scale(Section):
         if (self.data is None) != (self.vae is None):
             raise ValueError("data and vae belong together, as the world and the tiny codec do: give both or neither")
         if (self.vae is None) == (self.teacher == "linked"):
-            raise ValueError(f"teacher={self.teacher}: with vae, and only then, the networks are released: linked")
+            raise ValueError(f"teacher={self.teacher}: linked is accepted with vae, and only then")
         if self.larger is not None and self.teacher != "linked":
             raise ValueError(
                 f"larger is linked beside the scale's teacher, but teacher={self.teacher}: linked is accepted"
@@ -236,7 +237,7 @@ class Scale(Section):
         return self
 
     @model_validator(mode="after")
-    def _networks_see_what_is_shown(self) -> "Scale":
+    def _networks_take_what_is_given(self) -> "Scale":
         channels, backbone = self.latent_shape[0], self.backbone
         wanted = 2 * channels + MASK_CHANNELS if self.image_to_video else backbone.out_channels
         if backbone.in_channels != wanted:
@@ -244,14 +245,17 @@ class Scale(Section):
             raise ValueError(
                 f"backbone.in_channels={backbone.in_channels}: accepted: {wanted}, the channels of x_t{more}"
             )
-        takes, shown = backbone.image_dim is not None, self.image_tokens > 0
-        if takes != shown or takes != (backbone.added_kv_proj_dim is not None):
+        takes, given = backbone.image_dim is not None, self.image_tokens > 0
+        if takes != given or takes != (backbone.added_kv_proj_dim is not None):
             raise ValueError(
-                "first_frame.tokens, backbone.image_dim and backbone.added_kv_proj_dim belong together, where networks "
-                "are shown features of an image: give all or none"
+                "first_frame.tokens, backbone.image_dim and backbone.added_kv_proj_dim belong together, for networks "
+                "that are conditioned on features of an image: give all or none"
             )
-        if shown and self.teacher != "linked":
-            raise ValueError(f"first_frame.tokens asks for a released image encoder, but teacher={self.teacher}: 0")
+        if given and self.teacher != "linked":
+            raise ValueError(
+                f"first_frame.tokens={self.image_tokens} needs a released image encoder, but teacher={self.teacher}: "
+                "accepted: 0"
+            )
         return self
 
     @property
@@ -266,12 +270,12 @@ class Scale(Section):
 
     @property
     def video_size(self) -> tuple[int, int]:
-        """Height and width in pixels of a clip as the codec takes it."""
+        """Height and width of a clip for the codec, in pixels."""
         return (self.world.size, self.world.size) if self.vae is None else (self.vae.height, self.vae.width)
 
     @property
     def clips(self) -> int:
-        """Of the latent bank."""
+        """Number of clips in the latent bank."""
         return self.world.clips if self.data is None else self.data.clips
 
     @property
@@ -292,5 +296,5 @@ class Scale(Section):
 
     @property
     def video_scale(self) -> int:
-        """By what factor videos are enlarged when they are stored: those of a VAE are not."""
+        """The factor by which stored videos are enlarged; 1 for those of a VAE."""
         return 1 if self.vae is not None else self.world.video_scale

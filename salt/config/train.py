@@ -11,8 +11,8 @@ class Optimiser(Section):
     lr: PositiveFloat
     """Learning rate after warm-up."""
     muon_lr: PositiveFloat | None = None
-    """Learning rate of Muon for the matrices inside the transformer blocks, which AdamW then leaves to it; None: AdamW
-    for everything. Muon (Jordan et al., 2024) steps along the orthogonalised momentum;
+    """Learning rate of Muon, which then updates the matrices inside the transformer blocks in place of AdamW; None:
+    AdamW for everything. Muon (Jordan et al., 2024) steps along the orthogonalised momentum;
     salt/training/muon.py says in which precision."""
     betas: tuple[Beta, Beta] = (0.0, 0.999)
     weight_decay: NonNegativeFloat = 0.01
@@ -25,7 +25,7 @@ class Optimiser(Section):
 
 
 class Critic(Section):
-    """The fake score: its optimiser and how many updates it has per generator update."""
+    """The fake score: its optimiser, and its number of updates per generator update."""
 
     optimiser: Optimiser
     """AdamW of the critic: lr, betas, weight_decay, clip, warmup, decay."""
@@ -56,16 +56,16 @@ class Train(Section):
     checkpoint_every: PositiveInt = 100
     keep_checkpoints: PositiveInt = 2
     precision: Precision = Field(default="float32", exclude_if=lambda value: value == "float32")
-    """What networks compute in; weights, averages, gradients and losses are float32."""
+    """The precision networks compute in; weights, averages, gradients and losses are float32."""
     recompute: bool = False
-    """Activation checkpointing: a block keeps what it was given and runs again in backward."""
+    """Activation checkpointing: a block keeps its inputs only, and is run again in backward."""
     shard: bool = False
     """Networks are split over the processes (FSDP2); False: every process holds them whole."""
     context_parallel: PositiveInt = 1
-    """Processes that share each sample, its tokens split among them (Ulysses); 1: each has samples of its own. It
-    divides a clip's tokens and the networks' heads; causal networks take 1."""
+    """Processes that share each sample, with its tokens split among them (Ulysses); 1: each has samples of its own. It
+    must divide a clip's tokens and the networks' heads; 1 for causal networks."""
     preview_every: NonNegativeInt = 0
-    """A contact sheet of samples every so many iterations; 0: none."""
+    """Iterations between contact sheets of samples; 0: there are none."""
     tensorboard: bool = False
     threads: PositiveInt = 1
     """CPU threads of one process."""
@@ -77,7 +77,7 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
-    def _one_process_draws(self) -> "Train":
+    def _one_process_previews(self) -> "Train":
         if self.shard and self.preview_every:
             raise ValueError(f"preview_every={self.preview_every}: with shard=true 0 is accepted")
         return self

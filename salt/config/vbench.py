@@ -1,4 +1,4 @@
-"""The named protocol of scoring with the real VBench, and where its parts lie on this machine."""
+"""The protocol of scoring with the real VBench, and where its parts lie on this machine."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ OF_ANY_PROMPT = (
     "temporal_style",
     "overall_consistency",
 )
-"""Dimensions that need nothing but a caption; the first seven are those of quality."""
+"""Dimensions that need no more than a caption; the first seven are those of quality."""
 OF_A_LIST = (
     "object_class",
     "multiple_objects",
@@ -32,41 +32,42 @@ OF_A_LIST = (
     "scene",
     "appearance_style",
 )
-"""Dimensions that look for what VBench's list names."""
+"""Dimensions that look for objects, colours or actions that VBench's list names."""
 OF_IMAGES = ("camera_motion", "i2v_subject", "i2v_background")
 FULL_INFO = "5dd2de80ee43cda750b2b72ea7023657c0b90d3702041c7e4608c65dbe50dccd"
 """SHA-256 of `VBench_full_info.json` in the wheel of vbench 0.1.5: 946 prompts."""
 FILTERED_SAMPLES = 25
-"""Videos of a prompt that the static filter chooses from."""
+"""Videos of a prompt among which the static filter chooses."""
 
 
 class VBench(Section):
-    """What decides a score of VBench besides the videos; all of it enters the hash of the protocol."""
+    """Everything but the videos that determines a score of VBench; all of it enters the protocol hash."""
 
     suite: Suite = "vbench"
     """vbench, i2v (VBench-I2V) or long (VBench-Long)."""
     version: str = "0.1.5"
-    """Of the package; another one in the environment is refused."""
+    """Version of the package; any other one in the environment is refused."""
     prompt_list: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+\.(json|txt)$")] = "VBench_full_info.json"
     """File of the prompts in the folder `prompts`: a list of VBench's, or a text file with one prompt a line."""
     prompt_list_hash: Digest | None = FULL_INFO
-    """SHA-256 of that file; None: any, and its own hash counts."""
+    """SHA-256 of that file; None: not checked, and the file's own hash enters the protocol."""
     extended_list: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+\.txt$")] | None = "all_dimension_extended.txt"
     """Text file of the extended prompts beside it, one a line in the same order; None: there are none."""
     extended_list_hash: Digest | None = None
-    """SHA-256 of that file; None: any, and its own hash counts."""
+    """SHA-256 of that file; None: not checked, and the file's own hash enters the protocol."""
     scored_text: Literal["short", "extended"] = "short"
-    """The text that dimensions which read it compare with; VBench asks for the standard (short) one, always."""
+    """The prompt with which videos are compared; VBench always uses the standard (short) one."""
     flicker: Literal["plain", "filtered"] = "plain"
     """Videos of temporal flickering: the first samples, or those of 25 that VBench's static filter keeps, at most 5."""
     i2v_formula: Formula = "repository"
-    """Of VBench-I2V's scripts (camera motion counts, flickering does not) or of its leaderboard (the other way)."""
+    """Total of VBench-I2V: as in its scripts (camera motion counts, flickering does not) or on its leaderboard (the
+    other way round)."""
     image_ratio: Literal["1-1", "8-5", "7-4", "16-9"] = "7-4"
-    """Which crop of VBench-I2V's images the videos begin with; 832 x 480 is nearest to 7-4."""
+    """The crop of VBench-I2V's images with which videos begin; 832 x 480 is nearest to 7-4."""
     seconds: PositiveInt = 2
-    """Length of VBench-Long's clips, which it takes for prompts of one's own."""
+    """Length of VBench-Long's clips; the default is its value for custom prompts."""
     consistency: Literal["slow_fast", "in_clip"] = "slow_fast"
-    """VBench-Long's subject and background: half of it between clips (its `dev_flag`), or within clips alone."""
+    """VBench-Long's subject and background consistency: half of it between clips (its `dev_flag`), or within clips."""
 
     @model_validator(mode="after")
     def _filter(self) -> "VBench":
@@ -75,13 +76,13 @@ class VBench(Section):
         return self
 
     def dimensions(self) -> tuple[str, ...]:
-        """What is scored."""
+        """The dimensions that are scored."""
         if self.suite == "i2v":
             return OF_ANY_PROMPT[:7] + OF_IMAGES
         return OF_ANY_PROMPT if self.prompt_list.endswith(".txt") else OF_ANY_PROMPT + OF_A_LIST
 
     def describe(self, samples: int, fps: int, codec: str) -> str:
-        """The protocol in words, as tables print it."""
+        """The protocol in words, for tables."""
         names = {"vbench": "VBench", "i2v": "VBench-I2V", "long": "VBench-Long"}
         own = {
             "vbench": f"flickering of {'the first samples' if self.flicker == 'plain' else '5 static of 25 samples'}",
@@ -95,7 +96,7 @@ class VBench(Section):
 
 
 def vbench_folder() -> Path:
-    """Where all that VBench needs lies: `SALT_VBENCH`, else `vbench` in the scratch folder.
+    """The folder of everything that VBench needs: `SALT_VBENCH`, else `vbench` in the scratch folder.
 
     It holds `venv/` (or `SALT_VBENCH_PYTHON` names the Python of a conda environment), `weights/`, `prompts/`,
     `images/` and `checkout/`.

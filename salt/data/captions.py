@@ -1,6 +1,6 @@
-"""Captioned videos, and captions alone, that a large scale is trained on: see `salt.config.data.Data`.
+"""The captions, with or without videos, that a large scale is trained on: see `salt.config.data.Data`.
 
-Videos are cut to the scale's frames at its rate, from the first on, and to its sides around their middle.
+Videos are cut to the beginning, at the scale's frame rate and number of frames, and centre-cropped to its size.
 """
 
 import json
@@ -29,10 +29,10 @@ class Captioned:
 
 
 def read_captions(path: Path, data: Data, more: int = 0) -> list[Captioned]:
-    """The first `data.clips` captions of a file, and `more` after them where there are so many.
+    """The first `data.clips` captions of a file, and up to `more` after them.
 
     Raises:
-        SaltError: no such file, another hash, fewer captions, or a line without one or with a video that is not there.
+        SaltError: the file is missing, has another hash or too few captions, or a line lacks its caption or video.
     """
     accepted = "accepted: UTF-8, a caption a line, or in .jsonl {" + '"caption": ..., "video": FILE} a line'
     if not path.is_file():
@@ -64,10 +64,10 @@ def _line(text: str, path: Path) -> Captioned:
 
 # ------------------------------------------------------------------------------------------------ videos
 def read_clip(path: Path, frames: int, fps: int, height: int, width: int) -> NDArray[np.uint8]:
-    """The beginning of a video, uint8 `(frames, height, width, 3)`: nearest frames in time, scaled, and cut at the rim.
+    """The beginning of a video, uint8 `(frames, height, width, 3)`: nearest frames in time, scaled, centre-cropped.
 
     Raises:
-        SaltError: it cannot be decoded, or is shorter.
+        SaltError: it cannot be decoded, or is too short.
     """
     taken = list(islice(_at_rate(path, fps, height, width), frames))
     if len(taken) < frames:
@@ -76,16 +76,16 @@ def read_clip(path: Path, frames: int, fps: int, height: int, width: int) -> NDA
 
 
 def check_length(path: Path, frames: int, fps: int) -> None:
-    """Refuse a video that `read_clip` would find too short, or unreadable, by what its container says.
+    """Refuse a video that `read_clip` would find unreadable or too short, by the duration that its container states.
 
     Raises:
-        SaltError: with how long it is.
+        SaltError: naming its length.
     """
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             if stream.duration is None or stream.time_base is None:
-                return  # not told: seen when it is decoded
+                return  # no stated duration: `read_clip` will count
             there = round(float(stream.duration * stream.time_base) * fps)
     except (OSError, IndexError, av.FFmpegError) as error:
         raise SaltError(f"{path}: cannot be decoded ({error}); accepted: a video") from error
@@ -100,8 +100,8 @@ def _at_rate(path: Path, fps: int, height: int, width: int) -> Iterator[NDArray[
             stream = container.streams.video[0]
             rate = stream.average_rate or Fraction(fps)
             for number, frame in enumerate(container.decode(video=0)):
-                shown_until = (number + Fraction(1, 2)) / rate  # no other frame is nearer before
-                if Fraction(wanted, fps) >= shown_until:
+                nearest_until = (number + Fraction(1, 2)) / rate  # from there on, the next frame is nearer
+                if Fraction(wanted, fps) >= nearest_until:
                     continue
                 scale = max(height / frame.height, width / frame.width)
                 rows, columns = max(height, round(frame.height * scale)), max(width, round(frame.width * scale))
@@ -110,7 +110,7 @@ def _at_rate(path: Path, fps: int, height: int, width: int) -> Iterator[NDArray[
                 ).to_ndarray()
                 top, left = (rows - height) // 2, (columns - width) // 2
                 cut = picture[top : top + height, left : left + width].astype(np.uint8, copy=False)
-                while Fraction(wanted, fps) < shown_until:
+                while Fraction(wanted, fps) < nearest_until:
                     yield cut
                     wanted += 1
     except (OSError, IndexError, av.FFmpegError) as error:

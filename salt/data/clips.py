@@ -30,7 +30,7 @@ from salt.data.world import (
 
 @dataclass(frozen=True)
 class Clip:
-    """A video uint8 `(F, H, W, 3)`, what its caption says, and what it shows."""
+    """A video, uint8 `(F, H, W, 3)`, its caption, and its content."""
 
     video: NDArray[np.uint8]
     caption: str
@@ -77,7 +77,7 @@ def vocabulary() -> list[str]:
 
 
 def pretext() -> tuple[list[str], Tensor]:
-    """Training captions, extended and short, and the class of each attribute `(N, 7)`; `not told` is a class."""
+    """Training captions, extended and short, and the class of each attribute `(N, 7)`, "not mentioned" being one."""
     captions, labels = [], []
     for count in (1, 2):
         for content in contents_of("train", count):

@@ -1,7 +1,7 @@
 """The bank of clean latents that training reads: `(C, T, h, w)` each, with their captions, in a store.
 
-The clip of a training sample is a function of the sample's number and the seed alone: epoch after epoch, each a
-permutation of the bank.
+Which clip a training sample is depends on the sample's number and the seed alone: epoch after epoch, each a permutation
+of the bank.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,14 @@ COMMAND = "salt latents"
 
 
 class About(Section):
-    """All that decides the latents of a bank, besides how many there are."""
+    """Everything that determines the latents of a bank, except how many there are."""
 
     codec: str
     """Hash of the codec's weights."""
     source: str
-    """Hash of what the clips come from."""
+    """Hash of the clips' source."""
     first_frame: str | None = Field(default=None, exclude_if=is_none)
-    """Of image-to-video scales, hash of what makes the features of a first frame; None: no first frames."""
+    """At image-to-video scales, hash of the encoder of first frames; None: there are no first frames."""
 
 
 def write_bank(
@@ -43,17 +43,17 @@ def write_bank(
 
 @dataclass(frozen=True)
 class Shape:
-    """Of what is known of one clip."""
+    """The shapes of what is stored for one clip."""
 
     latents: tuple[int, int, int, int]
     """`(C, T, h, w)`."""
     features: tuple[int, int] | None = None
-    """`(N, D)` of its first frame; None: it has none, or networks take none."""
+    """`(N, D)`, the features of its first frame; None: it has none, or networks take none."""
     first_frame: bool = False
-    """Whether its first frame is kept beside it, as latents and features."""
+    """Whether its first frame is stored with it, as latents and features."""
 
     def row(self) -> tuple[int, ...]:
-        """Of one row of the store: the latents; with a first frame the numbers of all three, one after another."""
+        """The shape of one row of the store: that of the latents or, with a first frame, of all three concatenated."""
         return (sum(self._sizes()),) if self.first_frame else self.latents
 
     def pack(self, x_0: Tensor, image: FirstFrame | None) -> Tensor:
@@ -64,7 +64,7 @@ class Shape:
         return torch.cat([part.flatten(1) for part in parts if part is not None], dim=1)
 
     def unpack(self, rows: Tensor) -> tuple[Tensor, FirstFrame | None]:
-        """What `pack` was given."""
+        """The inverse of `pack`."""
         if not self.first_frame:
             return rows, None
         x_0, latents, *features = rows.split(self._sizes(), dim=1)
@@ -93,20 +93,20 @@ class LatentBank:
         hashed: bool = True,
         empty: str = "",
     ) -> None:
-        """Read what `write_bank` finished.
+        """Open a bank that `write_bank` completed.
 
         Args:
-            folder: where it lies.
+            folder: of the bank.
             text_encoder: embeds the captions.
-            seed: of the order in which samples show the clips.
-            expect: what `about` must say, for some of its fields.
-            shape: that a clip must have.
-            before: give batches `text_before` too.
+            seed: of the order of the clips.
+            expect: required values of some fields of `about`.
+            shape: required shape of a clip.
+            before: whether batches have `text_before`.
             hashed: see `Store`.
-            empty: what stands for the empty caption.
+            empty: the caption embedded as `empty_text`.
 
         Raises:
-            SaltError: clips of another shape, or as of `Store`.
+            SaltError: clips have another shape; otherwise see `Store`.
         """
         self._store, self._before, self._shape = Store(folder, About, expect, COMMAND, hashed), before, shape
         if self._store.shape != shape.row():

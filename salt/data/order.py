@@ -1,6 +1,6 @@
-"""Which item of a bank a training sample shows: epoch after epoch, each a permutation of the bank.
+"""Which item of a bank each training sample is: epoch after epoch, each a permutation of the bank.
 
-It is a function of the sample's number and the seed alone, so batches can be split and runs resumed at will.
+It depends on the sample's number and the seed alone, so batches can be split and runs resumed at will.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Order:
         self._permutation = lru_cache(maxsize=2)(self._shuffle)
 
     def rows(self, samples: Sequence[int]) -> Tensor:
-        """The items that these samples show, `(len(samples),)`, int64."""
+        """The items of these samples, `(len(samples),)`, int64."""
         return torch.tensor([int(self._permutation(n // self._size)[n % self._size]) for n in samples])
 
     def _shuffle(self, epoch: int) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """ODE pairs: a teacher's trajectories from noise to data, in a store (`salt.data.store`).
 
 A trajectory is the teacher's states x_t at the times (*grid, 0), `(S + 1, C, T, h, w)`, noise first and clean latents
-last. A causal teacher's trajectories have one state more, again at time 0: the clean latents of the data, which every
-chunk saw before it.
+last. A causal teacher's trajectories have one more state, again at time 0: the clean latents of the data, to which
+every chunk attended as its past.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,26 +21,26 @@ COMMAND = "salt ode-pairs"
 
 
 class About(Section):
-    """All that decides the trajectories of a store, besides how many there are."""
+    """Everything that determines the trajectories of a store, except how many there are."""
 
     kind: Literal["bidirectional", "causal"]
-    """Of the teacher."""
+    """Kind of the teacher."""
     teacher: str
-    """Hash of its weights."""
+    """Hash of the teacher's weights."""
     codec: str
-    """Hash of the codec's."""
+    """Hash of the codec's weights."""
     text: str
     """Hashes of the text encoder's weights and of its configuration."""
     precision: str
-    """What the teacher computed in."""
+    """The precision the teacher computed in."""
     source: str
-    """Hash of what captions, and the clean context of a causal teacher, come from."""
+    """Hash of the source of captions and, with a causal teacher, of the clean context."""
     seed: NonNegativeInt
-    """Of the noise."""
+    """Seed of the noise."""
     solver_steps: PositiveInt
-    """Euler steps, of which `times` are some."""
+    """Euler steps; `times` is a subset of their grid."""
     shift: PositiveFloat
-    """Of the solver's grid."""
+    """Shift of the solver's grid."""
     cfg_weight: NonNegativeFloat
     """w of uncond + w (cond - uncond)."""
     times: tuple[NonNegativeFloat, ...]
@@ -53,7 +53,7 @@ def write_pairs(
     """Write trajectories, or what is missing of them: see `write_store`.
 
     Raises:
-        ValueError: besides, `make` gave another number of states.
+        ValueError: as for `write_store`, or `make` gave another number of states.
     """
 
     def states(start: int, stop: int) -> tuple[Tensor, Sequence[str]]:
@@ -75,13 +75,13 @@ class PairBank:
     def __init__(
         self, folder: Path, text_encoder: TextEncoder, seed: int, expect: Mapping[str, Any], hashed: bool = True
     ) -> None:
-        """Read what `write_pairs` finished.
+        """Open a store that `write_pairs` completed.
 
         Args:
-            folder: where it lies.
+            folder: of the store.
             text_encoder: embeds the captions.
-            seed: of the order in which samples show the trajectories.
-            expect: what `about` must say, for some of its fields.
+            seed: of the order of the trajectories.
+            expect: required values of some fields of `about`.
             hashed: see `Store`.
 
         Raises:

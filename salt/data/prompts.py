@@ -1,8 +1,8 @@
-"""What evaluation asks for: a fixed list of held-out captions, what each of them scores, and rules for all captions.
+"""The prompts of the evaluation: a fixed list of held-out captions, their dimensions, and rules for all captions.
 
 A prompt is a `Content` of a split that training never saw, with its extended caption (all attributes) and a short one
-(some left out, as VBench's standard prompts do). Its `dimensions` are the VBench dimensions that its videos enter:
-a caption that does not tell the direction is not scored on it. Videos are stored by `id`, never by caption.
+(some left out, as in VBench's standard prompts). Its `dimensions` are the VBench dimensions that its videos enter:
+a caption that does not state the direction is not scored on it. Videos are stored by `id`, never by caption.
 
 A user's own captions have no ground truth: they are sampled, never scored.
 """
@@ -43,16 +43,16 @@ EVERY_PROMPT = (
     "temporal_style",
     "overall_consistency",
 )
-"""Dimensions that every prompt scores: what they judge needs no caption, or adapts to what the caption tells."""
+"""Dimensions that every prompt enters: they need no caption, or judge just what the caption states."""
 OF_KIND: dict[Kind, tuple[str, ...]] = {
     "single": ("object_class",),
     "pair": ("multiple_objects", "spatial_relationship"),
 }
-_TOLD = Mentions()
+_EVERYTHING = Mentions()
 SWITCH = "=>"
-"""Between captions that a long video is told in turn."""
+"""Separates the captions with which a long video is prompted in turn."""
 LONGEST = 1000
-"""Characters of a caption of a user's own."""
+"""Most characters of a user's own caption."""
 NO_TEXT = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "So", "Me")
 """Unicode categories that no caption may hold: control characters, line breaks, surrogates, emoji."""
 
@@ -74,38 +74,38 @@ class Prompt:
         return self.extended if variant == "extended" else self.short
 
     def texts(self, variant: Variant) -> tuple[str, ...]:
-        """The captions of a long video, in turn: one."""
+        """The captions of a long video, in turn: just one."""
         return (self.text(variant),)
 
     def mentions(self, variant: Variant) -> Mentions:
-        """Which attributes that caption tells."""
-        return _TOLD if variant == "extended" else self.short_mentions
+        """Which attributes that caption states."""
+        return _EVERYTHING if variant == "extended" else self.short_mentions
 
     def dimensions(self, variant: Variant) -> tuple[str, ...]:
         """The VBench dimensions that videos of this prompt enter.
 
-        `color` is asked of one object only, as in VBench; `human_action` is the direction of motion.
+        As in VBench, `color` is for single objects only; `human_action` is the direction of motion.
         """
-        told = self.mentions(variant)
+        mentions = self.mentions(variant)
         asked = {
-            "color": self.kind == "single" and told.colour,
-            "human_action": told.direction,
-            "scene": told.background,
+            "color": self.kind == "single" and mentions.colour,
+            "human_action": mentions.direction,
+            "scene": mentions.background,
         }
         return EVERY_PROMPT + OF_KIND[self.kind] + tuple(name for name, scored in asked.items() if scored)
 
 
 @dataclass(frozen=True)
 class OwnPrompt:
-    """A caption of a user's own: it is what it says, in all variants."""
+    """A user's own caption, the same in all variants."""
 
     id: str
     index: int
     caption: str
     later: tuple[str, ...] = ()
-    """What a long video is told after it, each for as long."""
+    """Captions with which a long video is prompted after it, each for the same duration."""
     image: str | None = None
-    """File of the picture that an image-to-video network begins with."""
+    """The picture file that an image-to-video network is conditioned on."""
     image_hash: str | None = None
     """SHA-256 of that file."""
 
@@ -120,14 +120,14 @@ class OwnPrompt:
 
 # -------------------------------------------------------------------------------------------- the list
 def report_prompts(world: World, count: int, split: Split = "report") -> list[Prompt]:
-    """The first `count` prompts of a split: one and two objects in turn, then pairs alone when the singles are used up.
+    """The first `count` prompts of a split: one and two objects in turn, then pairs alone when singles are used up.
 
-    The order within a kind is that of a hash of the caption, so attributes are balanced and a short list is the
-    beginning of a longer one. Extended captions are all different; short ones may repeat. The short form cycles
-    through `SHORT_FORMS` within a kind.
+    Within a kind, prompts are ordered by a hash of the caption, so that attributes are balanced and a short list is the
+    beginning of a longer one. Extended captions are all different; short ones may repeat. Within a kind, short captions
+    cycle through `SHORT_FORMS`.
 
     Raises:
-        SaltError: where the split has fewer captions, or the world no room for one of them.
+        SaltError: the split has fewer captions, or the world has no room for one of them.
     """
     singles, pairs = _in_order(contents_of(split, 1)), _in_order(contents_of(split, 2))
     turns = chain.from_iterable(zip_longest(singles, pairs))
@@ -154,7 +154,7 @@ def _in_order(contents: list[Content]) -> list[Content]:
 
 
 def held_out_clip(prompt: Prompt, seed: int, world: World) -> NDArray[np.uint8]:
-    """One future of a caption's content, drawn by the sampling seed, `(F, H, W, 3)`."""
+    """One future of a caption's content, sampled with the sampling seed, `(F, H, W, 3)`."""
     rng = generator(seed, "sampling/scene", 0, prompt.index)
     return render(sample_scene(prompt.content, world, rng), world)
 
@@ -166,7 +166,7 @@ def prompts_hash(prompts: Sequence["DataclassInstance"]) -> str:
 
 
 def write_prompts(path: Path, prompts: Sequence["DataclassInstance"]) -> None:
-    """Write what is known of every prompt, and the hash of the list, as JSON."""
+    """Write all fields of every prompt, and the hash of the list, as JSON."""
     body = {"hash": prompts_hash(prompts), "prompts": [asdict(prompt) for prompt in prompts]}
     write_text(path, json.dumps(body, indent=1) + "\n")
 
@@ -174,14 +174,14 @@ def write_prompts(path: Path, prompts: Sequence["DataclassInstance"]) -> None:
 def read_prompts(path: Path, most: int = 1) -> list[OwnPrompt]:
     """A user's own captions: a text file in UTF-8, one caption a line. Ids are `own0000`, `own0001`, ...
 
-    In a `.jsonl` a line is `{"caption": ..., "image": FILE}`: the picture that the video begins with.
+    In a `.jsonl` file a line is `{"caption": ..., "image": FILE}`, with the picture that the video begins with.
 
     Args:
         path: the file.
-        most: captions that a line may hold, `caption A => caption B`: what a video is told in turn.
+        most: largest number of captions in a line, `caption A => caption B`, with which a video is prompted in turn.
 
     Raises:
-        SaltError: no such file, more captions in a line, one that `check_prompt_text` refuses, or no such picture.
+        SaltError: a missing file or picture, too many captions in a line, or one that `check_prompt_text` refuses.
     """
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -216,14 +216,14 @@ def _pictured(place: str, folder: Path, index: int, line: str) -> OwnPrompt:
 
 
 def check_prompt_text(place: str, text: str) -> str:
-    """Refuse what is no caption, and return the others as they are.
+    """Refuse a text that is no caption, and return any other unchanged.
 
     Args:
-        place: where it stands, for the message.
+        place: file and line of the text, for the message.
         text: the caption.
 
     Raises:
-        SaltError: no or too many characters, or one that is no plain text in one line, which is named.
+        SaltError: the text is empty, too long, or not plain text in one line; the offending character is named.
     """
     accepted = f"accepted: 1 to {LONGEST} characters of plain text without /, \\, control characters and emoji"
     if not text.strip() or len(text) > LONGEST:

@@ -1,11 +1,11 @@
 """A store of latents and their captions, in shards that are written one after another.
 
 A folder holds `shard_00000.safetensors`, ..., each with its captions in its header, and `index.json`: what the latents
-are (`about`), how many, and size and SHA-256 of every shard. It is written last, so its presence means complete; until
-then `progress.json` says the same of the shards that are whole, so a killed writer loses the shard it was at, and the
-same command goes on from there. Several writers may share the work: the i-th of n makes every n-th shard and keeps
-`progress_{i}.json`; whoever writes the index makes what is missing then, and nothing that is there. Latents `(N, ...)`
-are float16 on disk, float32 as they are read.
+are (`about`), how many, and size and SHA-256 of every shard. The index is written last, so its presence means that the
+store is complete. Until then `progress.json` lists the complete shards, so a killed writer loses only the shard it was
+at, and the same command continues from there. Several writers may share the work: the i-th of n makes every n-th shard
+and keeps `progress_{i}.json`; the one that writes the index first makes the shards that are missing, and no others.
+Latents `(N, ...)` are stored in float16 and read as float32.
 """
 
 import json
@@ -29,12 +29,12 @@ KEY, HEADER = "latents", "captions"
 Make = Callable[[int, int], tuple[Tensor, Sequence[str]]]
 """(start, stop) -> the latents `(stop - start, ...)` with these numbers, and their captions."""
 MOST_EMBEDDED = 4 << 30
-"""Bytes of embeddings that are held in memory; captions with more are embedded as they are needed."""
+"""Most bytes of embeddings that are held in memory; beyond it, captions are embedded as they are needed."""
 About = TypeVar("About", bound=Section)
 
 
 class Shard(Section):
-    """What a whole shard is known by."""
+    """Identifies a complete shard."""
 
     bytes: NonNegativeInt
     sha256: str
@@ -45,40 +45,40 @@ class Index(Section, Generic[About]):
 
     about: About
     total: PositiveInt
-    """Latents there are to be."""
+    """Latents of the complete store."""
     shard_size: PositiveInt
     """Latents of a shard; the last may have fewer."""
     shards: dict[str, Shard]
-    """The shards that are whole, by name."""
+    """The complete shards, by name."""
 
     def identity(self) -> dict[str, Any]:
-        """All but the progress."""
+        """Everything but the progress."""
         return self.about.model_dump() | {"total": self.total, "shard_size": self.shard_size}
 
     def ranges(self) -> dict[str, tuple[int, int]]:
-        """The numbers (start, stop) of every shard there is to be, by the shard's name."""
+        """Name of every shard of the complete store -> the numbers (start, stop) of its latents."""
         starts = range(0, self.total, self.shard_size)
         return {f"shard_{i:05d}.safetensors": (n, min(n + self.shard_size, self.total)) for i, n in enumerate(starts)}
 
 
 # ------------------------------------------------------------------------------------------------ writing
 WHOLE = (0, 1)
-"""The part of a writer that works alone."""
+"""The part of a single writer: everything."""
 
 
 def write_store(
     folder: Path, about: Section, total: int, shard_size: int, make: Make, command: str, part: tuple[int, int] = WHOLE
 ) -> None:
-    """Write a store, or what is missing of it: shards that are whole stay as they are.
+    """Write a store, or what is missing of it: complete shards stay as they are.
 
     Args:
-        folder: made where it is missing.
+        folder: created if it is missing.
         about: what the latents are.
-        total: how many.
-        shard_size: how many in a shard; the last may have fewer.
-        make: a pure function of the numbers, whatever the range it is asked for.
-        command: of the user, which writes such stores.
-        part: (i, n): every n-th shard from the i-th on, and no index, unless n is 1.
+        total: how many latents.
+        shard_size: latents of a shard; the last may have fewer.
+        make: a pure function of the numbers, the same however they are split into ranges.
+        command: the user's command that writes such stores, for messages.
+        part: (i, n): every n-th shard from the i-th on; the index is written only if n is 1.
 
     Raises:
         SaltError: the folder holds latents of another kind or number, or a broken index; latents are not finite.
@@ -122,17 +122,17 @@ def _write_shard(path: Path, latents: Tensor, captions: Sequence[str]) -> None:
 
 
 def _state(path: Path) -> Shard | None:
-    """A shard as it lies on the disk; None where it is missing."""
+    """A shard as it is on disk; None if it is missing."""
     return Shard(bytes=path.stat().st_size, sha256=sha256(path)) if path.is_file() else None
 
 
 # ------------------------------------------------------------------------------------------------ reading
 class Store(Generic[About]):
-    """A store that `write_store` finished. Latents are mapped from the disk, not held in memory.
+    """A complete store, as `write_store` leaves it. Latents are memory-mapped, not held in memory.
 
     Attributes:
         about: what the latents are.
-        captions: of all of them.
+        captions: one for each latent.
     """
 
     def __init__(
@@ -141,14 +141,15 @@ class Store(Generic[About]):
         """Open a store.
 
         Args:
-            folder: where it lies.
+            folder: of the store.
             kind: the class of its `about`.
-            expect: what `about` must say, for some of its fields.
-            command: as `write_store` takes it.
-            hashed: compare the hashes of all shards too, not their sizes alone; one of several processes is enough.
+            expect: required values of some fields of `about`.
+            command: as for `write_store`.
+            hashed: compare the hashes of all shards, not just their sizes; one of several processes is enough.
 
         Raises:
-            SaltError: the index is missing, broken, unfinished or says something else; a shard is missing or changed.
+            SaltError: the index is missing, broken or incomplete, or `about` is not as expected; a shard is missing or
+                was changed.
         """
         index = _read(folder / INDEX, kind, command)
         found = {key: value for key, value in index.identity().items() if key in expect}
@@ -168,21 +169,21 @@ class Store(Generic[About]):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one."""
+        """The shape of one latent."""
         return tuple(self._shards[0].shape[1:])
 
     def latents(self, rows: Sequence[int] | Tensor) -> Tensor:
-        """Those with these numbers, float32 `(len(rows), ...)`."""
+        """The latents with these numbers, float32 `(len(rows), ...)`."""
         places = [divmod(int(row), self._shard_size) for row in rows]
         return torch.stack([self._shards[shard][row] for shard, row in places]).float()
 
 
 class Embedded:
-    """The embeddings of a store's captions, by number: all held in memory, if they are not too many."""
+    """The embeddings of a store's captions, by number; held in memory unless there are too many of them."""
 
     def __init__(self, captions: Sequence[str], text_encoder: TextEncoder, empty: str = "") -> None:
         self.empty = text_encoder.encode([empty])
-        """Of the empty caption, or of what stands for it, `(1, L, D)`."""
+        """The embedding of the empty caption, or of the negative prompt in its place, `(1, L, D)`."""
         self._captions, self._encoder = captions, text_encoder
         distinct = sorted(set(captions))
         place = {text: i for i, text in enumerate(distinct)}
@@ -191,7 +192,7 @@ class Embedded:
         self._all = text_encoder.encode(distinct) if few else None
 
     def rows(self, rows: Tensor) -> Tensor:
-        """`(len(rows), L, D)`."""
+        """The embeddings of the captions with these numbers, `(len(rows), L, D)`."""
         if self._all is None:
             return self._encoder.encode([self._captions[int(row)] for row in rows])
         return self._all[self._place[rows]]
@@ -222,7 +223,7 @@ def _read(path: Path, kind: type[About], command: str) -> Index[About]:
 
 
 def _same(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], remedy: str) -> None:
-    """Refuse the first key whose values differ; a missing key is None."""
+    """Refuse the first key whose value is not the expected one; a missing key counts as None."""
     for key in sorted(expected):
         if found.get(key) != expected[key]:
             raise SaltError(f"{path}: {key} is {found.get(key)!r}; accepted: {expected[key]!r}; {remedy}")

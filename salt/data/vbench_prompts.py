@@ -1,9 +1,9 @@
-"""VBench's prompts: its own list with the dimensions of each, and the extended text that a model is given instead.
+"""VBench's prompts: its own list with the dimensions of each, and the extended prompts that models are given instead.
 
-A list is VBench's JSON, `[{prompt_en, dimension, auxiliary_info, image_name}, ...]`. The n-th entry has the id `v` and
-n with four digits; videos are stored by it. Two captions occur twice, in different dimensions: each has its own videos.
-The extended prompts are a text file, one a line, in the order of the list. A list may be a text file, too (MovieGen's):
-its prompts name no objects, colours or actions to look for, so they enter `OF_ANY_PROMPT` only.
+A list is VBench's JSON, `[{prompt_en, dimension, auxiliary_info, image_name}, ...]`. The id of the n-th entry is `v`
+and n with four digits; videos are stored by it. Two captions occur twice, in different dimensions, and each has its own
+videos. The extended prompts are a text file, one a line, in the order of the list. A list may also be a text file
+(MovieGen's): its prompts name no objects, colours or actions to look for, so they enter `OF_ANY_PROMPT` only.
 """
 
 import json
@@ -18,7 +18,7 @@ from salt.errors import SaltError
 from salt.files import sha256
 
 MOST_ALIKE = 0.1
-"""Share of extended prompts that may be the short ones before the file is taken for a list of short ones."""
+"""Largest share of extended prompts that may equal the short ones; beyond it, the file is taken for the short list."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class VBenchPrompt:
 
     @property
     def kind(self) -> Kind:
-        """What figures pick by, as of `Prompt`: a pair where videos are asked for two objects."""
+        """As of `Prompt`, for figures that pick prompts by kind: a pair if a dimension asks for two objects."""
         return "pair" if set(self.asked) & set(OF_KIND["pair"]) else "single"
 
     def text(self, variant: Variant) -> str:
@@ -46,7 +46,7 @@ class VBenchPrompt:
         return self.extended if variant == "extended" else self.short
 
     def texts(self, variant: Variant) -> tuple[str, ...]:
-        """The captions of a long video, in turn: one."""
+        """The captions of a long video, in turn: just one."""
         return (self.text(variant),)
 
 
@@ -58,12 +58,12 @@ def read_vbench_prompts(folder: Path, protocol: VBench) -> list[VBenchPrompt]:
     """The prompts of a protocol.
 
     Args:
-        folder: where the two files lie.
-        protocol: their names and hashes; where it names no extended ones, `extended` repeats the short text.
+        folder: with the two files.
+        protocol: their names and hashes; without an extended list, `extended` repeats the short prompt.
 
     Raises:
-        SaltError: a missing file, one with another hash than the protocol's, one that is no list of VBench, or extended
-            prompts that are fewer, more, empty or just the short ones.
+        SaltError: a file is missing, has another hash than the protocol's or is not a list of VBench; or extended
+            prompts are too few, too many, empty, or just the short ones.
     """
     path = folder / protocol.prompt_list
     _check_hash(path, protocol.prompt_list_hash, "evaluation.vbench.prompt_list_hash")
@@ -88,8 +88,8 @@ def read_vbench_prompts(folder: Path, protocol: VBench) -> list[VBenchPrompt]:
     short = [entry[0] for entry in entries]
     more = short if protocol.extended_list is None else _extended(folder / protocol.extended_list, protocol, short)
     return [
-        VBenchPrompt(f"v{index:04d}", index, caption, told, dimensions, auxiliary, image)
-        for index, ((caption, dimensions, auxiliary, image), told) in enumerate(zip(entries, more, strict=True))
+        VBenchPrompt(f"v{index:04d}", index, caption, extended, dimensions, auxiliary, image)
+        for index, ((caption, dimensions, auxiliary, image), extended) in enumerate(zip(entries, more, strict=True))
     ]
 
 

@@ -1,11 +1,11 @@
-"""The world of the tiny scales: procedural captioned videos whose every attribute is known.
+"""The world of the tiny scales: procedural captioned videos with known attributes.
 
 One or two 7x7 sprites (a shape, a colour) glide over a plain background; all sprites of a scene move together, by
-one or two pixels a frame (`World.speeds`), in one of four directions. A caption tells shapes, colours, relation,
-direction and background; where things start and how fast they go it does not tell, so one caption has many futures.
-A short caption leaves out more, so that even the first frame does not settle the rest of the clip.
+one or two pixels a frame (`World.speeds`), in one of four directions. A caption states shapes, colours, relation,
+direction and background, but neither start nor speed, so one caption has many futures. A short caption leaves out more,
+so that even the first frame does not determine the rest of the clip.
 
-Everything is on the pixel grid: `render` is exact, and a scene is the ground truth of its own video.
+Everything lies on the pixel grid: `render` is exact, and a scene is the ground truth of its own video.
 Videos are uint8 `(F, H, W, 3)`; positions are integer centres `(x, y)`, x to the right, y down.
 """
 
@@ -45,13 +45,13 @@ STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0,
 SPEEDS = (1, 2)
 """All speeds that `World.speeds` may name, in pixels a frame."""
 LATTICE = 8
-"""Scenes start with all centres on this lattice of pixels (the first centre is `RADIUS`)."""
+"""Spacing in pixels of the lattice on which all centres start (its first point is `RADIUS`)."""
 SPLIT_SHARES: dict[Split, float] = {"train": 0.5, "validation": 0.1, "report": 0.4}
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """What one object is."""
+    """One object."""
 
     shape: str
     colour: str
@@ -59,7 +59,7 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Content:
-    """What a full caption says of a scene."""
+    """What an extended caption states about a scene."""
 
     sprites: tuple[Sprite, ...]
     direction: Direction
@@ -74,7 +74,7 @@ class Scene:
 
     content: Content
     starts: tuple[tuple[int, int], ...]
-    """Centre of each sprite in frame 0."""
+    """The centre of each sprite in frame 0."""
     speed: int
     """Pixels a frame."""
 
@@ -113,10 +113,10 @@ def contents_of(split: Split, sprites: int) -> list[Content]:
 
 # -------------------------------------------------------------------------------------------- one future
 def sample_scene(content: Content, world: World, rng: np.random.Generator) -> Scene:
-    """Draw where a content starts and how fast it goes, so that the whole clip stays inside the frame.
+    """Sample start and speed of a content, so that the whole clip stays inside the frame.
 
     Raises:
-        SaltError: it cannot.
+        SaltError: the frame has no room for it.
     """
     speeds = [s for s in world.speeds if _room(content, world, s) is not None]
     if not speeds:
@@ -144,7 +144,7 @@ def _offsets(content: Content, world: World, rng: np.random.Generator) -> tuple[
 def _box(
     offsets: tuple[tuple[int, int], ...], direction: str, world: World, speed: int
 ) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Where the first sprite may start, `((x_low, x_high), (y_low, y_high))`, or None if nowhere."""
+    """Where the first sprite may start, `((x_low, x_high), (y_low, y_high))`; None: nowhere."""
     travel = (world.frames - 1) * speed
     bounds = []
     for axis in (0, 1):
@@ -181,7 +181,7 @@ def render(scene: Scene, world: World) -> NDArray[np.uint8]:
 # ---------------------------------------------------------------------------------------------- captions
 @dataclass(frozen=True)
 class Mentions:
-    """Which attributes a caption tells; what it leaves out is not scored."""
+    """Which attributes a caption states; those it leaves out are not scored."""
 
     colour: bool = True
     direction: bool = True
@@ -192,7 +192,7 @@ SHORT_FORMS: dict[int, tuple[Mentions, ...]] = {
     1: (Mentions(False, True, False), Mentions(True, False, False), Mentions(True, False, True)),
     2: (Mentions(True, False, False), Mentions(True, True, False), Mentions(True, False, True)),
 }
-"""The short captions of one- and two-object scenes, as VBench's standard prompts: each leaves attributes out."""
+"""The short captions of one- and two-object scenes; like VBench's standard prompts, each leaves attributes out."""
 
 
 def caption(content: Content, mentions: Mentions = Mentions()) -> str:

@@ -1,6 +1,6 @@
-"""How long videos are: of training length, or beyond it. Whatever depends on that is asked of one value.
+"""The length of videos: that of training, or longer. A `Length` is a value that knows everything that depends on it.
 
-Long videos are of causal students only, as the scale's `evaluation.long` says; they are cells of their own.
+Only causal students have long videos, as the scale's `evaluation.long` says; these are cells of their own.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Length(Protocol):
 
     @property
     def clips(self) -> int:
-        """In clips of training length."""
+        """The length in clips of training length."""
         ...
 
     @property
@@ -30,7 +30,7 @@ class Length(Protocol):
 
     @property
     def vbench(self) -> VBench | None:
-        """How the real VBench scores such videos; None: the ground-truth scorer does."""
+        """The protocol by which the real VBench scores such videos; None: the ground-truth scorer scores them."""
         ...
 
     def memory(self, own: Memory) -> Memory:
@@ -38,15 +38,15 @@ class Length(Protocol):
         ...
 
     def chunks(self, experiment: Experiment) -> int:
-        """How many chunks may have a caption of their own."""
+        """The number of chunks that may have a caption of their own."""
         ...
 
     def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
-        """The cells of one model; arguments as of `cells_of`."""
+        """The cells of one model; arguments as for `cells_of`."""
         ...
 
     def decides(self) -> dict[str, Any]:
-        """What of it enters the protocol of a score."""
+        """What it adds to the protocol of a score."""
         ...
 
 
@@ -60,20 +60,20 @@ class TrainingLength:
 
     @property
     def prompts(self) -> int:
-        """Those of the scale."""
+        """As the scale says."""
         return self.evaluation.prompts
 
     @property
     def vbench(self) -> VBench | None:
-        """That of the scale."""
+        """As the scale says."""
         return self.evaluation.vbench
 
     def memory(self, own: Memory) -> Memory:
-        """The student's own."""
+        """The student's own policy."""
         return own
 
     def chunks(self, experiment: Experiment) -> int:
-        """One caption for the whole video."""
+        """One: the whole video has one caption."""
         return 1
 
     def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
@@ -81,7 +81,7 @@ class TrainingLength:
         return cells_of(name, title, scale, seed, causal)
 
     def decides(self) -> dict[str, Any]:
-        """Nothing besides the prompts."""
+        """Nothing."""
         return {}
 
 
@@ -103,44 +103,44 @@ class BeyondTraining:
 
     @property
     def vbench(self) -> VBench | None:
-        """VBench-Long, where VBench scores."""
+        """VBench-Long's protocol, if VBench scores."""
         return self.long.vbench
 
     def memory(self, own: Memory) -> Memory:
-        """The same for all students."""
+        """The same policy for all students."""
         return self.long.memory
 
     def chunks(self, experiment: Experiment) -> int:
-        """All of a causal student."""
+        """All chunks of a causal student's video."""
         assert experiment.causal is not None  # `length_of` refuses the others
         return self.clips * latent_frames(experiment.scale.world) // experiment.causal.chunk
 
     def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
-        """By the main solver."""
+        """The main solver, at the NFE of long videos."""
         return long_cells(name, title, scale, seed, self.long)
 
     def decides(self) -> dict[str, Any]:
-        """Length, the memory that all students share, and how clips are fused."""
+        """The length, the policy of all students, and how in-clip and clip-to-clip scores are fused."""
         return {"long": [self.long.length, self.long.memory.model_dump(mode="json"), CLIP_TO_CLIP_WEIGHT]}
 
 
 def length_of(name: str, experiment: Experiment, long: bool) -> Length:
-    """The length that videos of a model are asked to have.
+    """The requested length of a model's videos.
 
     Args:
-        name: what is sampled, as the user says it.
+        name: what is sampled, in the user's words.
         experiment: its configuration.
-        long: beyond the training length.
+        long: whether videos are longer than in training.
 
     Raises:
-        SaltError: `long` of a model that makes its videos whole, at a scale without long videos, or where they fit
-            neither chunk nor rotary table.
+        SaltError: `long` is requested of a model that samples whole clips, at a scale without long videos, or where
+            the memory window does not hold a chunk or the video exceeds the rotary table.
     """
     if not long:
         return TrainingLength(experiment.scale.evaluation)
     known, causal, scale = experiment.scale.evaluation.long, experiment.causal, experiment.scale
     if causal is None:
-        raise SaltError(f"{name}: --long: its videos have one length; accepted: a causal student, which can go on")
+        raise SaltError(f"{name}: --long: its videos have a fixed length; accepted: a causal student")
     if known is None:
         raise SaltError(
             f"experiments/scales/{scale.name}.yaml: evaluation.long is missing: --long needs it; accepted: a mapping "
@@ -163,6 +163,6 @@ def length_of(name: str, experiment: Experiment, long: bool) -> Length:
 
 
 def length_of_cells(scale: Scale, long: bool) -> Length:
-    """The length of cells that a scale has; `long` is ignored where it has no long videos."""
+    """The length of a scale's cells; `long` is ignored if the scale has no long videos."""
     known = scale.evaluation.long
     return BeyondTraining(known) if long and known is not None else TrainingLength(scale.evaluation)

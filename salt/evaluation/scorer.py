@@ -1,6 +1,6 @@
-"""What a scorer is: who says which prompts are evaluated, by which protocol, and what their videos score.
+"""The interface of scorers: which prompts are evaluated, by which protocol, and the scores of their videos.
 
-Two are known, `GroundTruth` and `RealVBench`; which of them a scale has is decided in `salt.evaluation.scorers` alone.
+There are two, `GroundTruth` and `RealVBench`; `salt.evaluation.scorers` alone decides which of them a scale has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from salt.digest import SHORT, json_digest
 from salt.evaluation.cells import ModelCell
 from salt.evaluation.lengths import Length
 from salt.evaluation.vbench.board import Board
-from salt.evaluation.vbench.view import Job
+from salt.evaluation.vbench.view import DimensionJob
 
 
 class Scorer(Protocol):
@@ -24,37 +24,37 @@ class Scorer(Protocol):
 
     @property
     def scale(self) -> Scale:
-        """Whose videos are scored."""
+        """The scale whose videos are scored."""
         ...
 
     @property
     def length(self) -> Length:
-        """That the videos have."""
+        """The length of the videos."""
         ...
 
     @property
     def truth(self) -> bool:
-        """Whether it is known what every frame must show, so that clips of the prompts exist."""
+        """Whether the content of every frame is known, so that there are real clips of the prompts."""
         ...
 
     @property
     def board(self) -> Board:
-        """The dimensions, and how they are counted."""
+        """The dimensions, and how they are aggregated."""
         ...
 
     def prompts(self) -> Sequence[AnyPrompt]:
-        """Those of which videos are made and scored: the first ones of the list.
+        """The prompts whose videos are sampled and scored: the first ones of the list.
 
         Raises:
-            SaltError: the list is missing, another one, or too short.
+            SaltError: the list is missing, not the expected one, or too short.
         """
         ...
 
     def diagnosed(self) -> Sequence[AnyPrompt]:
-        """The `evaluation.defect_samples` that diagnostics start from, the same for all students.
+        """The `evaluation.defect_samples` prompts of diagnostics, the same for all students.
 
         Raises:
-            SaltError: as of `prompts`, or it has fewer.
+            SaltError: as for `prompts`, or there are too few prompts.
         """
         ...
 
@@ -63,18 +63,20 @@ class Scorer(Protocol):
         ...
 
     def image(self, prompt: AnyPrompt) -> Path | None:
-        """The file of the first frame that belongs to a prompt; None: it has none."""
+        """The image file that is a prompt's first frame; None: it has none."""
         ...
 
     def protocol(self) -> str:
-        """12 hexadecimal digits of all that decides a score besides the model."""
+        """12 hexadecimal digits that identify everything that determines a score, besides the model."""
         ...
 
-    def jobs(self, cell: ModelCell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
-        """What is scored by jobs of its own before `score`, one a dimension.
+    def jobs(
+        self, cell: ModelCell, videos: Path, details: Path, part: tuple[int, int], device: str
+    ) -> list[DimensionJob]:
+        """The jobs, one per dimension, that must be run before `score`.
 
         Raises:
-            SaltError: it has no such jobs.
+            SaltError: this scorer has no such jobs.
         """
         ...
 
@@ -84,39 +86,40 @@ class Scorer(Protocol):
         """Score one cell.
 
         Args:
-            cell: what was sampled.
+            cell: the cell.
             videos: folder of all cells.
-            details: gets the results in VBench's layout.
-            provenance: goes beside them.
+            details: folder for results in VBench's layout.
+            provenance: written beside them.
 
         Returns:
-            Tidy records, columns `RECORD_COLUMNS`; and a row a video, a column a dimension, raw, NaN where not scored.
+            Tidy records with columns `RECORD_COLUMNS`; and raw scores, a row per video and a column per dimension, NaN
+            where a video is not scored.
         """
         ...
 
     def describe(self) -> str:
-        """The scorer's own settings in words, as tables print them; empty: there are none."""
+        """The scorer's own settings in words, for tables; empty: there are none."""
         ...
 
     def require_clips(self, what: str) -> None:
-        """Refuse `what`, which needs clips of the prompts, where there are none.
+        """Refuse `what`, which needs real clips of the prompts, if there are none.
 
         Raises:
-            SaltError: the prompts are texts alone.
+            SaltError: the prompts are captions alone.
         """
         ...
 
 
 def digest(decides: Mapping[str, Any]) -> str:
-    """12 hexadecimal digits of all that decides a measurement."""
+    """12 hexadecimal digits that identify everything that determines a measurement."""
     return json_digest(decides)[:SHORT]
 
 
 def low_precision(evaluation: Evaluation) -> dict[str, Any]:
-    """`precision` as a protocol counts it: nothing in float32, so that hashes from before there was a choice stand."""
+    """`precision` as it enters a protocol: absent if float32, so that hashes older than this setting stay valid."""
     return evaluation.model_dump(include={"precision"})
 
 
 def size_of_vae(scale: Scale) -> dict[str, Any]:
-    """The size of videos of a scale with a VAE as a protocol counts it; others are sized by their world."""
+    """The size of videos at a scale with a VAE, as it enters a protocol; elsewhere the world determines it."""
     return scale.model_dump(include={"vae"})

@@ -1,4 +1,4 @@
-"""Who scores a scale: the one place that decides it."""
+"""Which scorer a scale has: the one place that decides it."""
 
 from collections.abc import Sequence
 
@@ -12,22 +12,22 @@ from salt.evaluation.vbench.real_vbench import RealVBench
 
 
 def scorer_of(scale: Scale, length: Length) -> Scorer:
-    """The scorer of videos of a length at a scale."""
+    """The scorer of a scale's videos of one length."""
     if (vbench := length.vbench) is not None:
         return RealVBench(scale, length, vbench)
     return GroundTruth(scale, length)
 
 
 def board_of(scale: Scale) -> Board:
-    """What is scored of videos of training length at a scale."""
+    """The board of a scale's videos of training length."""
     return scorer_of(scale, length_of_cells(scale, long=False)).board
 
 
 def evaluation_prompts(scale: Scale, long: bool = False) -> Sequence[AnyPrompt]:
-    """The prompts of which videos are made and scored, of training length or `long`; see `Scorer.prompts`."""
+    """The prompts whose videos, of training length or `long`, are sampled and scored; see `Scorer.prompts`."""
     return scorer_of(scale, length_of_cells(scale, long)).prompts()
 
 
 def diagnosed_prompts(scale: Scale) -> Sequence[AnyPrompt]:
-    """The prompts that `salt defect` and `salt caches` start from; see `Scorer.diagnosed`."""
+    """The prompts of `salt defect` and `salt caches`; see `Scorer.diagnosed`."""
     return scorer_of(scale, length_of_cells(scale, long=False)).diagnosed()

@@ -1,12 +1,13 @@
-"""Video files: H.264 in MP4, the same bytes for the same frames, and what lies between the world and a file.
+"""Video files: H.264 in MP4, with the same bytes for the same frames.
 
 Videos are uint8 `(F, H, W, 3)`; their sides are multiples of 16, the blocks of H.264. A world of 32 pixels is stored at
-4 times its size (nearest neighbour), because players want larger ones and one of VBench's decoders multiples of 64, at
-least of narrow ones; it is read back by block means. Wan's videos are stored as they are (`Scale.video_scale`).
+4 times its size (nearest neighbour), because players need larger videos, and one of VBench's decoders needs multiples
+of 64, at least for narrow videos; it is read back by block means. Wan's videos are stored as they are
+(`Scale.video_scale`).
 
-Colour is stored at half the sides, as players want it; it is averaged over 2 x 2 pixels (`CHROMA`), which lie inside
-one pixel of the world, so that nothing bleeds over its edges. What is lost after the block means is the quantiser's
-(crf 8): a PSNR of 57 dB.
+Colour is stored at half resolution, as players need it: averaged over 2 x 2 pixels (`CHROMA`), which lie inside one
+pixel of the world, so that no colour bleeds over its edges. After the block means, the only loss is that of
+quantisation (crf 8): a PSNR of 57 dB.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,19 +31,19 @@ ENCODER = {"crf": "8", "preset": "veryfast", "threads": "1"}
 CHROMA = "AREA"
 """How colour is subsampled; the default filter is wider than 2 pixels and costs 10 dB."""
 THREADS = 1
-"""Of the conversion of a frame: left alone, it starts and joins one per core for every frame, ten times its work."""
+"""Threads that convert a frame; by default there is one per core for every frame, which costs ten times the work."""
 
 
 def write_mp4(path: Path, video: Video, fps: int) -> None:
-    """Write a video as a whole, or not at all.
+    """Write a video atomically.
 
     Args:
-        path: the file; its folder is made where it is missing.
+        path: the file; its folder is created if it is missing.
         video: uint8 `(F, H, W, 3)` with sides that are multiples of 16.
         fps: frames per second.
 
     Raises:
-        SaltError: where shape, type or sides do not fit.
+        SaltError: shape, dtype or sides are not as above.
     """
     with growing_mp4(path, fps) as append:
         append(video)
@@ -50,9 +51,9 @@ def write_mp4(path: Path, video: Video, fps: int) -> None:
 
 @contextmanager
 def growing_mp4(path: Path, fps: int) -> Iterator[Callable[[Video], None]]:
-    """Write a video as its frames come, in a temporary file that gets the name when the block ends without an error.
+    """Write a video while its frames arrive, to a temporary file that is renamed when the block ends without an error.
 
-    The bytes do not depend on how the frames come, and the memory it takes does not depend on how many.
+    The bytes do not depend on how frames are divided into calls, nor memory on their number.
 
     Yields:
         `append`, which takes frames as `write_mp4` does, all of one size.
@@ -91,7 +92,7 @@ def read_mp4(path: Path) -> Video:
     """Decode all frames, uint8 `(F, H, W, 3)`.
 
     Raises:
-        SaltError: where the file is missing, not a video, or has no frame.
+        SaltError: the file is missing, not a video, or has no frame.
     """
     return np.stack(list(decoded(path)))
 
@@ -101,7 +102,7 @@ def decoded(path: Path) -> Iterator[Video]:
     frames, reformatter = 0, VideoReformatter()
     try:
         with av.open(str(path)) as container:
-            container.streams.video[0].thread_type = "NONE"  # frame threads cost more than they win on short clips
+            container.streams.video[0].thread_type = "NONE"  # frame threads cost more than they save on short clips
             for frame in container.decode(video=0):
                 frames += 1
                 yield (
@@ -124,7 +125,7 @@ def downscale(video: Video, k: int) -> NDArray[np.float32]:
     """Mean of every k x k block, `(F, k H, k W, 3)` -> float32 `(F, H, W, 3)` in [0, 255]; undoes `upscale`.
 
     Raises:
-        SaltError: where a side is not a multiple of k.
+        SaltError: a side is not a multiple of k.
     """
     frames, height, width, channels = video.shape
     if height % k or width % k:

@@ -1,9 +1,10 @@
-"""What a block of Wan's transformer may see, and the processors that hold it to it.
+"""What the blocks of Wan's transformer may attend to, and the attention processors that enforce it.
 
 Symbols: latents `(B, C, T, H, W)`; S tokens in one latent frame; N = frames * S; h heads of D channels.
-The transformer hands `rotary_emb` to every block, and through gradient checkpointing to every recomputation: so what
-travels there is a frozen route, which holds all that a block may see. A recomputation in backward then sees what the
-forward saw, whatever has been remembered in between (the hazard of NVlabs/LongLive#16).
+The transformer passes `rotary_emb` to every block and, under gradient checkpointing, to every recomputation. What is
+passed here in its place is a route: an immutable value that holds everything a block may attend to. A recomputation in
+backward therefore attends to what the forward pass did, whatever was remembered in between (the hazard of
+NVlabs/LongLive#16).
 """
 
 from collections.abc import Sequence
@@ -20,10 +21,12 @@ from salt.models.memory import Context, LayerKV, Rotation, TextLayers, remembere
 
 
 def visible_frames(frames: int, chunk: int, policy: Memory, doubled: bool) -> tuple[tuple[int, ...], ...]:
-    """For each chunk of a whole clip, the frames that it sees; `doubled`: of [clean | noisy], frames counted through.
+    """For each chunk of a whole clip, the frames that it attends to.
+
+    `doubled`: the clip is [clean | noisy], and the noisy frames are numbered after the clean ones.
 
     Raises:
-        SaltError: a frame has left the window, and the policy then does what needs the chunks one by one.
+        SaltError: a frame has left the window, and from there on the policy needs the chunks one by one.
     """
     starts = range(0, frames, chunk)
     one_by_one = policy.positions == "relative" or policy.sink_ema is not None
@@ -46,15 +49,15 @@ class ClipRoute:
 
     rotation: Rotation
     visible: tuple[tuple[int, ...], ...]
-    """For each chunk of the call, the frames of the call that it sees."""
+    """For each chunk of the call, the frames of the call that it attends to."""
     chunk: int
     tokens: int
     """S."""
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attention of `(B, h, N, D)`, chunk by chunk: exact, with no N x N mask and no work on what is masked.
+        """Attention of `(B, h, N, D)`, chunk by chunk: exact, without an N x N mask and without work on masked pairs.
 
-        The keys are split into frames, because the gradient of a split is one concatenation.
+        Keys are split into frames, because the gradient of a split is one concatenation.
         """
         keys = rotate(key, self.rotation).split(self.tokens, dim=2)
         values = value.split(self.tokens, dim=2)
@@ -65,12 +68,12 @@ class ClipRoute:
 
 @dataclass(frozen=True, eq=False)
 class ChunkRoute:
-    """One chunk, which sees a `Context` and itself."""
+    """One chunk, which attends to a `Context` and to itself."""
 
     rotation: Rotation
     context: Context
     collected: list[LayerKV] | None
-    """Where every layer leaves its keys (not rotated) and values to be remembered; None: nowhere."""
+    """To which every layer appends its keys (before rotation) and values, to be remembered; None: they are not."""
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attention of `(B, h, N, D)` to the layer's context and to the chunk itself."""
@@ -85,17 +88,17 @@ def _attend(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> 
 
 
 class Router(nn.Module):
-    """In the place of the transformer's `rope`: hands out the route of the call under way; without one, rotates."""
+    """Replaces the transformer's `rope`: returns the current call's route or, without one, the rotary embedding."""
 
     def __init__(self, rope: Any) -> None:
         super().__init__()
         self.rope = rope
         self.route: ClipRoute | ChunkRoute | None = None
         self.text: TextLayers | None = None
-        """The text's keys and values that the call under way may use and complete; None: it computes its own."""
+        """The text's keys and values that the current call may use and add to; None: it computes its own."""
 
     def forward(self, hidden_states: Tensor) -> Any:
-        """What the transformer takes for its rotary embedding."""
+        """What the transformer passes to its blocks as rotary embedding."""
         return self.rope(hidden_states) if self.route is None else self.route
 
     def rotation(self, places: Sequence[int], height: int, width: int) -> Rotation:
@@ -123,7 +126,7 @@ class Router(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class FrameAttention:
-    """Self-attention's processor: follows the route it is given, and else is the one it replaces."""
+    """The processor of self-attention: follows the route it is given; without one, calls the processor it replaced."""
 
     layer: int
     replaced: Any
@@ -139,7 +142,7 @@ class FrameAttention:
         """`(B, N, h D)` -> the same."""
         if not isinstance(rotary_emb, ClipRoute | ChunkRoute):
             return self.replaced(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
-        if attn.fused_projections:  # one product for three, after diffusers' `fuse_qkv_projections`
+        if attn.fused_projections:  # one product in place of three, after diffusers' `fuse_qkv_projections`
             query, key, value = attn.to_qkv(hidden_states).chunk(3, dim=-1)
         else:
             query, key, value = (project(hidden_states) for project in (attn.to_q, attn.to_k, attn.to_v))
@@ -149,7 +152,7 @@ class FrameAttention:
 
 @dataclass(frozen=True, eq=False)
 class TextAttention:
-    """Cross-attention's processor: uses the cache that the call allows, and else is the one it replaces."""
+    """The processor of cross-attention: uses the call's cache; without one, calls the processor it replaced."""
 
     layer: int
     router: Router
@@ -185,7 +188,7 @@ def _out(attn: Any, x: Tensor) -> Tensor:
 
 
 def make_causal(transformer: Any) -> Router:
-    """Give a `WanTransformer3DModel` its router and processors, once; without a route it works as before."""
+    """Install router and processors in a `WanTransformer3DModel`, once; without a route it works as before."""
     if not isinstance(transformer.rope, Router):
         transformer.rope = Router(transformer.rope)
         for layer, block in enumerate(transformer.blocks):

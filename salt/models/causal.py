@@ -1,4 +1,4 @@
-"""Wan's transformer made causal: a video chunk by chunk, each seeing the ones before. Same weights, same state dict.
+"""Wan's transformer made causal: a video chunk by chunk, each attending to those before. Same weights and state dict.
 
 Symbols: latents `(B, C, T, H, W)`, T a multiple of `chunk`; S tokens in one latent frame; t in [0, 1]; text
 `(B, L, D)`. The transformer stays diffusers' own; `salt.models.attention` says how it is changed.
@@ -33,7 +33,7 @@ class CausalWan(nn.Module):
         Args:
             transformer: of a `WanVelocity`, text to video.
             chunk: latent frames made at once.
-            memory: what a chunk of a whole clip sees of the chunks before it (`forward`).
+            memory: which earlier frames a chunk attends to when a whole clip is given (`forward`).
 
         Raises:
             SaltError: the window holds no chunk, or a token spans several frames.
@@ -52,20 +52,21 @@ class CausalWan(nn.Module):
         """The velocity of a whole clip, block-causal.
 
         With `clean`, teacher forcing (Causal Forcing, Zhu et al. 2026, arXiv 2602.02214): the sequence is [clean |
-        noisy]; clean chunks, at t = 0, see those before them; a noisy chunk sees itself and the clean chunks before it.
+        noisy]; clean chunks, at t = 0, attend to those before them; a noisy chunk attends to itself and to the clean
+        chunks before it.
 
         Args:
             x_t: `(B, C, T, H, W)`.
             t: `(B,)`, or a time per chunk `(B, T / chunk)`; in [0, 1].
             text: `(B, L, D)`.
-            clean: clean latents like x_t, or None: the chunks before are the noisy ones.
+            clean: clean latents like x_t; None: chunks attend to the noisy chunks before them.
 
         Returns:
             v `(B, C, T, H, W)`.
 
         Raises:
-            SaltError: T is no multiple of the chunk, longer than the rotary table, or longer than what a mask can
-                express (relative positions or a moving-average sink, once a frame has left the window).
+            SaltError: T is no multiple of the chunk, exceeds the rotary table, or exceeds what a mask can express
+                (relative positions or a moving-average sink, once a frame has left the window).
         """
         frames = x_t.shape[2]
         self._check_clip(frames)
@@ -85,7 +86,7 @@ class CausalWan(nn.Module):
     def open_memory(
         self, policy: Memory, batch: int, height: int, width: int, capacity_frames: int | None = None
     ) -> KVMemory:
-        """An empty memory, on the device of the weights, of the type that networks compute in.
+        """An empty memory, on the device of the weights, in the dtype that networks compute in.
 
         Args:
             policy: which frames it keeps.
@@ -121,19 +122,19 @@ class CausalWan(nn.Module):
         return KVMemory(policy, buffer, rotary, longest, latents)
 
     def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: Context) -> Tensor:
-        """The velocity of one chunk, which sees the context and itself. Nothing is remembered.
+        """The velocity of one chunk, which attends to the context and to itself. Nothing is remembered.
 
         Args:
             x_t: `(B, C, chunk, H, W)`.
             t: `(B,)` in [0, 1].
             text: `(B, L, D)`; without gradient its keys are computed once per context and text object.
-            context: of the memory the video is made with.
+            context: of the memory that holds the video so far.
 
         Returns:
-            v like x_t. No gradient leads into the context.
+            v like x_t. No gradient flows into the context.
 
         Raises:
-            SaltError: not one chunk, or beyond the rotary table.
+            SaltError: x_t is not one chunk, or lies beyond the rotary table.
         """
         self._check_chunk(x_t)
         return self._run_chunk(x_t, t, text, context, None)
@@ -143,7 +144,7 @@ class CausalWan(nn.Module):
         """Run a finished chunk `(B, C, chunk, H, W)` at t = 0 and keep its keys and values (Self Forcing).
 
         Raises:
-            SaltError: not one chunk, or beyond the memory's capacity or the rotary table.
+            SaltError: x_0 is not one chunk, or lies beyond the memory's capacity or the rotary table.
         """
         self._check_chunk(x_0)
         self._remember(memory, x_0, text)
@@ -155,7 +156,7 @@ class CausalWan(nn.Module):
 
     @torch.no_grad()
     def recache(self, memory: KVMemory, text: Tensor) -> None:
-        """Compute the frames held anew with another prompt, in order, from their latents (LongLive's KV-recache).
+        """Recompute keys and values of the frames held, in order, under another prompt (LongLive's KV-recache).
 
         Raises:
             SaltError: the memory keeps no latents.

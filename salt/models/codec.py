@@ -1,12 +1,12 @@
-"""The codec of the tiny scales: latents that are 4 times shorter than the video, as Wan's, and causal.
+"""The codec of the tiny scales: causal, with latents that are 4 times shorter than the video, as Wan's.
 
-1 + 4 k frames become 1 + k latent frames. Latent frame k is a closed-form code of video frames 4 k - 4 ... 4 k: the
-leading principal components of the patches of frame 4 k, partly whitened, of mean square 1, and four channels of what
-a patch does not show but the latents of a video VAE, whose receptive field is wide in space and time, tell as well: how
-the picture moved on the way there (block matching, as in MPEG), and on which side of an object others lie. A learned
-decoder draws frames 4 k - 3 ... 4 k from latent frames k - 1 and k. It was trained on noised latents, so it draws clean
-frames from slightly wrong ones, as a video VAE does. The latents of a prefix are a prefix of the latents: coding works
-as a stream.
+1 + 4 k frames become 1 + k latent frames. Latent frame k is a closed-form code of video frames 4 k - 4 ... 4 k. Its
+first channels are the leading principal components of the patches of frame 4 k, partly whitened, of mean square 1.
+Its last four hold what a single patch cannot, but the latents of a video VAE do, whose receptive field is wide in space
+and time: how the picture moved since frame 4 k - 4 (block matching, as in MPEG), and on which side of an object others
+lie. A learned decoder renders frames 4 k - 3 ... 4 k from latent frames k - 1 and k. It is trained on noised latents,
+so it renders clean frames from slightly wrong latents, as a video VAE does. The latents of a video's first frames are
+the first of its latents, so videos can be encoded and decoded as a stream.
 
 Videos are `(B, 3, F, H, W)` in [0, 1]; latents `(B, C, T, H / stride, W / stride)` with T = 1 + (F - 1) / 4.
 """
@@ -30,15 +30,15 @@ CUES = 4
 REACH = 2
 """Largest motion looked for, in pixels a frame, along one axis."""
 AROUND = 3
-"""Cells to each side that `surroundings` looks at."""
+"""Cells to each side that `surroundings` takes into account."""
 CONTRAST = 0.08
-"""Mean difference from the background, of 1, from which on a pixel stands out."""
+"""A pixel stands out if it differs from the background by more than this, as a mean over colours in [0, 1]."""
 MOVES = [(0, 0)] + [(r * x, r * y) for r in range(1, REACH + 1) for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1))]
 WEIGHTS, CONFIG = "codec.safetensors", "config.json"
 
 
 class ResBlock(nn.Module):
-    """Two 3x3 convolutions around a skip connection; the identity at first."""
+    """Two 3x3 convolutions and a skip connection; initialised to the identity."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -90,8 +90,8 @@ class TinyCodec(nn.Module):
         kept = deviation ** (1 - self.config.whitening)
         scale = deviation / kept * kept.square().mean().sqrt()  # latents have mean square 1
         shares = torch.arange(1, STRIDE_T + 1) / STRIDE_T  # of the later latent in each of the four frames
-        drawn = functional.pad(vectors * scale, (0, CUES))  # cues alone draw nothing
-        inverse = torch.stack([torch.cat([(1 - s) * drawn, s * drawn], 1) for s in shares])
+        decoding = functional.pad(vectors * scale, (0, CUES))  # the cues do not enter the linear inverse
+        inverse = torch.stack([torch.cat([(1 - s) * decoding, s * decoding], 1) for s in shares])
         last = self.correction[-1]
         with torch.no_grad():
             self.mean.copy_(mean)
@@ -127,14 +127,17 @@ class TinyCodec(nn.Module):
 
         def part_of_video(latents: Tensor) -> Tensor:
             nonlocal before
-            video = self.draw(latents, before)
+            video = self.render(latents, before)
             first, before = before is None, latents[:, :, -1:]
             return (video[:, :, STRIDE_T - 1 :] if first else video).clamp(0, 1)
 
         return part_of_video
 
-    def draw(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
-        """Four frames for each latent frame, `(B, 3, 4 T, H, W)`; the first without context stands still."""
+    def render(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
+        """Four frames for each latent frame, `(B, 3, 4 T, H, W)`; without context, the first four are a still picture.
+
+        `context` is the latent frame before the first, `(B, C, 1, h, w)`.
+        """
         before = torch.cat([latents[:, :, :1] if context is None else context, latents[:, :, :-1]], dim=2)
         pairs = torch.cat([before, latents], dim=1).transpose(1, 2)
         flat = pairs.flatten(0, 1)
@@ -143,11 +146,11 @@ class TinyCodec(nn.Module):
 
 
 def motion_vectors(video: Tensor, stride: int) -> Tensor:
-    """Of `MOVES`, the one by which the frame before explains each frame best, in blocks of two strides.
+    """The motion among `MOVES` by which the previous frame predicts each frame best, in blocks of two strides.
 
     Args:
         video: `(B, 3, 1 + 4 k, H, W)`.
-        stride: pixels from one block to the next.
+        stride: distance of neighbouring blocks, in pixels.
 
     Returns:
         `(B, 2, 1 + k, H / stride, W / stride)`, (x, y) in pixels a frame; 0 where nothing moves and in the first frame.
@@ -161,21 +164,21 @@ def motion_vectors(video: Tensor, stride: int) -> Tensor:
         moved = before[..., REACH - y : REACH - y + height, REACH - x : REACH - x + width]
         error = (video[:, :, 1:] - moved).abs().sum(1).unflatten(1, (-1, STRIDE_T)).sum(2)
         errors.append(functional.avg_pool2d(error, 2 * stride, stride, stride // 2))
-    errors[0] = errors[0] - 1e-4  # of equals, standing still
+    errors[0] = errors[0] - 1e-4  # ties are resolved in favour of no motion
     best = video.new_tensor(MOVES)[torch.stack(errors, dim=-1).argmin(-1)]
     return functional.pad(best.permute(0, 4, 1, 2, 3), (0, 0, 0, 0, 1, 0))
 
 
 def surroundings(video: Tensor, stride: int) -> Tensor:
-    """On which side of what stands out from the background more of it lies, in every fourth frame.
+    """For each cell of an object, on which side of it other cells of objects lie; in every fourth frame.
 
     Args:
-        video: `(B, 3, 1 + 4 k, H, W)`; what differs from a frame's median colour stands out.
-        stride: pixels of a cell's side.
+        video: `(B, 3, 1 + 4 k, H, W)`; pixels that differ from a frame's median colour belong to an object.
+        stride: side of a cell, in pixels.
 
     Returns:
-        `(B, 2, 1 + k, H / stride, W / stride)`, (x, y): cells covered within `AROUND`, weighted by how far they lie to
-        the right minus to the left, below minus above, the near ones most; 0 where a cell itself is background.
+        `(B, 2, 1 + k, H / stride, W / stride)`, (x, y): the covered cells within `AROUND`, weighted by distance (near
+        ones most), those to the right minus those to the left, those below minus those above; 0 in the background.
     """
     frames = video[:, :, ::STRIDE_T].transpose(1, 2).flatten(0, 1)
     median = frames.flatten(2).median(2).values[..., None, None]
@@ -197,10 +200,10 @@ def fit_codec(
     """Train the codec in place.
 
     Args:
-        codec: its config says how long and on how many clips a step.
-        clips: step -> videos `(B, 3, F, H, W)`; `clips(0)` also fixes the encoder, so let it be large enough.
+        codec: its config says for how many steps.
+        clips: step -> videos `(B, 3, F, H, W)`; the encoder is fitted on `clips(0)`, which should hold many.
         seed: of the noise on the latents.
-        progress: told the step and its loss.
+        progress: called with each step and its loss.
     """
     config = codec.config
     codec.fit_linear(clips(0))
@@ -213,7 +216,7 @@ def fit_codec(
         still = video[:, :, :1].expand(-1, -1, STRIDE_T - 1, -1, -1)
         latents = codec.encode(video)
         noised = latents + config.noise * torch.randn(latents.shape, generator=generator).to(latents)
-        loss = functional.mse_loss(codec.draw(noised), torch.cat([still, video], dim=2))
+        loss = functional.mse_loss(codec.render(noised), torch.cat([still, video], dim=2))
         if not torch.isfinite(loss):
             raise SaltError(f"codec training: loss is {loss.item()} at step {step}: lower codec.lr (now {config.lr})")
         optimiser.zero_grad()
@@ -236,7 +239,7 @@ def load_codec(folder: Path) -> TinyCodec:
     """Read what `save_codec` wrote, frozen and in evaluation mode.
 
     Raises:
-        SaltError: a file is missing, truncated or does not fit its config, or a weight is not finite.
+        SaltError: a file is missing, truncated or at odds with its config, or a weight is not finite.
     """
     try:
         codec = TinyCodec(CodecConfig(**json.loads((folder / CONFIG).read_text())))

@@ -1,6 +1,6 @@
 """The image encoder: CLIP's vision tower and its processor in transformers' own format, as Wan 2.1 I2V's.
 
-Pictures are `(N, 3, H, W)` in [0, 1]; features `(N, L, D)` are what goes into its last block, as Wan takes them
+Pictures are `(N, 3, H, W)` in [0, 1]; features `(N, L, D)` are the input of its last block, as in Wan
 (Wan-Video/Wan2.1, wan/modules/clip.py: `use_31_block`).
 """
 
@@ -20,7 +20,7 @@ class CLIPImageEncoder:
         self.model, self.processor = model.eval().requires_grad_(False), processor
 
     def to(self, device: str) -> "CLIPImageEncoder":
-        """Move the network; features come on its device."""
+        """Move the network; features are returned on its device."""
         self.model.to(device)
         return self
 
@@ -33,15 +33,15 @@ class CLIPImageEncoder:
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
         """`(N, L, D)`, float32."""
-        shown = (255 * pictures.clamp(0, 1)).round().to(torch.uint8).cpu()
-        pixels = self.processor(images=list(shown), return_tensors="pt").pixel_values
+        rounded = (255 * pictures.clamp(0, 1)).round().to(torch.uint8).cpu()
+        pixels = self.processor(images=list(rounded), return_tensors="pt").pixel_values
         states = self.model(pixels.to(self.model.device, self.model.dtype), output_hidden_states=True).hidden_states
         features: Tensor = states[-2].float()
         return features
 
 
 class NoImageEncoder:
-    """In the place of one, for networks that take no features of an image."""
+    """Stands in for an image encoder where networks take no features of an image."""
 
     shape: None = None
 
@@ -57,11 +57,11 @@ def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIP
     """Read `image_encoder/` and `image_processor/` below a folder.
 
     Args:
-        folder: in one file or in shards with an index.
-        dtype: what it computes in.
+        folder: holds them, weights in one file or in shards with an index.
+        dtype: what the network computes in.
 
     Raises:
-        SaltError: a file is missing or broken, or weights are missing, left over or not finite.
+        SaltError: a file is missing or broken, or weights are missing, unexpected or not finite.
     """
     from transformers import AutoImageProcessor, CLIPVisionModel
 

@@ -1,9 +1,9 @@
-"""What a causal model remembers of the frames before: keys and values per layer, under any `Memory` policy.
+"""What a causal model remembers of earlier frames: keys and values per layer, under any `Memory` policy.
 
 Symbols: L layers, B videos, N = frames * S tokens (S in one latent frame), H heads of D channels. Frames are counted
 from 0 over the whole video. Keys are stored as they are before the rotary embedding (Infinity-RoPE, Yesiltepe et al.
-2025), so that a frame's position can be chosen whenever it is read. Positions are Python numbers: nothing here waits
-for the device.
+2025), so that a frame's position can be chosen whenever it is read. Positions are Python numbers, so nothing here
+synchronises with the device.
 """
 
 import sys
@@ -20,7 +20,7 @@ from salt.errors import SaltError
 Rotation = tuple[Tensor, Tensor]
 """cos and sin of every token, each `(N, D / 2)`."""
 UNBOUNDED = sys.maxsize
-"""So many frames when there is no bound."""
+"""The number of frames that stands for no bound."""
 LayerKV = tuple[Tensor, Tensor]
 """Keys and values of one layer, each `(B, H, N, D)`."""
 TextLayers = dict[int, LayerKV]
@@ -37,21 +37,21 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
 def remembered(start: int, policy: Memory) -> list[int]:
     """The frames before `start` that a chunk beginning there attends to, in order of time.
 
-    The one rule that masks and memories share: the last `window` frames and the first `sink`, each once.
+    Masks and memories share this one rule: the last `window` frames and the first `sink`, each once.
     """
     oldest = 0 if policy.window is None else start - policy.window
     return [frame for frame in range(start) if frame < policy.sink or frame >= oldest]
 
 
 class TextCache:
-    """Cross-attention's keys and values of one prompt; another prompt, or `(B, tokens, D)` object, empties it."""
+    """Cross-attention's keys and values of one prompt, a tensor `(B, tokens, D)`; another tensor object empties it."""
 
     def __init__(self) -> None:
         self._text: Tensor | None = None
         self._layers: TextLayers = {}
 
     def of(self, text: Tensor) -> TextLayers:
-        """What is known of this very tensor, to be read and added to. It must not be changed in place."""
+        """The entries of this very tensor, to be read and added to. The tensor must not be changed in place."""
         if text is not self._text:
             self._text, self._layers = text, {}
         return self._layers
@@ -59,7 +59,7 @@ class TextCache:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What one chunk may see of the past: a copy, so whatever is remembered later does not change it."""
+    """The past that one chunk may attend to: a copy, which does not change when more is remembered."""
 
     start: int
     """The chunk's first frame, in the video."""
@@ -70,19 +70,19 @@ class Context:
     values: Tensor
     """`(L, B, H, N, D)`."""
     text: TextCache
-    """For evaluations without gradient; with one, the text's keys depend on weights in training."""
+    """For evaluations without gradient; with gradient, the text's keys depend on weights that are being trained."""
 
 
 class KVMemory:
     """Keys and values of the frames that the policy keeps, in buffers that never grow.
 
-    Slots: the first `sink` hold the first frames of the video; the rest is a ring over the last `window` frames. It is
-    true for one set of weights: open a new one for every rollout.
+    Slots: the first `sink` hold the first frames of the video; the rest is a ring over the last `window` frames. Keys
+    and values are those of one set of weights: open a new memory for every rollout.
 
     With `sink_ema`, a frame that leaves the window is mixed into a sink frame, `ema * sink + (1 - ema) * frame`, keys
-    before rotation and values alike. Reward Forcing (Lu et al. 2025, arXiv 2512.04678, EMA-Sink) mixes the j-th frame
-    of the chunk that leaves into the j-th sink frame, with as many sink frames as frames in a chunk; here the frames
-    that leave take turns over the sink frames, which is the same there and defined for any numbers.
+    before rotation and values alike. Reward Forcing (Lu et al. 2025, arXiv 2512.04678, EMA-Sink) has as many sink
+    frames as frames in a chunk, and mixes the j-th frame of a leaving chunk into the j-th sink frame. Here the leaving
+    frames go to the sink frames in turn, which is the same in that case and is defined for any two numbers.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class KVMemory:
         """Start empty.
 
         Args:
-            policy: which frames are kept, where they sit, and what a change of prompt does.
+            policy: which frames are kept, at which positions, and what a change of prompt does.
             buffer: `(2, L, B, H, slots, S, D)`, keys and values, to be filled.
-            rotary: rotary positions of frames -> their tokens' rotation; raises SaltError beyond its table.
+            rotary: rotary positions of frames -> the rotation of their tokens; raises SaltError beyond its table.
             capacity_frames: of the longest video; UNBOUNDED: any.
             latents: `(B, C, slots, height, width)` to be filled, for policies that recache; else None.
         """
@@ -122,7 +122,7 @@ class KVMemory:
         return self._buffer.nbytes + (0 if self._latents is None else self._latents.nbytes)
 
     def context(self) -> Context:
-        """What the next chunk may see. Made once per chunk: until `write`, every call returns the same.
+        """The past that the next chunk may attend to. Made once per chunk: until `write`, every call returns the same.
 
         Raises:
             SaltError: a position is beyond the rotary table.
@@ -145,7 +145,7 @@ class KVMemory:
         """Remember a chunk.
 
         Args:
-            layers: its keys, not rotated, and values.
+            layers: its keys, before rotation, and values.
             x_0: its clean latents `(B, C, frames, height, width)`.
 
         Raises:
@@ -182,7 +182,7 @@ class KVMemory:
         return slot
 
     def empty(self, chunk: int) -> list[tuple[int, Tensor]]:
-        """Forget everything but hand back the clean latents held, to be remembered anew (LongLive's KV-recache).
+        """Forget everything and return the clean latents held, to be remembered anew (LongLive's KV-recache).
 
         A moving-average sink begins again from the first frames.
 
@@ -190,7 +190,7 @@ class KVMemory:
             chunk: frames made at once.
 
         Returns:
-            In order of time, every run of frames made together: its first frame, and `(B, C, n, height, width)`.
+            In order of time, for every run of frames made together: its first frame, and `(B, C, n, height, width)`.
 
         Raises:
             SaltError: the policy keeps no latents.

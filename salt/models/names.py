@@ -16,7 +16,7 @@ _NETWORK = {
     "time_projection.1": "condition_embedder.time_proj",
     "head.modulation": "scale_shift_table",
     "head.head": "proj_out",
-    # Image conditions: I2V, and the first of them for a first and a last frame (FLF2V).
+    # Conditioning on images (I2V); the first entry exists only where a last frame is given too (FLF2V).
     "img_emb.emb_pos": "condition_embedder.image_embedder.pos_embed",
     "img_emb.proj.0": "condition_embedder.image_embedder.norm1",
     "img_emb.proj.1": "condition_embedder.image_embedder.ff.net.0.proj",

@@ -1,7 +1,8 @@
-"""Wan's original layout: networks saved by its own code, written here in diffusers' and transformers' own formats.
+"""Wan's original layout: networks saved by its own code, converted here to diffusers' and transformers' own formats.
 
-A folder as Wan-AI/Wan2.1-T2V-1.3B: the transformer in safetensors, the others as state dicts of `torch.save`. Source of
-names and shapes: Wan-Video/Wan2.1, `wan/modules/{t5,vae,clip}.py`; `salt.models.names` has those of the transformer.
+The layout is that of Wan-AI/Wan2.1-T2V-1.3B: the transformer in safetensors, the others as state dicts of `torch.save`.
+Names and shapes are those of Wan-Video/Wan2.1, `wan/modules/{t5,vae,clip}.py`; those of the transformer are in
+`salt.models.names`.
 Weights keep their dtypes. diffusers and transformers take seconds to import, so each function imports them itself.
 """
 
@@ -28,7 +29,7 @@ IMAGE_ENCODER = "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth"
 
 VIT_H = {"num_hidden_layers": 32, "num_attention_heads": 16}
 SHARD = "5GB"
-"""Of what is written: a shard is held in memory twice."""
+"""Largest shard that is written: each is held in memory twice."""
 
 Value = TypeVar("Value")
 
@@ -61,7 +62,7 @@ _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 # ------------------------------------------------------------------------------------------------ names
 def to_umt5(weights: Mapping[str, Value]) -> dict[str, Value]:
-    """Of Wan's `T5Encoder` (`wan/modules/t5.py`), under the names of transformers' `UMT5EncoderModel`.
+    """Weights of Wan's `T5Encoder` (`wan/modules/t5.py`), under the names of transformers' `UMT5EncoderModel`.
 
     Other names stay as they are.
     """
@@ -72,9 +73,9 @@ def to_umt5(weights: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def to_vae(weights: Mapping[str, Value]) -> dict[str, Value]:
-    """Of Wan's `WanVAE_` (`wan/modules/vae.py`), under the names of `AutoencoderKLWan`, by diffusers' own converter.
+    """Weights of Wan's `WanVAE_` (`wan/modules/vae.py`), under the names of `AutoencoderKLWan`.
 
-    Other names stay as they are.
+    diffusers' own converter renames them; other names stay as they are.
     """
     from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
@@ -83,10 +84,10 @@ def to_vae(weights: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def to_clip_vision(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of the vision tower of Wan's `XLMRobertaCLIP` (`wan/modules/clip.py`), as transformers' `CLIPVisionModel`.
+    """Weights of Wan's `XLMRobertaCLIP` (`wan/modules/clip.py`), under the names of transformers' `CLIPVisionModel`.
 
-    Wan conditions on what goes into the last block (`use_31_block`): `hidden_states[-2]` here. The text tower, the
-    scale and the head, which Wan does not use, are left out; other names stay as they are.
+    Only the vision tower is kept: Wan conditions on the input of its last block (`use_31_block`), `hidden_states[-2]`
+    here. The text tower, the scale and the head are left out; other names stay as they are.
     """
     found: dict[str, Tensor] = {}
     for name, value in weights.items():
@@ -114,8 +115,8 @@ def write_transformer(source: Path, backbone: Backbone, folder: Path) -> None:
     """The transformer of a folder in the original layout, in diffusers' format.
 
     Raises:
-        SaltError: as the others here: the source is missing, damaged or holds more than tensors, or weights are
-            missing, left over, of another shape, quantised or not finite.
+        SaltError: here and below: the source is missing, damaged or holds more than tensors, or weights are missing,
+            unexpected, of another shape, quantised or not finite.
     """
     save_wan(wan_of(released_weights(source)[0], backbone, source), folder)
 
@@ -135,7 +136,7 @@ def write_text_encoder(source: Path, text: Text, folder: Path) -> None:
 
 
 def write_vae(source: Path, folder: Path) -> None:
-    """Wan 2.1's autoencoder, in diffusers' format, which knows all its sizes but the width of the file's."""
+    """Wan 2.1's autoencoder, in diffusers' format; its width is the file's, its other sizes are diffusers' defaults."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
     weights, _ = released_weights(source)
@@ -149,7 +150,7 @@ def write_vae(source: Path, folder: Path) -> None:
 
 
 def write_image_encoder(source: Path, folder: Path) -> None:
-    """The vision tower of CLIP, as deep as ViT-H and as wide as the file's, in transformers' format."""
+    """The vision tower of CLIP, in transformers' format: as deep as ViT-H, as wide as the file says."""
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     weights, _ = released_weights(source)
@@ -175,7 +176,7 @@ def write_image_encoder(source: Path, folder: Path) -> None:
 
 
 def write_image_processor(source: Path, folder: Path) -> None:
-    """As Wan's own code shows CLIP a picture: the whole of it, resized to the square that the tower takes."""
+    """CLIP's preprocessing as in Wan's own code: the whole picture, resized to the square that the tower takes."""
     from transformers import CLIPImageProcessor
 
     weights, _ = released_weights(source)
@@ -186,7 +187,7 @@ def write_image_processor(source: Path, folder: Path) -> None:
 
 
 def _shape(weights: Mapping[str, Tensor], name: str, dimensions: int, source: Path) -> tuple[int, ...]:
-    """Of weights that say how large the network is."""
+    """The shape of weights that determine the size of the network."""
     if name not in weights:
         raise SaltError(f"{source}: missing weights {name!r}; a network of Wan's original layout is expected")
     shape = tuple(weights[name].shape)

@@ -18,18 +18,18 @@ from salt.config.scale import MASK_CHANNELS
 
 @dataclass(frozen=True)
 class FirstFrame:
-    """What image-to-video networks are shown of a clip: its first frame (Wan 2.1 I2V).
+    """What image-to-video networks are conditioned on: the first frame of a clip (Wan 2.1 I2V).
 
     Attributes:
-        latents: of the video that is this frame and mid-grey after it, `(B, C, T, H, W)`.
-        features: CLIP's of the frame, `(B, N, D)`; None where networks take none.
+        latents: of a video that begins with this frame and is mid-grey after it, `(B, C, T, H, W)`.
+        features: CLIP's features of the frame, `(B, N, D)`; None where networks take none.
     """
 
     latents: Tensor
     features: Tensor | None = None
 
     def channels(self) -> Tensor:
-        """What stands beside x_t, `(B, 4 + C, T, H, W)`: the mask, 1 where the frame is shown, and the latents."""
+        """The channels beside x_t, `(B, 4 + C, T, H, W)`: the mask, 1 where a frame is given, and the latents."""
         mask = torch.zeros_like(self.latents[:, :1]).repeat(1, MASK_CHANNELS, 1, 1, 1)
         mask[:, :, 0] = 1
         return torch.cat([mask, self.latents], dim=1)
@@ -48,7 +48,7 @@ class VelocityModel(Protocol):
 
 
 class ImageToVideoModel(Protocol):
-    """The same of image-to-video networks."""
+    """A velocity model that is conditioned on a first frame as well."""
 
     def __call__(self, x_t: Tensor, t: Tensor, text: Tensor, *, image: FirstFrame) -> Tensor:
         """`(B, C, T, H, W)`, `(B,)`, `(B, L, D)`, first frames -> v `(B, C, T, H, W)`."""
@@ -56,7 +56,7 @@ class ImageToVideoModel(Protocol):
 
 
 class FeatureModel(VelocityModel, Protocol):
-    """A velocity model whose inside can be looked at."""
+    """A velocity model that gives access to its intermediate features."""
 
     def features(self, x_t: Tensor, t: Tensor, text: Tensor, block: int | None) -> Tensor:
         """The output of a block, the middle one by default, `(B, T, S, D)`."""
@@ -65,7 +65,7 @@ class FeatureModel(VelocityModel, Protocol):
 
 @runtime_checkable
 class Context(Protocol):
-    """What one chunk may see of the past; later chunks do not change it. Its inside is the model's own."""
+    """The past that one chunk may attend to; later chunks do not change it. Its content is private to the model."""
 
     @property
     def start(self) -> int:
@@ -75,7 +75,7 @@ class Context(Protocol):
 
 @runtime_checkable
 class ChunkMemory(Protocol):
-    """What a causal model keeps of one batch of videos."""
+    """What a causal model remembers of one batch of videos."""
 
     @property
     def start(self) -> int:
@@ -83,7 +83,7 @@ class ChunkMemory(Protocol):
         ...
 
     def context(self) -> Context:
-        """What the next chunk may see; made once per chunk."""
+        """The past that the next chunk may attend to; made once per chunk."""
         ...
 
 
@@ -95,17 +95,17 @@ class CausalModel(VelocityModel, Protocol):
     """Latent frames made at once."""
 
     def __call__(self, x_t: Tensor, t: Tensor, text: Tensor, clean: Tensor | None = None) -> Tensor:
-        """A whole clip; t `(B,)` or `(B, T / chunk)`, a time per chunk; `clean`: what chunks see before them."""
+        """A whole clip; t `(B,)` or `(B, T / chunk)`, a time per chunk; `clean`: the past that chunks attend to."""
         ...
 
     def open_memory(
         self, policy: Memory, batch: int, height: int, width: int, capacity_frames: int | None = None
     ) -> ChunkMemory:
-        """An empty memory for latents of height x width; without a window the video's length must be given."""
+        """An empty memory for latents of height x width; a policy without a window needs the video's length."""
         ...
 
     def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: Any) -> Tensor:
-        """One chunk `(B, C, chunk, H, W)` at `(B,)`, seeing its memory's `context` -> v. Remembers nothing."""
+        """One chunk `(B, C, chunk, H, W)` at times `(B,)`, given its memory's `context` -> v. Remembers nothing."""
         ...
 
     def remember(self, memory: Any, x_0: Tensor, text: Tensor) -> None:
@@ -118,13 +118,13 @@ class CausalModel(VelocityModel, Protocol):
 
 
 class TokenParallelModel(Protocol):
-    """A network whose work on one sample several processes can share (context parallelism)."""
+    """A network that several processes can evaluate together on one sample (context parallelism)."""
 
     def share_tokens(self, mesh: DeviceMesh) -> None:
         """Let the processes of a mesh's dimension "ulysses" each compute a part of every sample's tokens, in place.
 
-        From here on they call the network together, on the same inputs, and all get the whole output. In backward
-        each gets what its own tokens give to the gradients: their sum is the sample's.
+        From then on they call the network together, on the same inputs, and each gets the whole output. In backward
+        each gets the contribution of its own tokens to the gradients; the sum of these is the sample's gradient.
         """
         ...
 
@@ -149,22 +149,22 @@ class Codec(Protocol):
         ...
 
     def stream(self) -> Callable[[Tensor], Tensor]:
-        """A function that decodes one batch of videos part by part: together, what `decode` gives of the whole."""
+        """A function that decodes one batch of videos part by part; joined, the parts are what `decode` returns."""
         ...
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one micro-batch of training sees.
+    """One micro-batch of training.
 
     Attributes:
         x_0: clean latents `(B, C, T, H, W)`.
         text: their captions' embeddings `(B, L, D)`.
         empty_text: the empty caption's embedding `(1, L, D)`.
-        samples: B numbers, each sample's place in the whole run; random draws are keyed by them.
+        samples: B numbers, each sample's place in the whole run; random numbers are keyed by them.
         states: a teacher's trajectories `(B, S, C, T, H, W)`, noise first; None where none are regressed.
-        text_before: of each sample another clip's caption `(B, L, D)`, for prompts that change; None where none do.
-        image: the clips' first frames, of image-to-video scales; None: networks are shown none.
+        text_before: another clip's caption for each sample `(B, L, D)`, where prompts change; None where none do.
+        image: the clips' first frames, at image-to-video scales; None: networks are conditioned on text alone.
     """
 
     x_0: Tensor

@@ -1,6 +1,6 @@
-"""Reading the weights of Wan and of its released descendants, whatever they were wrapped in.
+"""Reading the weights of Wan and of its released descendants, however they were wrapped.
 
-What the files hold (read in the repositories' own trainers; all name the weights as Wan does, below a prefix):
+Layout of the files (from the repositories' own trainers; all use Wan's names of weights, after a prefix):
 
 | release | file | holds |
 |---|---|---|
@@ -42,7 +42,7 @@ _LORA = re.compile(
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """What a file or a folder of weights holds, on the CPU, without running anything that is in it.
+    """The content of a file or a folder of weights, on the CPU, read without executing any code stored in it.
 
     Args:
         path: a `.safetensors` file, a file of `torch.save`, or a folder with one safetensors file or with shards.
@@ -69,7 +69,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 
 def _is_legacy(path: Path) -> bool:
-    """Whether a file is a bare pickle, as torch saved before 1.6, which cannot be mapped into memory."""
+    """Whether a file is a bare pickle, as torch wrote before 1.6, which cannot be mapped into memory."""
     with path.open("rb") as file:
         return file.read(1) == pickle.PROTO
 
@@ -99,18 +99,18 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def released_weights(path: Path, which: Which | None = None) -> tuple[dict[str, Tensor], Which]:
-    """A network's weights out of a released file, under Wan's own or diffusers' names without any prefix.
+    """A network's weights from a released file, under Wan's own or diffusers' names without any prefix.
 
     Args:
-        path: as `read_tensors` takes it.
-        which: the average of the training ("ema") or its last state ("regular"); None: where only one is there.
+        path: as for `read_tensors`.
+        which: the moving average of the training ("ema") or its last state ("regular"); None: the only one there is.
 
     Returns:
         The weights, and which of the two they are.
 
     Raises:
-        SaltError: the one asked for is not there, both are and none was asked for, two names become one, or the
-            numbers are quantised.
+        SaltError: the requested one is absent, both are present and none was requested, two names become one, or the
+            weights are quantised.
     """
     loaded = read_tensors(path)
     held = {kind: [key for key in keys if isinstance(loaded.get(key), Mapping)] for kind, keys in HOLDERS.items()}
@@ -128,7 +128,7 @@ def released_weights(path: Path, which: Which | None = None) -> tuple[dict[str, 
 
 
 def _bare_names(tensors: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """Without wrappers anywhere in a name and prefixes before it."""
+    """The same tensors under their names without wrappers and prefixes."""
     found: dict[str, Tensor] = {}
     for name, value in tensors.items():
         parts = [part for part in name.split(".") if part not in WRAPPERS]
@@ -152,31 +152,31 @@ def fill(
     whose: str,
     called: Mapping[str, str] | None = None,
 ) -> None:
-    """Give a network without numbers exactly these weights, in the dtypes they have.
+    """Give a network on the meta device exactly these weights, in the dtypes they have.
 
     Args:
-        network: on the meta device.
+        network: without values.
         weights: under the network's own names.
         source: where they come from, for messages.
-        whose: what the network is the network of, for messages.
-        called: own name -> name in the source, where they differ.
+        whose: what the network belongs to, for messages ("the scale's backbone").
+        called: the network's own name -> name in the source, where they differ.
 
     Raises:
-        SaltError: weights are missing, left over, of another shape, or not finite.
+        SaltError: weights are missing, unexpected, of another shape, or not finite.
     """
     expected = {name: value.shape for name, value in network.state_dict().items()}
     called = called or {}
     for kind, names in (("missing", expected.keys() - weights), ("unexpected", weights.keys() - expected)):
         if names:
-            told = min(called.get(name, name) for name in names)
+            original = min(called.get(name, name) for name in names)
             raise SaltError(
-                f"{source}: {kind} weights {told!r} ({len(names)} in all); exactly those of {whose} are expected"
+                f"{source}: {kind} weights {original!r} ({len(names)} in all); exactly those of {whose} are expected"
             )
     for name, value in weights.items():
-        told = called.get(name, name)
+        original = called.get(name, name)
         if value.shape != expected[name]:
             raise SaltError(
-                f"{source}: weights {told!r} are {tuple(value.shape)}, but {whose} has {tuple(expected[name])}"
+                f"{source}: weights {original!r} are {tuple(value.shape)}, but {whose} has {tuple(expected[name])}"
             )
     check_finite(weights, source, called)
     network.load_state_dict(dict(weights), assign=True)
@@ -185,14 +185,14 @@ def fill(
 def merge_lora(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """W + (alpha / r) B A for every pair of a LoRA file; `diff` and `diff_b` are added to weights and biases.
 
-    alpha is the file's own, and r where it gives none (LongLive: both 256; peft's files do not carry it).
+    alpha is read from the file; where it is absent, as in PEFT's files, it is taken to be r (LongLive: both 256).
 
     Args:
         weights: under the names that the file uses.
-        path: PEFT's names (`lora_A`, `lora_B`) or kohya's (`lora_down`, `lora_up`), wrapped or not.
+        path: with PEFT's names (`lora_A`, `lora_B`) or kohya's (`lora_down`, `lora_up`), wrapped or not.
 
     Raises:
-        SaltError: half of a pair, another shape, or a module that the network lacks.
+        SaltError: a pair is incomplete, a shape differs, or the network lacks a module.
     """
     tensors, _ = released_weights(path)
     parts: dict[str, dict[str, Tensor]] = {}
@@ -217,7 +217,7 @@ def merge_lora(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
 
 
 def _deltas(module: str, part: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """What one module's part of a LoRA adds to which weights, in float32."""
+    """The weights that one module's part of a LoRA changes, and what it adds to each, in float32."""
     found = {
         f"{module}.{kind}": part[key].float() for key, kind in (("diff", "weight"), ("diff_b", "bias")) if key in part
     }

@@ -1,8 +1,8 @@
 """The text encoder: UMT5 and its tokenizer in transformers' own format, as Wan's.
 
-The tiny one is a two-layer `UMT5EncoderModel` over a vocabulary of whole words. Wan's umT5 brings a knowledge of
-language; ours gets its share by a pretext task before any video is seen: from every token of a caption, tell the
-attributes of the scene. Then it is frozen.
+The tiny one is a two-layer `UMT5EncoderModel` over a vocabulary of whole words. Wan's umT5 is pretrained on language;
+ours is pretrained on a pretext task, before any video is seen: from every token of a caption, predict the attributes of
+the scene. Then it is frozen.
 
 Embeddings are `(N, L, D)`, zero where a caption is padded, as diffusers' WanPipeline gives them to the backbone.
 """
@@ -21,18 +21,18 @@ from salt.errors import SaltError
 from salt.models.finite import check_finite
 
 MOST_KEPT = 1 << 30
-"""Bytes of embeddings that are kept for captions that come again."""
+"""Bytes of embeddings that are cached for captions that recur."""
 
 
 class UMT5TextEncoder:
-    """Captions to embeddings, each distinct caption encoded once, unless they are very many."""
+    """Captions to embeddings; each distinct caption is encoded once, unless there are very many of them."""
 
     def __init__(self, model: Any, tokenizer: Any, tokens: int) -> None:
         self.model, self.tokenizer, self.tokens = model.eval().requires_grad_(False), tokenizer, tokens
         self._cache: dict[str, Tensor] = {}
 
     def to(self, device: str) -> "UMT5TextEncoder":
-        """Move the network; embeddings still come to the CPU."""
+        """Move the network; embeddings are still returned on the CPU."""
         self.model.to(device)
         return self
 
@@ -42,7 +42,7 @@ class UMT5TextEncoder:
         return int(self.model.config.d_model)
 
     def encode(self, captions: Sequence[str]) -> Tensor:
-        """`(N, L, D)` embeddings, float32; a caption longer than L tokens is cut."""
+        """`(N, L, D)` embeddings, float32; a caption longer than L tokens is truncated."""
         if len(self._cache) * 4 * self.tokens * self.dim > MOST_KEPT:
             self._cache.clear()
         new = sorted({c for c in captions if c not in self._cache})
@@ -63,7 +63,7 @@ def embed(model: Any, tokenizer: Any, captions: Sequence[str], tokens: int) -> t
 
 
 def umt5_config(config: Text, words: int) -> Any:
-    """The description, in transformers' words, of the encoder of a scale, for a vocabulary of so many words."""
+    """The configuration, in transformers' format, of a scale's text encoder over a vocabulary of this many words."""
     from transformers import UMT5Config
 
     return UMT5Config(
@@ -102,18 +102,18 @@ def build_text_encoder(config: Text, words: Sequence[str], seed: int) -> tuple[A
 def fit_text_encoder(
     model: Any, tokenizer: Any, captions: Sequence[str], labels: Tensor, config: Text, seed: int
 ) -> float:
-    """The pretext task: from each token, tell every attribute of the scene.
+    """The pretext task: from each token, predict every attribute of the scene.
 
     Args:
         model: the encoder, trained in place.
         tokenizer: its tokenizer.
         captions: N captions.
-        labels: `(N, attributes)` class numbers, `not told` being a class of its own.
-        config: how long.
+        labels: `(N, attributes)` class numbers; "not mentioned" is a class of its own.
+        config: its `steps` say how long to train.
         seed: of the batches and of the head that is thrown away.
 
     Returns:
-        The share of attributes told right on the last batch of tokens.
+        The share of attributes predicted correctly on the last batch of tokens.
     """
     generator = torch.Generator().manual_seed(seed)
     sizes = (labels.amax(0) + 1).tolist()
@@ -152,12 +152,12 @@ def load_text_encoder(folder: Path, tokens: int, dtype: torch.dtype = torch.floa
     """Read `text_encoder/` and `tokenizer/` below a folder.
 
     Args:
-        folder: in one file or in shards with an index.
-        tokens: captions are padded or cut to so many.
-        dtype: what it computes in.
+        folder: holds them, weights in one file or in shards with an index.
+        tokens: the length to which captions are padded or truncated.
+        dtype: what the network computes in.
 
     Raises:
-        SaltError: a file is missing or broken, or weights are missing, left over or not finite.
+        SaltError: a file is missing or broken, or weights are missing, unexpected or not finite.
     """
     from transformers import AutoTokenizer, UMT5EncoderModel
 
@@ -168,18 +168,18 @@ def load_text_encoder(folder: Path, tokens: int, dtype: torch.dtype = torch.floa
 
 
 def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """A network of one of transformers' classes, and what makes its input.
+    """A network of one of transformers' classes, and the tokenizer or image processor that prepares its input.
 
     Args:
-        wanted: what was expected where, for messages.
+        wanted: which files are expected where, for messages.
         kind: the network's class.
         network: its folder, with the weights in one file or in shards with an index.
-        reader: the class of what makes its input: a tokenizer, an image processor.
+        reader: the class of the tokenizer or image processor.
         beside: the folder of that.
-        dtype: what the network is read as.
+        dtype: to which the weights are converted.
 
     Raises:
-        SaltError: one of them is missing or broken, or weights are missing, left over, of another shape or not finite.
+        SaltError: one of them is missing or broken, or weights are missing, unexpected, of another shape or not finite.
     """
     for folder in (network, beside):
         if not folder.is_dir():  # transformers would take the path for a name on its hub
@@ -190,11 +190,11 @@ def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, 
                 network,
                 dtype=dtype,
                 local_files_only=True,
-                ignore_mismatched_sizes=True,  # the report tells them
+                ignore_mismatched_sizes=True,  # they are in the report
                 output_loading_info=True,
             )
             made = reader.from_pretrained(beside, local_files_only=True)
-    except Exception as error:  # transformers raises whatever the layer below it met
+    except Exception as error:  # transformers lets errors of the libraries below it through
         raise SaltError(f"{wanted}: {str(error).splitlines()[0]}") from error
     for trouble in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[trouble]:
@@ -205,7 +205,7 @@ def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, 
 
 @contextmanager
 def silent_transformers() -> Iterator[None]:
-    """Keep transformers from printing bars, and what is told in one line."""
+    """Silence transformers and its progress bars, where an error is reported in one line of ours."""
     from transformers.utils import logging
 
     before, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -40,15 +40,15 @@ class WanVAE(nn.Module):
         return self.stream()(latents)
 
     def stream(self) -> Callable[[Tensor], Tensor]:
-        """A function that draws one batch of videos part by part, as `decode` would draw the whole.
+        """A function that decodes one batch of videos part by part; joined, the parts are what `decode` returns.
 
-        What a part leaves behind is the last frames of every convolution, as many as its kernel looks back; so memory
-        does not grow with the video.
+        Between parts, the last frames of every convolution are kept, as many as its kernel reaches back, so memory does
+        not grow with the video.
         """
         left: list[Any] = [None] * self.vae._cached_conv_counts["decoder"]  # diffusers keeps one such list for itself
         first = True
 
-        def draw(part: Tensor) -> Tensor:
+        def decode_part(part: Tensor) -> Tensor:
             nonlocal first
             hidden = self.vae.post_quant_conv((part * self.std + self.mean).to(self.vae.dtype))
             frames = []
@@ -57,7 +57,7 @@ class WanVAE(nn.Module):
                 first = False
             return ((torch.cat(frames, dim=2).float() + 1) / 2).clamp(0, 1)
 
-        return draw
+        return decode_part
 
 
 def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> WanVAE:
@@ -65,10 +65,11 @@ def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> WanVAE:
 
     Args:
         folder: with `config.json` and the weights.
-        dtype: what it computes in.
+        dtype: what the network computes in.
 
     Raises:
-        SaltError: the folder is missing or broken, or of Wan 2.2, which puts patches into channels.
+        SaltError: the folder is missing or broken, or holds the autoencoder of Wan 2.2, which folds patches into
+            channels.
     """
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 

@@ -48,7 +48,7 @@ class WanVelocity(nn.Module):
         return prediction
 
     def features(self, x_t: Tensor, t: Tensor, text: Tensor, block: int | None) -> Tensor:
-        """What a block gives out, `(B, T, S, D)`: S tokens in each latent frame. Later blocks are not run.
+        """The output of a block, `(B, T, S, D)`: S tokens in each latent frame. Later blocks are not run.
 
         Args:
             x_t: `(B, C, T, H, W)`.
@@ -101,7 +101,7 @@ def build_wan(backbone: Backbone, seed: int) -> WanVelocity:
 
 
 def empty_wan(backbone: Backbone) -> WanVelocity:
-    """A network without numbers, on the meta device: names, shapes and counts of any size, at once."""
+    """A network on the meta device, without values: names, shapes and counts for any size, at no cost."""
     from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 
     with torch.device("meta"):
@@ -117,7 +117,7 @@ def wan_of(weights: Mapping[str, Tensor], backbone: Backbone, source: Path) -> W
         source: where they come from, for messages.
 
     Raises:
-        SaltError: weights are missing, left over, of another shape, or not finite.
+        SaltError: weights are missing, unexpected, of another shape, or not finite.
     """
     network = empty_wan(backbone)
     translate = to_diffusers if is_original(weights) else lambda name: name
@@ -127,12 +127,12 @@ def wan_of(weights: Mapping[str, Tensor], backbone: Backbone, source: Path) -> W
     return network
 
 
-def shown_first_frames(network: WanVelocity, backbone: Backbone) -> WanVelocity:
-    """A text-to-video network that takes a first frame as well, and does not heed it yet: its new inputs weigh 0.
+def with_first_frame_channels(network: WanVelocity, backbone: Backbone) -> WanVelocity:
+    """A text-to-video network widened by the input channels of a first frame; their weights are 0, so it ignores them.
 
     Args:
         network: of the same shape but for `in_channels`.
-        backbone: the shape to be.
+        backbone: the widened shape.
     """
     weights = dict(network.transformer.state_dict())
     name = "patch_embedding.weight"
@@ -144,7 +144,7 @@ def shown_first_frames(network: WanVelocity, backbone: Backbone) -> WanVelocity:
 
 
 def recompute_blocks(model: nn.Module) -> None:
-    """Activation checkpointing: in backward a block runs again from what it was given."""
+    """Activation checkpointing: in backward each block is run again from its inputs."""
     transformer: Any = model.transformer
     transformer.enable_gradient_checkpointing()
 
@@ -154,26 +154,26 @@ def save_wan(model: nn.Module, folder: Path, dtype: torch.dtype | None = None) -
 
     Args:
         model: a `WanVelocity`.
-        folder: where; an existing folder is replaced.
-        dtype: what the weights are stored in; None: as they are.
+        folder: where to write; an existing folder is replaced.
+        dtype: of the weights on disk; None: as they are.
     """
     transformer: Any = model.transformer
     if dtype is not None:
-        with silent_diffusers():  # it warns of computing in the cast network; that one is only stored
+        with silent_diffusers():  # it warns against computing in a cast network, but this one is only stored
             transformer = copy.deepcopy(transformer).to(dtype)
     with whole_folder(folder) as temporary:
         transformer.save_pretrained(temporary)
 
 
 def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:
-    """Read a network in diffusers' own format, as float32 whatever it was stored in.
+    """Read a network in diffusers' own format, as float32 whatever dtype it was stored in.
 
     Args:
         folder: with `config.json` and the weights, in one file or in shards with an index.
         expect: the shape it must have; None: any.
 
     Raises:
-        SaltError: the folder is missing, broken or of another shape, or weights are missing, left over or not finite.
+        SaltError: the folder is missing, broken or of another shape, or weights are missing, unexpected or not finite.
     """
     from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 
@@ -181,12 +181,12 @@ def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:
 
 
 def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | None = None) -> nn.Module:
-    """A network of one of diffusers' classes, out of a folder in its own format.
+    """A network of one of diffusers' classes, read from a folder in diffusers' own format.
 
     Args:
         kind: the class, which `config.json` must name.
         folder: with `config.json` and the weights, in one file or in shards with an index.
-        dtype: what it is read as.
+        dtype: to which the weights are converted.
         expect: values that `config.json` must have.
 
     Raises:
@@ -198,7 +198,7 @@ def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | N
             network, report = kind.from_pretrained(
                 folder, output_loading_info=True, torch_dtype=dtype, use_safetensors=True, local_files_only=True
             )
-    except Exception as error:  # diffusers raises whatever the layer below it met
+    except Exception as error:  # diffusers lets errors of the libraries below it through
         raise SaltError(
             f"{folder / WEIGHTS}: whole safetensors weights of the network in config.json are expected: "
             f"{str(error).strip().splitlines()[0]}"
@@ -230,7 +230,7 @@ def _check_config(folder: Path, kind: str, expect: Backbone | None) -> None:
 
 @contextmanager
 def silent_diffusers() -> Iterator[None]:
-    """Keep diffusers from printing what is told in one line."""
+    """Silence diffusers, where an error is reported in one line of ours."""
     from diffusers.utils import logging
 
     before = logging.get_verbosity()

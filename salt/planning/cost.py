@@ -1,8 +1,8 @@
-"""What training and sampling cost, before anything is run: floating-point operations, memory, disk.
+"""The cost of training and sampling, before anything is run: floating-point operations, memory, disk.
 
-Operations are those of matrix products and attention, two for each multiplication with its addition, as torch's flop
-counter has them: the tests compare with it. A backward pass costs two forward passes; with `train.recompute` one more.
-Tokens are S in each of T latent frames; d is the width of the network.
+Operations are those of matrix products and attention, two for each multiply-add, as in torch's flop counter, with which
+the tests compare. A backward pass costs two forward passes, and one more with `train.recompute`. There are S tokens in
+each of T latent frames; d is the width of the network.
 """
 
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ from salt.config.schema import Experiment
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A clip as a network sees it."""
+class ClipTokens:
+    """The numbers of tokens of a clip and its conditions."""
 
     frames: int
     """T, latent."""
@@ -28,9 +28,9 @@ class Clip:
     """Tokens of a first frame's features; 0: networks take none."""
 
 
-def clip_of(scale: Scale) -> Clip:
+def clip_of(scale: Scale) -> ClipTokens:
     """A clip of training length."""
-    return Clip(scale.latent_shape[1], scale.frame_tokens, scale.text.tokens, scale.image_tokens)
+    return ClipTokens(scale.latent_shape[1], scale.frame_tokens, scale.text.tokens, scale.image_tokens)
 
 
 def width_of(backbone: Backbone) -> int:
@@ -44,7 +44,7 @@ def forward(backbone: Backbone, queries: int, keys: float, text: int, times: int
     Args:
         backbone: the network.
         queries: tokens that are computed.
-        keys: tokens that each of them attends to, itself among them, on average.
+        keys: mean number of tokens that each of them attends to, itself included.
         text: tokens of the caption; their keys and values are computed too.
         times: noise levels among the tokens; more than one where every token has its own.
         image: tokens of a first frame's features.
@@ -61,13 +61,13 @@ def forward(backbone: Backbone, queries: int, keys: float, text: int, times: int
 
 
 def entry(backbone: Backbone, queries: int, text: int, times: int = 1) -> float:
-    """Operations of the layers whose inputs take no gradient: their backward pass costs one forward pass, not two."""
+    """Operations of layers whose inputs need no gradient; their backward pass costs one forward pass, not two."""
     d, patch = width_of(backbone), prod(backbone.patch_size)
     return 2.0 * d * (patch * queries * backbone.in_channels + text * backbone.text_dim + times * backbone.freq_dim)
 
 
 def parameters(backbone: Backbone) -> int:
-    """Of the network."""
+    """The number of parameters of a network."""
     d, patch = width_of(backbone), prod(backbone.patch_size)
     attention = 4 * (d * d + d) + 2 * d
     block = 2 * attention + 2 * d * backbone.ffn_dim + backbone.ffn_dim + d + 2 * d + 6 * d
@@ -80,13 +80,13 @@ def parameters(backbone: Backbone) -> int:
 
 
 VOCABULARY = 256_384
-"""Tokens that UMT5 knows."""
+"""Size of UMT5's vocabulary."""
 AUTOENCODER, IMAGE_ENCODER = 126_892_531, 630_766_080
 """Parameters of Wan 2.1's autoencoder, and of the vision tower of CLIP ViT-H/14."""
 
 
 def text_parameters(text: Text) -> int:
-    """Of a UMT5 encoder with the vocabulary of the released ones and its 32 relative positions."""
+    """The number of parameters of a UMT5 encoder with the released vocabulary and its 32 relative positions."""
     attention = 4 * text.d_model**2 + 32 * text.num_heads
     return (
         VOCABULARY * text.d_model
@@ -98,18 +98,18 @@ def text_parameters(text: Text) -> int:
 # --------------------------------------------------------------------------------------------- rollouts
 @dataclass(frozen=True)
 class Evaluations:
-    """Operations of evaluating the student: expected, of one sample."""
+    """Expected operations of evaluating the student on one sample."""
 
     plain: float
     """Without gradient."""
     graded: float
     """With gradient: the forward pass alone."""
     entry: float
-    """What backward saves at the inputs of the latter."""
+    """Operations that the backward pass of the latter saves, as its inputs need no gradient."""
 
 
 def whole_clip(experiment: Experiment, doubled: bool = False) -> Evaluations:
-    """One evaluation of a clip as a whole, with gradient: block-causal, every chunk at a time of its own, if causal.
+    """One evaluation of a whole clip, with gradient; block-causal with a time for every chunk if the network is causal.
 
     Args:
         experiment: of the network.
@@ -127,18 +127,18 @@ def whole_clip(experiment: Experiment, doubled: bool = False) -> Evaluations:
 
 
 def remembered(memory: Memory, frames: int, chunk: int) -> list[int]:
-    """Frames that each chunk of a video sees besides itself."""
+    """Number of frames, besides its own, that each chunk of a video attends to."""
     most = frames if memory.window is None else memory.window + memory.sink
     return [min(start, most) for start in range(0, frames, chunk)]
 
 
 def chunk_passes(experiment: Experiment, clips: float = 1.0, memory: Memory | None = None) -> tuple[float, float]:
-    """Operations of evaluating every chunk of a video once, under its memory; and of the last chunk alone.
+    """Operations of evaluating every chunk of a video once, with its memory; and of the last chunk alone.
 
     Args:
         experiment: of a causal student.
-        clips: how long the video is, in clips.
-        memory: in place of the student's own.
+        clips: length of the video, in clips.
+        memory: policy in place of the student's own.
     """
     causal, clip = experiment.causal, clip_of(experiment.scale)
     assert causal is not None
@@ -149,7 +149,7 @@ def chunk_passes(experiment: Experiment, clips: float = 1.0, memory: Memory | No
 
 
 def rollout(experiment: Experiment, steps: int, exit_at: float) -> Evaluations:
-    """One autoregressive rollout: every chunk runs to its exit and is then remembered, the last one excepted."""
+    """One autoregressive rollout: every chunk runs to its exit step and, except the last, is then remembered."""
     history, clip, causal = experiment.rollout.history, clip_of(experiment.scale), experiment.causal
     assert causal is not None
     once, last = chunk_passes(experiment)
@@ -163,7 +163,7 @@ def rollout(experiment: Experiment, steps: int, exit_at: float) -> Evaluations:
 
 
 def student(experiment: Experiment) -> Evaluations:
-    """What the rollout that an experiment trains on asks of the student."""
+    """Evaluations of the student in the rollout of an experiment."""
     levels, train = experiment.grid.train_steps, experiment.train
     if experiment.rollout.kind == "autoregressive":
         law = experiment.rollout.steps or {levels: 1.0}
@@ -188,7 +188,7 @@ def judged_by(experiment: Experiment) -> Evaluations:
 
 # --------------------------------------------------------------------------------------------- training
 def iteration(experiment: Experiment) -> dict[str, float]:
-    """Expected operations of one iteration, for each sample of a batch, by what they are for.
+    """Purpose -> expected operations of one iteration, for each sample of a batch.
 
     Alignment is counted as if it had started.
     """
@@ -227,9 +227,9 @@ def iteration(experiment: Experiment) -> dict[str, float]:
 
 
 def _alignment(experiment: Experiment, align: Align, steps: int) -> float:
-    """Of an update whose rollout takes `steps`: a better rollout, and the features of both.
+    """Operations of alignment in an update whose rollout takes `steps`: a reference rollout, and the features of both.
 
-    A gradient flows through the features of one; weights get none, so that backward costs about as much as forward.
+    A gradient flows through the features of one of them, but not to weights, so backward costs about one forward pass.
     """
     better, by_teacher = align.references[steps], align.features == "teacher"
     backbone = experiment.teacher_backbone if by_teacher else experiment.scale.backbone
@@ -248,7 +248,7 @@ def training(experiment: Experiment) -> float:
 
 
 def trajectories(experiment: Experiment) -> float:
-    """Operations of the trajectories that an experiment regresses: a guided teacher."""
+    """Operations of the trajectories on which an experiment regresses, those of a guided teacher."""
     pairs = experiment.pairs
     assert pairs is not None
     bidirectional = pairs.teacher == "teacher"
@@ -257,7 +257,7 @@ def trajectories(experiment: Experiment) -> float:
 
 
 def video(experiment: Experiment, nfe: int, clips: int = 1, memory: Memory | None = None) -> float:
-    """Operations of the student for one video; `clips` and `memory` of long ones."""
+    """Operations of the student for one video; `clips` and `memory` are for long ones."""
     if experiment.causal is None:
         return nfe * whole_clip(experiment).graded
     once, last = chunk_passes(experiment, clips, memory)
@@ -266,11 +266,11 @@ def video(experiment: Experiment, nfe: int, clips: int = 1, memory: Memory | Non
 
 # ----------------------------------------------------------------------------------------------- memory
 def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
-    """Bytes on one device, by what they are for.
+    """Purpose -> bytes on one device.
 
-    Float32 weights, gradients and the two moments of AdamW of every trained network, the average, the teacher; the
-    activations that backward needs: of every block, or with `train.recompute` the inputs of blocks and one block's; the
-    encoders and the autoencoder, which lie whole on every device.
+    Float32 weights, gradients and the two moments of AdamW of every trained network; the average; the teacher; the
+    activations that backward needs (those of every block, or with `train.recompute` the inputs of every block and the
+    activations of one); the encoders and the autoencoder, which every device holds whole.
     """
     train, backbone, clip = experiment.train, experiment.scale.backbone, clip_of(experiment.scale)
     count, share = parameters(backbone), processes if train.shard else 1
@@ -302,6 +302,6 @@ def training_memory(experiment: Experiment, processes: int) -> dict[str, float]:
 
 
 def checkpoint_bytes(experiment: Experiment) -> float:
-    """Of one checkpoint: weights and moments of every trained network, and the average."""
+    """Bytes of one checkpoint: weights and moments of every trained network, and the average."""
     trained = 2 if experiment.objectives.dmd is not None else 1
     return parameters(experiment.scale.backbone) * (12.0 * trained + 4.0)

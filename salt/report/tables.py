@@ -219,7 +219,7 @@ def _paper_difference(method: TableRow, baseline: TableRow, metric: str) -> floa
 
 # ------------------------------------------------------------------------------------------------ controls
 def _controls(name: str, spec: TableSpec, records: Records) -> Table:
-    """Videos spoilt on purpose: one row per control, in the order of the file."""
+    """Videos corrupted on purpose: one row per control, in the order of the file."""
     path = records.folder / "controls.csv"
     if not path.exists():
         raise SaltError(

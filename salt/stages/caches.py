@@ -1,4 +1,4 @@
-"""Rule `caches`: what the cache does to one causal student."""
+"""Rule `caches`: the effect of the KV cache on one causal student."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from salt.stages.shared.records import write_records
 
 
 def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, out: Path, device: str) -> None:
-    """Measure a causal student under caches of every quality; arguments as of `salt.stages.defect.run`."""
+    """Measure a causal student under caches of every quality; arguments as for `salt.stages.defect.run`."""
     experiment, seed = trained_student(weights, scale, overrides)
     check_device(device)
     single_thread()

@@ -6,5 +6,5 @@ from salt.report.claims import make_claims
 
 
 def run(scale: str, records: Path, out: Path) -> None:
-    """Judge the claims; arguments as of `make_claims`."""
+    """Judge the claims; arguments as for `make_claims`."""
     make_claims(scale, records, out)

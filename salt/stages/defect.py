@@ -17,7 +17,7 @@ from salt.stages.shared.sources import condition_of
 
 
 def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, out: Path, device: str) -> None:
-    """Measure a student: records go into `out`, projected trajectories beside it.
+    """Measure a student; writes records to `out` and projected trajectories beside it.
 
     Args:
         weights: the student's, made by `salt train`.
@@ -32,7 +32,7 @@ def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, 
     single_thread()
     assets = load_assets(teacher, experiment.scale)
     if experiment.causal is not None:
-        raise SaltError(f"{experiment.name}: makes its videos chunk by chunk; the defect is measured on whole clips")
+        raise SaltError(f"{experiment.name}: samples videos chunk by chunk; the defect is measured on whole clips")
     evaluation = experiment.scale.evaluation
     assets.on(device)
 

@@ -1,4 +1,4 @@
-"""`salt export`: weights under the original names of Wan, for other repositories. No rule of the workflow needs it."""
+"""`salt export`: weights under Wan's original names, for other repositories. No rule of the workflow needs it."""
 
 from pathlib import Path
 
@@ -12,15 +12,16 @@ from salt.models.released import released_weights
 
 
 def run(folder: Path, layout: str, out: Path) -> None:
-    """Write a network of diffusers' format under the original names.
+    """Write a network in diffusers' format under the original names.
 
     Args:
-        folder: made by `salt train` or `salt import-released`, or any of diffusers' format.
-        layout: "wan", safetensors with the names alone; "self-forcing", torch's format with `generator` and `model.`.
+        folder: made by `salt train` or `salt import-released`, or any other in diffusers' format.
+        layout: "wan": safetensors with Wan's names; "self-forcing": torch's format, below `generator`, with the prefix
+            `model.`.
         out: the file.
 
     Raises:
-        SaltError: the folder holds weights that Wan has not, or the file's ending is of another layout.
+        SaltError: the folder holds weights that Wan does not have, or the file's ending belongs to another layout.
     """
     ending = {"wan": ".safetensors", "self-forcing": ".pt"}[layout]
     if out.suffix != ending:

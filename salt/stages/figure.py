@@ -6,5 +6,5 @@ from salt.report.figures import make_figure
 
 
 def run(name: str, scale: str, records: Path, videos: Path, out: Path, seeds: int | None) -> None:
-    """Draw a figure of `experiments/tables.yaml`; arguments as of `make_figure`."""
+    """Draw a figure of `experiments/tables.yaml`; arguments as for `make_figure`."""
     make_figure(name, scale, records, videos, out, seeds)

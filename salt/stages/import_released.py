@@ -1,4 +1,4 @@
-"""Rule `import_released`: published weights as those of an experiment, in diffusers' format."""
+"""Rule `import_released`: published weights in place of an experiment's own, in diffusers' format."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,14 @@ from salt.training.provenance import NAME, provenance
 
 
 def run(experiment: Experiment, source: Path, which: Which | None, lora: Path | None, out: Path) -> None:
-    """Write released weights in diffusers' format, with where they came from beside them.
+    """Write released weights in diffusers' format, and their origin as `provenance.json`.
 
     Args:
-        experiment: what they are taken for: its backbone is the shape they must have.
+        experiment: the experiment whose weights they replace; they must have the shape of its backbone.
         source: a file or a folder.
-        which: the average or the last state, where it holds both.
-        lora: merged into them.
-        out: a folder like that of `salt train`.
+        which: the moving average or the last state, if the source holds both.
+        lora: a LoRA to merge into them.
+        out: a folder laid out as by `salt train`.
     """
     weights, kind = released_weights(source, which)
     if lora is not None:

@@ -1,4 +1,4 @@
-"""Rule `latents`: clips of the world, captioned videos, or the teacher's own samples, as latents."""
+"""Rule `latents`: the training latents of a scale: clips of the world, captioned videos, or the teacher's samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,22 +36,22 @@ from salt.streams import Streams
 from salt.training.run import alone
 
 SEED = 3
-"""Of the world's clips, and of the noise that the teacher starts from."""
+"""Seed of the world's clips, and of the noise from which the teacher samples."""
 CHUNK = 256
-"""Clips of the world that are coded at once."""
+"""Clips of the world that are encoded at once."""
 SHARD_BYTES = 64 << 20
 LATENTS_ALONE = "latents alone"
-"""In the place of an image encoder's hash."""
+"""Stands for an image encoder's hash where first frames are encoded as latents alone."""
 
 
 def run(scale: Scale, teacher: Path, out: Path, device: str, part: tuple[int, int]) -> None:
     """Make the training latents of a scale, or one part of them.
 
     Args:
-        scale: whose they are.
+        scale: the scale.
         teacher: folder made by `salt teacher`.
         out: the store's folder.
-        device: where clips are coded.
+        device: where clips are encoded.
         part: see `write_store`.
     """
     check_device(device)
@@ -60,7 +60,7 @@ def run(scale: Scale, teacher: Path, out: Path, device: str, part: tuple[int, in
 
 
 def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WHOLE) -> None:
-    """Write the training latents of a scale, or what is missing of them, or of one part of them (`write_store`)."""
+    """Write the training latents of a scale, or those that are missing, of all or of one part (see `write_store`)."""
     scale = assets.scale
     assets.on(device)
     training = training_data(assets)
@@ -88,17 +88,17 @@ def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WH
 
 
 def part_lease(folder: Path, part: tuple[int, int]) -> Path:
-    """Held by who writes a part of a store."""
+    """The lease that the writer of a part of a store holds."""
     return folder.with_name(f".{folder.name}.part_{part[0]}.lease")
 
 
 def shape_of(assets: Assets) -> Shape:
-    """Of what is kept of one clip."""
+    """The shapes of what is stored for one clip."""
     return Shape(assets.latent_shape, assets.image_encoder.shape, assets.scale.image_to_video)
 
 
 def about_bank(assets: Assets) -> About:
-    """What decides the latents of a scale: the training data, the codec, and what encodes first frames."""
+    """What determines the latents of a scale: the training data, the codec, and the encoder of first frames."""
     encoder = "".join(assets.image_encoder_hash.values()) or LATENTS_ALONE
     return About(
         codec=assets.codec_hash,
@@ -110,18 +110,18 @@ def about_bank(assets: Assets) -> About:
 def open_bank(
     folder: Path, assets: Assets, seed: int, before: bool = False, hashed: bool = True, empty: str = ""
 ) -> LatentBank:
-    """The bank of latents, which must be of this scale; what follows `seed` is as of `LatentBank`."""
+    """The bank of latents, which must belong to this scale; arguments after `seed` as for `LatentBank`."""
     expected = about_bank(assets).model_dump()
     return LatentBank(folder, assets.text_encoder, seed, expected, shape_of(assets), before, hashed, empty)
 
 
 def teacher_shift(scale: Scale) -> float:
-    """Of the grid by which the teacher is sampled."""
+    """The shift of the grid on which the teacher is sampled."""
     return load_experiment(TEACHER, scale.name).grid.shift
 
 
 def captions_file(data: Data) -> Path:
-    """Where the captions of a scale lie."""
+    """The file with the captions of a scale."""
     return weights_root() / data.captions
 
 
@@ -133,7 +133,7 @@ def coded(assets: Assets, videos: Tensor) -> Tensor:
 
 # ------------------------------------------------------------------------------------------ training data
 class Clips(Protocol):
-    """A pure function of clip numbers: latents and captions of those from `start` up to `stop`."""
+    """A pure function of clip numbers: latents and captions of the clips from `start` up to `stop`."""
 
     def __call__(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
         """Rows of the bank, and their captions."""
@@ -141,27 +141,27 @@ class Clips(Protocol):
 
 
 class TrainingData(Protocol):
-    """What students of a scale are trained on."""
+    """The data on which students of a scale are trained."""
 
     @property
     def at_once(self) -> int:
-        """Clips that are coded at once."""
+        """Clips that are encoded at once."""
         ...
 
     def identity(self) -> str:
-        """Hash of all that decides the clips."""
+        """Hash of everything that determines the clips."""
         ...
 
     def clips(self, device: str) -> Clips:
-        """The clips, coded on `device`.
+        """The clips, encoded on `device`.
 
         Raises:
-            SaltError: a file is missing or unfit.
+            SaltError: a file is missing or unusable.
         """
         ...
 
     def unseen(self, count: int) -> Sequence[Prompt | OwnPrompt]:
-        """Captions of neither training nor report, for previews."""
+        """Captions that neither training nor report uses, for previews."""
         ...
 
 
@@ -180,15 +180,15 @@ class WorldData:
     at_once = CHUNK
 
     def identity(self) -> str:
-        """Of the world alone."""
+        """Hash of the world's configuration."""
         return content_hash(self.assets.scale.world)
 
     def clips(self, device: str) -> Clips:
-        """Rendered as they are asked for."""
+        """Clips that are rendered on request."""
         return WorldClips(self.assets, ClipSource(self.assets.scale.world, "train", SEED), device)
 
     def unseen(self, count: int) -> list[Prompt]:
-        """The first of the validation split."""
+        """The first prompts of the validation split."""
         return report_prompts(self.assets.scale.world, count, "validation")
 
 
@@ -209,14 +209,14 @@ class WorldClips:
 
 @dataclass(frozen=True)
 class CaptionData:
-    """A file of captions, with a video or without."""
+    """A file of captions, each with or without a video."""
 
     assets: Assets
     data: Data
 
     @property
     def at_once(self) -> int:
-        """As evaluation batches."""
+        """The batch size of the evaluation."""
         return self.assets.scale.evaluation.batch_size
 
     @cached_property
@@ -224,7 +224,7 @@ class CaptionData:
         return read_captions(captions_file(self.data), self.data)
 
     def identity(self) -> str:
-        """Of captions and videos; of teacher and text encoder where captions have no video."""
+        """Hash of captions and videos and, if a caption has no video, of teacher and text encoder."""
         scale, folder = self.assets.scale, self.assets.folder
         evaluation, path = scale.evaluation, captions_file(self.data)
         decides: list[Any] = [sha256(path), scale.world.frames, scale.world.fps]
@@ -235,7 +235,7 @@ class CaptionData:
         return json_digest(decides)
 
     def clips(self, device: str) -> Clips:
-        """Videos are read, the teacher samples the rest."""
+        """Videos where there are any; the others are sampled by the teacher."""
         world, name = self.assets.scale.world, self.assets.scale.name
         for line in self._lines:
             if line.video is not None:
@@ -248,7 +248,7 @@ class CaptionData:
         return CaptionClips(self.assets, self._lines, device)
 
     def unseen(self, count: int) -> list[OwnPrompt]:
-        """The captions that follow those of the bank; its last if none do."""
+        """The captions that follow those of the bank; if there are none, the bank's last ones."""
         lines = read_captions(captions_file(self.data), self.data, count)
         lines = lines[self.data.clips :] or lines[-count:]
         return [
@@ -259,7 +259,7 @@ class CaptionData:
 
 @dataclass(frozen=True)
 class CaptionClips:
-    """Captioned videos; captions without a video are sampled by the guided teacher, in its own Euler steps."""
+    """Captioned videos, as latents; for captions without a video, the guided teacher samples in its own Euler steps."""
 
     assets: Assets
     lines: Sequence[Captioned]

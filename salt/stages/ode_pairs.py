@@ -1,4 +1,4 @@
-"""Rule `ode_pairs`: trajectories of the teacher, or of a causal one, from noise to data."""
+"""Rule `ode_pairs`: trajectories of the scale's teacher, or of a causal teacher, from noise to data."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -29,7 +29,7 @@ from salt.streams import Streams
 from salt.training.run import alone
 
 SEED = 0
-"""Of the noise, and of no training seed: students that share a store share their start, as the released ones do."""
+"""Seed of the noise, the same for all training seeds: students share one store of pairs, as the released ones do."""
 
 
 def run(
@@ -41,7 +41,7 @@ def run(
     device: str,
     part: tuple[int, int],
 ) -> None:
-    """Make the trajectories that an experiment regresses, or one part of them.
+    """Make the trajectories on which an experiment regresses, or one part of them.
 
     Args:
         experiment: one with `pairs`.
@@ -62,7 +62,7 @@ def run(
 
 
 def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: Path | None) -> About:
-    """What the trajectories that an experiment regresses are."""
+    """What determines the trajectories on which an experiment regresses."""
     pairs = _pairs(experiment)
     grid = time_grid(experiment.grid.train_steps, experiment.grid.shift)
     folder = assets.folder / TRANSFORMER if weights is None else weights
@@ -84,9 +84,9 @@ def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: 
 def open_pairs(
     experiment: Experiment, assets: Assets, latents: Path, init: Path | None, folder: Path, seed: int, hashed: bool
 ) -> PairBank:
-    """The store that an experiment regresses, which must be of its teacher, clips and solver.
+    """The store on which an experiment regresses; teacher, clips and solver must be the experiment's.
 
-    A causal teacher is what the student starts from as well, so its weights are `init`.
+    A student of a causal teacher also starts from it, so the teacher's weights are `init`.
     """
     weights = None if _pairs(experiment).teacher == TEACHER else init
     expected = about_pairs(experiment, assets, latents, weights).model_dump()
@@ -106,9 +106,9 @@ def make_pairs(
     """Write the store, or what is missing of it.
 
     Args:
-        experiment: the one that regresses the trajectories.
+        experiment: the one that regresses on the trajectories.
         assets: teacher and text encoder.
-        bank: captions, and for a causal teacher the clean chunks that it sees.
+        bank: captions and, for a causal teacher, the clean chunks on which it is conditioned.
         about: see `about_pairs`.
         weights: of the causal teacher; None: the teacher of the scale.
         out: the store's folder.
@@ -132,9 +132,9 @@ def make_pairs(
         parts = []
         for begin in range(start, stop, batch_size):
             rows = range(begin, min(begin + batch_size, stop))
-            clean, told = bank.clips(rows.start, rows.stop)
-            clean, text = clean.to(device), assets.text_encoder.encode(told).to(device)
-            captions += told
+            clean, prompts = bank.clips(rows.start, rows.stop)
+            clean, text = clean.to(device), assets.text_encoder.encode(prompts).to(device)
+            captions += prompts
             context = () if weights is None else (clean,)
             velocity = partial(_guided, model, text, uncond.expand_as(text), pairs.cfg_weight, context)
             noise = Streams(SEED).normal("pairs/noise", 0, rows, clean.shape[1:]).to(device)

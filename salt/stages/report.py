@@ -6,5 +6,5 @@ from salt.report.html import make_report
 
 
 def run(scale: str, results: Path, figures: Path, out: Path) -> None:
-    """Write the page; arguments as of `make_report`."""
+    """Write the page; arguments as for `make_report`."""
     make_report(scale, results, figures, out)

@@ -1,4 +1,4 @@
-"""Rule `sample`: all videos of one model, every caption variant, solver and number of function evaluations."""
+"""Rule `sample`: all videos of one model, for every caption variant, solver and number of function evaluations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def run(
 
     Args:
         name: a student, `teacher` or `real`.
-        experiment: the student's, else the teacher's.
+        experiment: configuration of the student; that of the teacher for `teacher` and `real`.
         seed: the training seed.
         teacher: folder made by `salt teacher`.
         weights: the student's; None for `teacher` and `real`.
@@ -66,14 +66,14 @@ def run(
         hashes |= assets.image_encoder_hash
         source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device, length)
     cells = model_cells(name, experiment, seed, length)
-    if own:  # it has one variant
+    if own:  # a user's captions have one variant
         cells = [cell for cell in cells if cell.variant == "extended"]
     released = weights is not None and are_released(weights)
     sample_cells(cells, source, codec, scorer, out, hashes, commit(), own, released)
 
 
 def _check_words(own: Sequence[OwnPrompt], encoder: UMT5TextEncoder) -> None:
-    """Refuse captions that the text encoder would not read as they are written."""
+    """Refuse captions with words that the text encoder does not know, or too many of them."""
     for prompt, caption in ((one, text) for one in own for text in one.texts("extended")):
         read = encoder.tokenizer(caption, return_offsets_mapping=True)
         for token, (begin, end) in zip(read.input_ids, read.offset_mapping, strict=True):

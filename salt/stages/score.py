@@ -1,4 +1,4 @@
-"""Rule `score`: records of the videos of one model. It needs no network, so it does not wait for torch."""
+"""Rule `score`: records of the videos of one model. It needs no network, so it does not import torch."""
 
 import json
 from pathlib import Path
@@ -14,16 +14,16 @@ from salt.stages.shared.records import commit, model_cells, write_csv, write_rec
 
 
 def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path, length: Length) -> None:
-    """Score all cells of a model that have a length.
+    """Score all cells of a model whose videos have this length.
 
     Args:
         name: a student, `teacher` or `real`.
-        experiment: the student's, else the teacher's.
+        experiment: configuration of the student; that of the teacher for `teacher` and `real`.
         seed: the training seed.
         videos: folder made by `salt sample`.
-        out: tidy records, `NAME_scores.csv` or `NAME_long.csv`; scores of single videos go beside it, into
+        out: tidy records, `NAME_scores.csv` or `NAME_long.csv`; scores of single videos are written beside it, to
             `NAME_prompts.csv.gz` or `NAME_long_prompts.csv.gz`.
-        details: gets results in VBench's layout.
+        details: folder for results in VBench's layout.
         length: of the videos.
     """
     released = _of_released_weights(videos)
@@ -44,7 +44,7 @@ def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, d
 
 
 def _of_released_weights(videos: Path) -> bool:
-    """Whether the manifest of some videos says that they were made by imported weights."""
+    """Whether the manifest of some videos says that they were sampled from imported weights."""
     try:
         return bool(json.loads((videos / MANIFEST).read_text(encoding="utf-8")).get("released", False))
     except (OSError, ValueError):

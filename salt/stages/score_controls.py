@@ -1,4 +1,4 @@
-"""Rule `score_controls`: scores of clips that were corrupted on purpose, to show what the ground-truth scorer sees."""
+"""Rule `score_controls`: scores of deliberately corrupted clips, to test what the ground-truth scorer detects."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ def run(scale: Scale, teacher: Path, videos: Path, out: Path) -> None:
     """Corrupt clips of the report prompts in every way of `CONTROLS`, and score them.
 
     Args:
-        scale: of the ground-truth scorer: VBench's prompts have no clips.
-        teacher: folder made by `salt teacher`; its codec gives the round trip.
-        videos: gets the corrupted videos.
+        scale: one with the ground-truth scorer, since VBench's prompts have no clips.
+        teacher: folder made by `salt teacher`; its codec makes the round trip.
+        videos: folder for the corrupted videos.
         out: the records.
     """
     scorer = GroundTruth(scale, TrainingLength(scale.evaluation))

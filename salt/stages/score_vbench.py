@@ -13,7 +13,7 @@ from salt.evaluation.lengths import Length
 from salt.evaluation.scorers import scorer_of
 from salt.evaluation.vbench.results import read_results
 from salt.evaluation.vbench.run import run_dimension
-from salt.evaluation.vbench.view import Job
+from salt.evaluation.vbench.view import DimensionJob
 from salt.files import write_text
 from salt.stages.shared.records import model_cells
 
@@ -32,19 +32,19 @@ def run(
     length: Length,
     device: str,
 ) -> None:
-    """Score one dimension, cell by cell; `out` gets each cell's score, or the reason why it is absent.
+    """Score one dimension, cell by cell; writes each cell's score, or why it is absent, to `out`.
 
     Args:
         name: a student, or `teacher`.
         dimension: as VBench names it.
-        experiment: the student's, else the teacher's.
+        experiment: configuration of the student, or of the teacher.
         seed: the training seed.
         videos: folder made by `salt sample`.
-        details: gets the results in VBench's layout, `{cell}/{dimension}_eval_results.json`.
-        out: the job's own summary.
+        details: folder for the results in VBench's layout, `{cell}/{dimension}_eval_results.json`.
+        out: summary of the job.
         part: (i, n): the i-th of n parts of the prompts.
         length: of the videos.
-        device: VBench's.
+        device: where VBench computes.
 
     Raises:
         SaltError: the scale is not scored by VBench, or no prompt is scored on the dimension.
@@ -55,12 +55,12 @@ def run(
     chosen = [job for job in every if job.dimension == dimension]
     if not chosen:
         names = ", ".join(dict.fromkeys(job.dimension for job in every))
-        raise SaltError(f"{dimension}: no prompt asks for it; accepted: {names}")
+        raise SaltError(f"{dimension}: no prompt is scored on it; accepted: {names}")
     score_dimension(chosen, out)
 
 
-def score_dimension(jobs: Sequence[Job], out: Path) -> None:
-    """Run the jobs of one dimension, cell by cell; `out` gets each cell's score, or the reason why it is absent."""
+def score_dimension(jobs: Sequence[DimensionJob], out: Path) -> None:
+    """Run the jobs of one dimension, cell by cell; writes each cell's score, or why it is absent, to `out`."""
     found: dict[str, Any] = {}
     for job in jobs:
         scored = read_results(run_dimension(job, vbench_folder(), vbench_python()))

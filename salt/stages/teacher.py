@@ -23,7 +23,7 @@ from salt.methods import build_method
 from salt.methods.protocol import Method
 from salt.models.codec import TinyCodec, fit_codec, save_codec
 from salt.models.text import build_text_encoder, fit_text_encoder, save_text_encoder
-from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan, shown_first_frames
+from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan, with_first_frame_channels
 from salt.stages.latents import make_bank, open_bank
 from salt.stages.shared.assets import CODEC, TEXT_ENCODER, TOKENIZER, TRANSFORMER, load_assets
 from salt.stages.shared.devices import check_device
@@ -37,24 +37,24 @@ from salt.training.provenance import NAME, hash_files
 log = logging.getLogger(__name__)
 
 SEEDS = {"codec": 1, "text": 2, "linear": 4}
-"""Seeds of the clips and numbers that codec and text encoder are made from."""
+"""Seeds of the clips and of the random numbers with which codec and text encoder are trained."""
 LINEAR_CLIPS = 1024
-"""Clips that fix the codec's linear part."""
+"""Clips on which the codec's linear part is fitted."""
 
 
 def run(
     experiment: Experiment, seed: int, train_anyway: bool, run_dir: Path, out: Path, device: str, wait: bool
 ) -> None:
-    """Give `out` the networks that all experiments of a scale share.
+    """Put the networks that all experiments of a scale share into `out`.
 
     Args:
-        experiment: the teacher's; `scale.teacher` decides where the networks come from.
-        seed: of a training.
-        train_anyway: train even where the scale ships a teacher.
-        run_dir: of a training: checkpoints and metrics.
+        experiment: configuration of the teacher; its `scale.teacher` says where the networks come from.
+        seed: of the training, if there is one.
+        train_anyway: train even if the scale ships a teacher.
+        run_dir: checkpoints and metrics of the training.
         out: laid out as a diffusers pipeline; see `salt.stages.shared.assets`.
-        device: where a training computes.
-        wait: for another process in the run directory to end.
+        device: where the training computes.
+        wait: wait for another process in the run directory to end.
     """
     check_device(device)
     if experiment.scale.teacher == "linked":
@@ -66,12 +66,13 @@ def run(
 
 
 def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, device: str, wait: bool) -> None:
-    """Make codec, text encoder and teacher, in this order, each kept in the run directory as soon as it is done.
+    """Train codec, text encoder and teacher, in this order; each is kept in the run directory as soon as it is done.
 
-    A teacher with `init: teacher` starts from the one of the scale that its own extends, and shares the rest with it.
+    A teacher with `init: teacher` starts from the teacher of the scale that its own scale extends, and shares codec and
+    text encoder with it.
 
     Raises:
-        SaltError: `init` is something else, or that scale ships no teacher.
+        SaltError: `init` is neither `random` nor `teacher`, or the extended scale ships no teacher.
     """
     scale = experiment.scale
     torch.set_num_threads(experiment.train.threads)
@@ -99,7 +100,7 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
         draw_preview(generator, experiment, assets, run_dir / "previews" / f"step_{step:06d}.png", device)
 
     export = run_dir / TRANSFORMER
-    # float16 halves what the repository ships; the teacher of every student is what was stored
+    # float16 halves what the repository ships; students are distilled from the stored weights
     run_training(
         experiment,
         seed,
@@ -121,7 +122,7 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
 
 
 def _take_over(scale: Scale, folder: Path) -> None:
-    """Codec and text encoder of the scale that this one extends."""
+    """Copy codec and text encoder of the scale that this one extends."""
     source = _extended(scale)
     shipped_files(source)
     for part in (CODEC, TEXT_ENCODER, TOKENIZER):
@@ -129,19 +130,21 @@ def _take_over(scale: Scale, folder: Path) -> None:
 
 
 def _text_to_video(scale: Scale) -> WanVelocity:
-    """The teacher of that scale, made to take a first frame."""
+    """The teacher of the scale that this one extends, widened by the channels of a first frame."""
     source = _extended(scale)
     shipped_files(source)
-    return shown_first_frames(
+    return with_first_frame_channels(
         load_wan(repository_root() / source.assets / TRANSFORMER, source.backbone), scale.backbone
     )
 
 
 def _extended(scale: Scale) -> Scale:
-    """The scale whose teacher is where this one's starts."""
+    """The scale from whose teacher this scale's teacher starts."""
     source = None if scale.extends is None else load_scale(scale.extends)
     if source is None or source.teacher != "shipped" or source.vae is not None:
-        raise SaltError(f"teacher: init={TEACHER}: scale {scale.name} extends none that ships a teacher; {RANDOM}")
+        raise SaltError(
+            f"teacher: init={TEACHER}: scale {scale.name} extends no scale that ships a teacher; accepted: {RANDOM}"
+        )
     return source
 
 
@@ -171,5 +174,5 @@ def _make_text_encoder(scale: Scale, folder: Path) -> None:
     captions, labels = pretext()
     model, tokenizer = build_text_encoder(scale.text, vocabulary(), SEEDS["text"])
     right = fit_text_encoder(model, tokenizer, captions, labels, scale.text, SEEDS["text"])
-    log.info("text encoder: tells %.1f %% of the attributes of a caption", 100 * right)
+    log.info("text encoder: predicts %.1f %% of the attributes of a caption", 100 * right)
     save_text_encoder(model, tokenizer, folder)

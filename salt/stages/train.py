@@ -1,4 +1,4 @@
-"""Rule `train`: one student, its networks, its data, and the contact sheets it leaves on the way."""
+"""Rule `train`: the training of one student: its networks, its data, and contact sheets along the way."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def run(
     device: str,
     wait: bool,
 ) -> None:
-    """Train what an experiment says, and export the averaged generator into `out`."""
+    """Train the student of an experiment, and export its averaged generator into `out`."""
     if experiment.name == TEACHER:
         raise SaltError(f"{experiment.name}: `salt train` trains students; `salt teacher` trains this one")
     check_device(device)
@@ -46,11 +46,11 @@ def run(
 
     def build() -> tuple[Method, Data]:
         together = distributed.is_initialized()
-        # what is split over processes goes to its device block by block: the whole would not fit beside the others
+        # networks that are split over processes go to the device block by block: there is no room for whole ones
         place = "cpu" if experiment.train.shard and together else device
         dmd, hashed = experiment.objectives.dmd, not together or distributed.get_rank() == 0
         distils = dmd is not None or experiment.objectives.pcm is not None
-        empty = experiment.scale.text.negative if distils else ""  # flow matching drops captions for none at all
+        empty = experiment.scale.text.negative if distils else ""  # flow matching replaces captions by the empty one
         assets.on(device)
         teacher = assets.teacher().to(place).eval() if distils else None
         generator = start_of(experiment, seed, assets, init).to(place)

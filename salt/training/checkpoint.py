@@ -1,9 +1,9 @@
-"""Checkpoints: folders `step_000100/` that hold everything, appear whole or not at all, and are read with suspicion.
+"""Checkpoints: folders `step_000100/` that hold everything, are written atomically, and are verified when read.
 
-Each holds a `state.json` with the counters, and the tensors: of networks that every process holds whole, one
-safetensors file by the first process, with its SHA-256; of networks that are split, the files of
-torch.distributed.checkpoint, with their sizes, which any number of processes can read. (For the 30 MB of a tiny run
-that took 3 times as long to write as the one file and 18 times to read.)
+Each holds a `state.json` with the counters, and the tensors. If every process holds the networks whole, these are one
+safetensors file, written by the first process, with its SHA-256. If the networks are split, they are files of
+torch.distributed.checkpoint, with their sizes, which any number of processes can read. (For the 30 MB of a tiny run,
+the latter took 3 times as long to write as the single file and 18 times as long to read.)
 """
 
 import json
@@ -28,16 +28,16 @@ WHOLE = "state.safetensors"
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The whole checkpoints below a folder, oldest first."""
+    """The complete checkpoints below a folder, oldest first."""
     found = {int(match[1]): path for path in folder.glob("step_*") if (match := re.fullmatch(r"step_(\d+)", path.name))}
     return [found[step] for step in sorted(found)]
 
 
 def save_checkpoint(folder: Path, state: TrainState, keep: int, workers: Workers = ALONE) -> None:
-    """Write `state` below `folder`, then delete all but the newest `keep` checkpoints. Every process calls it.
+    """Write `state` below `folder`, then delete all but the newest `keep` checkpoints. Called by every process.
 
     Raises:
-        SaltError: it could not be written (a full disk); older checkpoints are as they were.
+        SaltError: it could not be written (e.g. the disk is full); older checkpoints are kept.
     """
     target = folder / f"step_{state.step:06d}"
     try:
@@ -57,10 +57,10 @@ def save_checkpoint(folder: Path, state: TrainState, keep: int, workers: Workers
 
 
 def _write(folder: Path, state: TrainState, workers: Workers) -> None:
-    """What the first process writes."""
+    """Write the first process's part: counters, and all or its share of the tensors."""
     known: dict[str, Any] = dict(state.counters())
     if state.split:
-        workers.wait()  # for the folder
+        workers.wait()  # now the folder exists for all
         write_parts(folder, state.tensors())
         known["sizes"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     else:
@@ -73,7 +73,7 @@ def load_checkpoint(folder: Path, state: TrainState) -> None:
     """Fill `state` from the newest checkpoint below `folder`; without one, leave it as it is.
 
     Raises:
-        SaltError: the newest checkpoint is damaged, and the message says which folder to delete; or it was written with
+        SaltError: the newest checkpoint is damaged (the message says which folder to delete), or was written with
             another `train.shard`.
     """
     found = list_checkpoints(folder)

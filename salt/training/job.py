@@ -1,4 +1,4 @@
-"""From an experiment to exported weights: everything around the loop."""
+"""From an experiment to exported weights: everything around the training loop."""
 
 import errno
 import json
@@ -34,22 +34,22 @@ def run_training(
     on_preview: Callable[[int, nn.Module], None] | None = None,
     wait: bool = False,
 ) -> bool:
-    """Train an experiment and export the averaged generator, or do nothing where that is done already.
+    """Train an experiment and export the averaged generator; do nothing if that is done already.
 
     Args:
         experiment: the resolved configuration.
-        seed: names the run, with the configuration; `build` makes its streams from it.
-        build: makes the method, its networks on `device`, and the data; called only if there is something to train.
-        run: run directory: checkpoints, metrics, lease.
+        seed: identifies the run, with the configuration; `build` derives its random streams from it.
+        build: makes the method, with its networks on `device`, and the data; called only if there is something to do.
+        run: run directory with checkpoints, metrics and lease.
         out: folder of the weights; `provenance.json` is written there last.
-        save: writes a network into a folder, whole or not at all.
-        inputs: name -> file or folder that goes into the training; their hashes go into the provenance.
-        device: where batches go.
+        save: writes a network into a folder, atomically.
+        inputs: name -> file or folder that the training uses; their hashes are recorded in the provenance.
+        device: the device of batches.
         on_preview: see `Job`.
-        wait: for another training in `run` to end, in place of an error.
+        wait: wait for another training in `run` to end, instead of raising an error.
 
     Returns:
-        Whether anything was done.
+        Whether there was anything to do.
 
     Raises:
         SaltError: see `train`, `lease_run` and `claim_run`.
@@ -95,7 +95,7 @@ def run_training(
 
 
 def _less_memory(experiment: Experiment) -> str:
-    """The settings that would save memory and are not in use, for a message."""
+    """The settings that save memory and are not in use yet, for a message."""
     train, shared = experiment.train, experiment.train.context_parallel
     unused = {
         "train.recompute=true": not train.recompute,

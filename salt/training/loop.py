@@ -1,9 +1,9 @@
-"""The training loop: one for every method.
+"""The training loop, one for all methods.
 
 An iteration is one pass over `method.roles(step)`: for distillation one update of the generator, then `critic.ratio`
 updates of the critic, each on a batch of its own. Samples are numbered through the whole run (updates so far times
-batch size, plus the place in the batch), so the data position and all random draws follow from the counters that a
-checkpoint holds. To resume, run the same command again.
+batch size, plus the place in the batch), so the data position and all random numbers follow from the counters in a
+checkpoint. To resume, run the same command again.
 """
 
 import logging
@@ -36,7 +36,7 @@ class Data(Protocol):
     """Where batches come from."""
 
     def batch(self, samples: Sequence[int]) -> Batch:
-        """The data of these samples: a function of their numbers, which grow through the whole run."""
+        """The data of these samples; it depends on their numbers alone, which grow through the whole run."""
         ...
 
 
@@ -45,14 +45,14 @@ class Job:
     """What the loop works on.
 
     Attributes:
-        method: its networks lie on `device`.
+        method: with its networks on `device`.
         data: see `Data`.
         config: the section `train`.
         run: run directory, which the caller has leased and claimed.
         workers: this process among its peers.
-        device: where batches go.
+        device: the device of batches.
         on_preview: called with (step, averaged generator) every `config.preview_every` iterations, in one process.
-        still_ours: called before anything is written; raises where another process works in `run` meanwhile.
+        still_ours: called before anything is written; raises if another process has taken `run` over.
     """
 
     method: Method
@@ -71,15 +71,15 @@ class Job:
 
 
 def train(job: Job) -> TrainState:
-    """Train to the end; from the newest checkpoint if there is one, bit for bit as if never interrupted.
+    """Train to the end, from the newest checkpoint if there is one, with the same bits as an uninterrupted run.
 
     Returns:
         The final state; its `ema.module` is the averaged generator.
 
     Raises:
-        SaltError: a batch that cannot be split evenly, a damaged checkpoint, a full disk, a lost lease, or a loss or
-            gradient that is not finite (before the optimiser step).
-        InterruptedBySignal: SIGTERM or SIGUSR1 came; the iteration was finished and a checkpoint written.
+        SaltError: a batch cannot be split evenly, a checkpoint is damaged, the disk is full, the lease was lost, or a
+            loss or gradient is not finite (raised before the optimiser step).
+        InterruptedBySignal: SIGTERM or SIGUSR1 was received; the iteration was finished and a checkpoint written.
     """
     config, workers = job.config, job.workers
     _check_split(config, workers)
@@ -122,7 +122,7 @@ def train(job: Job) -> TrainState:
 
 
 def iterate(job: Job, state: TrainState) -> dict[str, float]:
-    """All updates of one iteration; returns `role/metric` means over them."""
+    """Run all updates of one iteration; returns the mean of every `role/metric` over them."""
     found: dict[str, list[float]] = {}
     for role in job.method.roles(state.step):
         for name, value in _update(job, state, role).items():
@@ -142,11 +142,11 @@ def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
         batch = job.data.batch(samples).to(job.device)
         with compute_in(config.precision, job.device):
             loss, extra = job.method.loss(role, batch, state.step)
-        # of processes that share samples each has a part of the gradient, and the average over all wants their sum
+        # processes that share samples each hold a part of the gradient: their sum, not their mean, enters the average
         torch.autograd.backward(loss * workers.context / config.accumulate)
         for name, value in {"loss": loss.item(), **extra}.items():
             metrics[name] = metrics.get(name, 0.0) + value / config.accumulate
-    if not state.split:  # their parts are averaged in backward
+    if not state.split:  # split networks average their gradients in backward
         workers.average_gradients(parameters)
     metrics = workers.mean(metrics)
     optimisation = state.configs[role]

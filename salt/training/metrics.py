@@ -1,6 +1,6 @@
-"""What a run says about itself: `metrics.jsonl`, TensorBoard if asked for, and progress on the terminal.
+"""The metrics of a run: `metrics.jsonl`, TensorBoard if configured, and progress on the terminal.
 
-One JSON object a line, one line an iteration; `seconds` is the only entry that depends on the machine.
+`metrics.jsonl` has one JSON object per line and iteration; `seconds` is the only entry that depends on the machine.
 """
 
 import json
@@ -22,7 +22,7 @@ from salt.files import write_text
 log = logging.getLogger(__name__)
 
 LINE_EVERY = 30.0
-"""Seconds between progress lines where there is no terminal."""
+"""Seconds between progress lines if there is no terminal."""
 
 
 class MetricLog:
@@ -49,11 +49,11 @@ class MetricLog:
         if now - self._spoken >= LINE_EVERY or step == self._total:
             self._spoken = now
             left = (now - self._begun) / (step - self._first) * (self._total - step)
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name.endswith("/loss"))
-            log.info("step %d/%d, %s, %.0f s left", step, self._total, shown, left)
+            losses = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name.endswith("/loss"))
+            log.info("step %d/%d, %s, %.0f s left", step, self._total, losses, left)
 
     def sync(self) -> None:
-        """Wait until everything written is on the disk, so that no checkpoint is ahead of its metrics."""
+        """Wait until everything written is on disk, so that no checkpoint is ahead of its metrics."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class MetricLog:
 
 
 class Silence:
-    """The metrics of a process that is not the first: the first one writes the means over all."""
+    """The metrics of all processes but the first, which writes the means over all."""
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write nothing."""
@@ -77,7 +77,7 @@ class Silence:
 
 @contextmanager
 def open_metrics(run: Path, config: Train, step: int, first: bool) -> Iterator[MetricLog | Silence]:
-    """The metrics of a run that continues after iteration `step`; lines past it are dropped.
+    """The metrics of a run that continues after iteration `step`; lines of later iterations are dropped.
 
     Args:
         run: run directory.
@@ -86,7 +86,7 @@ def open_metrics(run: Path, config: Train, step: int, first: bool) -> Iterator[M
         first: whether this process is the one that writes.
 
     Raises:
-        SaltError: TensorBoard is asked for and not installed.
+        SaltError: TensorBoard is configured but not installed.
     """
     if not first:
         yield Silence()

@@ -1,9 +1,9 @@
-"""Data parallelism over the processes of `torchrun`: each takes its slice of a batch, gradients are averaged.
+"""Data parallelism over the processes of `torchrun`: each takes its slice of a batch, and gradients are averaged.
 
 With `train.context_parallel` a group of processes takes a slice together; see `salt.training.sharding`.
 
-Averaging `.grad` after backward, instead of wrapping networks in DDP, leaves a method free to call its networks as
-often as it likes within one loss. Networks start equal because they are seeded, and stay equal because every process
+Averaging `.grad` after backward, instead of wrapping networks in DDP, lets a method call its networks any number of
+times within one loss. Networks are equal at the start because they are seeded, and stay equal because every process
 applies the same averaged gradient.
 """
 
@@ -25,7 +25,7 @@ class Workers:
     rank: int = 0
     size: int = 1
     context: int = 1
-    """How many of them share each sample; it divides their number."""
+    """Number of processes that share each sample; it divides `size`."""
 
     @property
     def first(self) -> bool:
@@ -34,7 +34,7 @@ class Workers:
 
     @property
     def groups(self) -> int:
-        """Among how many a batch is divided: the processes of a group have the same samples."""
+        """Number of groups among which a batch is divided; the processes of a group have the same samples."""
         return self.size // self.context
 
     def slices(self, first: int, batch_size: int, accumulate: int) -> list[tuple[int, ...]]:
@@ -60,11 +60,11 @@ class Workers:
         return dict(zip(metrics, (self._sum(list(metrics.values())) / self.size).tolist(), strict=True))
 
     def any(self, flag: bool) -> bool:
-        """Whether any process says so."""
+        """Whether the flag is set in any process."""
         return flag if self.size == 1 else bool(self._sum([float(flag)]).item() > 0)
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process has called this."""
         if self.size > 1:
             distributed.barrier()
 
@@ -80,7 +80,7 @@ ALONE = Workers()
 
 @contextmanager
 def join_workers(context: int = 1) -> Iterator[Workers]:
-    """Join the processes that `torchrun` started (it sets RANK and WORLD_SIZE); without it, be the only one.
+    """Join the processes that `torchrun` started (it sets RANK and WORLD_SIZE); without `torchrun`, be the only one.
 
     Args:
         context: see `Workers`.
@@ -91,13 +91,13 @@ def join_workers(context: int = 1) -> Iterator[Workers]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size % context:
         raise SaltError(
-            f"train.context_parallel={context} does not divide the processes, of which there are {size}; accepted: a "
-            "divisor of nodes times gpu of `train` in workflow/resources.yaml"
+            f"train.context_parallel={context} does not divide the number of processes, {size}; accepted: a divisor "
+            "of nodes times gpu of `train` in workflow/resources.yaml"
         )
     if size == 1:
         yield ALONE
         return
-    if torch.cuda.is_available():  # "cuda" is this process's own from here on
+    if torch.cuda.is_available():  # from here on, "cuda" is this process's own device
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:

@@ -1,11 +1,11 @@
 """A run directory: one configuration and seed, one training at a time, on whichever host.
 
-It holds `config.json` (what decides the weights), `checkpoints/`, `metrics.jsonl`, the `log` of every attempt, and the
-lease of who works in it.
+It holds `config.json` (what determines the weights), `checkpoints/`, `metrics.jsonl`, the `log` of every attempt, and
+the lease of the process that works in it.
 
-A lock of the operating system does not do on a cluster: file systems keep it for a node that died, or never show it to
-the other nodes. A lease is a file that its holder touches; who waits for it takes it when its holder is dead on this
-host, or has not been seen to touch it for LEASE seconds of the waiting process's own clock.
+A lock of the operating system does not suffice on a cluster: some file systems keep it after its node has died, others
+do not show it to other nodes. A lease is a file that its holder touches regularly. A waiting process takes it over if
+the holder is dead on this host, or has not touched it for LEASE seconds by the waiting process's own clock.
 """
 
 import json
@@ -24,8 +24,8 @@ from salt.errors import SaltError
 from salt.files import write_text
 from salt.training.parallel import ALONE, Workers
 
-LEASE = 300.0  # seconds; longer than a process is ever too busy to touch it, and equal in all that may meet
-LOOK = 10.0  # seconds between two looks that all processes take together: well below the patience of torch.distributed
+LEASE = 300.0  # seconds; longer than a process is ever too busy to touch it, and the same in all processes
+LOOK = 10.0  # seconds between two attempts to take it, made by all processes: well below torch.distributed's timeout
 
 log = logging.getLogger(__name__)
 
@@ -34,20 +34,21 @@ log = logging.getLogger(__name__)
 def lease_run(run: Path, workers: Workers = ALONE, wait: bool = False) -> Iterator[Callable[[], None]]:
     """Be the only training in a run directory.
 
-    The successor of a killed workflow submits again what still runs. The second job must not train too, nor fail: told
-    to wait, it does, and then finds the weights made, or continues from where the first one was stopped.
+    A workflow that is started again after it was killed also submits jobs that are still running. Such a second job
+    must neither train nor fail: with `wait` it waits, and then finds the weights complete, or continues from where the
+    first job was stopped.
 
     Args:
-        run: made if it is not there.
+        run: created if it does not exist.
         workers: the first of them holds the lease for all.
-        wait: for the end of another one that works there.
+        wait: wait for another training there to end.
 
     Yields:
-        What to call before anything is written: it raises SaltError if the lease went to another process meanwhile,
-        because this one was stopped, or cut off from the disk, for longer than LEASE.
+        A function to call before anything is written: it raises SaltError if another process has taken the lease,
+        because this one was suspended, or cut off from the disk, for longer than LEASE.
 
     Raises:
-        SaltError: another one works there and `wait` is off, or the directory cannot be made.
+        SaltError: another process trains there and `wait` is off, or the directory cannot be created.
     """
     holder, lease = run / "lease.holder", SoftFileLease(run / "lease", lease_duration=LEASE, poll_interval=0.2)
 
@@ -71,7 +72,7 @@ def lease_run(run: Path, workers: Workers = ALONE, wait: bool = False) -> Iterat
         if workers.first:
             write_text(holder, _who())
     except OSError as error:
-        raise SaltError(f"{run}: no run directory can be had here: {error.strerror or error}") from error
+        raise SaltError(f"{run}: cannot be used as a run directory: {error.strerror or error}") from error
     try:
         with _logged(run / "log") if workers.first else nullcontext():
             yield check
@@ -83,7 +84,7 @@ def lease_run(run: Path, workers: Workers = ALONE, wait: bool = False) -> Iterat
 
 @contextmanager
 def alone(place: Path) -> Iterator[None]:
-    """Wait until no other process works under a name, and keep others waiting; a dead one is taken over after LEASE."""
+    """Hold a lease, after waiting for any other process that does; a dead holder is taken over from after LEASE."""
     place.parent.mkdir(parents=True, exist_ok=True)
     lease = SoftFileLease(place, lease_duration=LEASE, poll_interval=0.2)
     while not _take(lease, LOOK):
@@ -96,7 +97,7 @@ def alone(place: Path) -> Iterator[None]:
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Add what is told here to a file: a workflow keeps a job's own log of the last attempt only."""
+    """Append log messages to a file as well, since a workflow keeps a job's log of the last attempt only."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logging.getLogger().addHandler(handler)
@@ -129,10 +130,10 @@ def _read(holder: Path) -> str:
 
 
 def claim_run(run: Path, experiment: Experiment, seed: int) -> None:
-    """Mark a new run directory with its configuration, or check that this is the one it was begun with.
+    """Write the configuration into a new run directory, or check that it is the one the run was begun with.
 
     Raises:
-        SaltError: it was begun with another one; the message names the keys that differ.
+        SaltError: the run was begun with another configuration; the message names the keys that differ.
     """
     path = run / "config.json"
     wanted = {"seed": seed} | experiment.model_dump(mode="json", exclude=NOT_TRAINING)

@@ -1,8 +1,8 @@
-"""Networks split over the processes (FSDP2), for those that one device cannot hold whole, and samples shared by them.
+"""Networks split over processes (FSDP2), where one device cannot hold them whole, and samples shared by processes.
 
-Every block of a transformer is gathered when it is computed and dropped again; the optimiser and the average see this
-process's part alone. Weights and gradients are summed in float32. What a network is asked is as before, but every
-process must ask the same number of times: see `max_over_ranks`.
+Every block of a transformer is gathered when it is computed and then freed; the optimiser and the average hold this
+process's part alone. Gradients are summed in float32. Networks are called as before, but every process must call them
+the same number of times: see `max_over_ranks`.
 """
 
 import copy
@@ -28,16 +28,16 @@ from salt.models.protocol import TokenParallelModel
 def split(network: nn.Module, dtype: torch.dtype) -> None:
     """Split a network's weights over all processes, in place.
 
-    Each of a transformer's `blocks` and each of its other parts is gathered by itself, so that what is computed up to
-    one block only (`FeatureModel.features`) has its backward too.
+    Each of a transformer's `blocks` and each of its other parts is gathered separately, so that backward also works
+    where the forward pass stops at some block (`FeatureModel.features`).
 
     Args:
         network: the same on every process.
-        dtype: what gathered weights are computed in; this process's part stays as it is.
+        dtype: of gathered weights; this process's own part keeps its dtype.
     """
     if not distributed.is_initialized():  # one process: its part is the whole
         return
-    # It warns of outputs changed in place, which diffusers' Wan does not do (the tests compare with whole networks).
+    # It warns about changing outputs in place, which diffusers' Wan does not (tests compare with whole networks).
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
     transformers = [module for module in network.modules() if "blocks" in dict(module.named_children())]
@@ -50,11 +50,11 @@ def split(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def share_samples(networks: Iterable[nn.Module], processes: int) -> None:
-    """Let each group of so many consecutive processes compute the same samples together (context parallelism).
+    """Let every group of `processes` consecutive processes compute the same samples together (context parallelism).
 
     Args:
-        networks: `TokenParallelModel`s, before `split`; a copy that is made of one later would not work.
-        processes: divides their number; 1: nothing is shared.
+        networks: `TokenParallelModel`s, before `split`; copies that are made of them later do not work.
+        processes: size of a group, a divisor of the number of processes; 1: nothing is shared.
     """
     if processes == 1:
         return
@@ -66,16 +66,16 @@ def share_samples(networks: Iterable[nn.Module], processes: int) -> None:
 
 
 def skeleton(network: nn.Module) -> nn.Module:
-    """The network without its numbers, for `whole`."""
+    """The network on the meta device, without values, for `whole`."""
     return copy.deepcopy(network).to("meta")
 
 
 def whole(network: nn.Module, bones: nn.Module) -> nn.Module:
-    """A network that was split, put together again on the first process; on the others without numbers.
+    """A split network, reassembled on the first process; on the others it has no values.
 
     Args:
         network: after `split`.
-        bones: `skeleton` of the network before.
+        bones: `skeleton` of the network before `split`.
     """
     weights = get_model_state_dict(network, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     if weights:
@@ -84,22 +84,22 @@ def whole(network: nn.Module, bones: nn.Module) -> nn.Module:
 
 
 def gathered(value: Tensor) -> Tensor:
-    """A tensor as every process would have it."""
+    """The full tensor, on every process."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 # ------------------------------------------------------------------------------------------- on the disk
 def write_parts(folder: Path, tensors: dict[str, Tensor]) -> None:
-    """Write a state, each process its part, in the format of torch.distributed.checkpoint."""
+    """Write a state in the format of torch.distributed.checkpoint; every process writes its part."""
     save(tensors, checkpoint_id=folder, no_dist=not distributed.is_initialized())
 
 
 def stored_shapes(folder: Path) -> dict[str, torch.Size]:
-    """Name -> shape of everything that `write_parts` wrote, by whatever number of processes."""
+    """Name -> shape of everything that `write_parts` wrote, with any number of processes."""
     stored = FileSystemReader(folder).read_metadata().state_dict_metadata
     return {name: known.size for name, known in stored.items() if isinstance(known, TensorStorageMetadata)}
 
 
 def read_parts(folder: Path, tensors: dict[str, Tensor]) -> None:
-    """Fill tensors, whole or split, with what `write_parts` wrote by whatever number of processes."""
+    """Fill tensors, whole or split, with what `write_parts` wrote, with any number of processes."""
     load(tensors, checkpoint_id=folder, no_dist=not distributed.is_initialized())

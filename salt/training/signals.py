@@ -1,4 +1,4 @@
-"""Signals that ask a run to end early and orderly: SIGTERM and SIGUSR1, as cluster managers send them."""
+"""Signals that request a run to stop early and in order: SIGTERM and SIGUSR1, as cluster managers send them."""
 
 import signal
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass
 class StopRequest:
-    """Which signal came, if any."""
+    """The signal that was received, if any."""
 
     received: str | None = None
 
 
 @contextmanager
 def listen_for_stop() -> Iterator[StopRequest]:
-    """Note SIGTERM and SIGUSR1 instead of dying of them; the previous handlers return at the end of the block."""
+    """Record SIGTERM and SIGUSR1 instead of ending the process; previous handlers are restored after the block."""
     request = StopRequest()
 
     def note(number: int, _frame: object) -> None:

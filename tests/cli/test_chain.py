@@ -215,7 +215,7 @@ def test_interrupted_training_exits_75_and_the_same_command_ends_it(salt, made, 
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-def test_contact_sheets_are_drawn_while_training(salt, made, tmp_path):
+def test_contact_sheets_are_made_while_training(salt, made, tmp_path):
     words = made.words("train", run_dir=tmp_path / "run", out=tmp_path / "out", set="train.preview_every=2")
     assert salt(*words).code == 0
     sheets = sorted((tmp_path / "run" / "previews").iterdir())

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from salt.files import sha256
-from support.chain import Made, refused, spoilt
+from support.chain import Made, refused
 
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 
@@ -38,7 +38,7 @@ def test_unknown_scale(salt, made, verb):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ("train.itertions=3", "unknown key; did you mean 'iterations'?"),
         ("train.iterations", "KEY=VALUE is accepted"),
@@ -51,8 +51,8 @@ def test_unknown_scale(salt, made, verb):
         ("scale.codec.width=12", "scale.codec.width = 12: accepted: a multiple of 8"),
     ],
 )
-def test_wrong_overrides(salt, train, tmp_path, change, told):
-    refused(salt, train(set=change), told)
+def test_wrong_overrides(salt, train, tmp_path, change, message):
+    refused(salt, train(set=change), message)
     assert not list(tmp_path.iterdir())
 
 
@@ -120,14 +120,14 @@ def test_weights_for_what_has_none_of_its_own(salt, made, tmp_path, name):
 def test_weights_of_another_experiment(salt, made, tmp_path):
     words = made.words("sample", out=tmp_path / "videos")
     words[1] = "dmd_4"
-    told = "trained as sc_dmd at scale smoke with seed 0, but dmd_4 at scale smoke with seed 0 is expected"
-    refused(salt, words, f"{made.weights}: {told}")
+    message = "trained as sc_dmd at scale smoke with seed 0, but dmd_4 at scale smoke with seed 0 is expected"
+    refused(salt, words, f"{made.weights}: {message}")
     assert not list(tmp_path.iterdir())
 
 
 def test_weights_of_another_seed(salt, made, tmp_path):
-    told = "with seed 0, but sc_dmd at scale smoke with seed 1 is expected"
-    refused(salt, made.words("sample", out=tmp_path / "videos", seed=1), told)
+    message = "with seed 0, but sc_dmd at scale smoke with seed 1 is expected"
+    refused(salt, made.words("sample", out=tmp_path / "videos", seed=1), message)
     assert not list(tmp_path.iterdir())
 
 
@@ -143,14 +143,14 @@ def test_weights_of_another_configuration(salt, made, tmp_path, verb):
     words = made.words(verb, out=tmp_path / "out", **({"weights": changed} if verb == "sample" else {}))
     if verb == "defect":
         words[1] = changed
-    told = "trained with another configuration: objectives.sc.weight (there 0.5, now 1.0); accepted: the same --set"
-    refused(salt, words, f"{changed}: {told}")
+    message = "trained with another configuration: objectives.sc.weight (there 0.5, now 1.0); accepted: the same --set"
+    refused(salt, words, f"{changed}: {message}")
     assert not (tmp_path / "out").exists()
 
 
 # -------------------------------------------------------------------------------------- own captions
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("../../etc/passwd", "mine.txt: line 1: character 3 is U+002F; accepted: "),
         ("a" * 10_000, "mine.txt: line 1: 10000 characters; accepted: "),
@@ -160,9 +160,9 @@ def test_weights_of_another_configuration(salt, made, tmp_path, verb):
         ("a red " * 8, "--prompts: line 1: 17 tokens; accepted: up to 16"),
     ],
 )
-def test_captions_that_cannot_be_sampled(salt, made, tmp_path, text, told):
+def test_captions_that_cannot_be_sampled(salt, made, tmp_path, text, message):
     (tmp_path / "mine.txt").write_text(text)
-    refused(salt, made.words("sample", prompts=tmp_path / "mine.txt", out=tmp_path / "videos"), told)
+    refused(salt, made.words("sample", prompts=tmp_path / "mine.txt", out=tmp_path / "videos"), message)
     assert not (tmp_path / "videos").exists()
 
 
@@ -183,11 +183,11 @@ def poison(path: Path) -> None:
     save_file(tensors, path, metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize("spoil", [cut, poison, Path.unlink])
+@pytest.mark.parametrize("damage", [cut, poison, Path.unlink])
 @pytest.mark.parametrize("name", [TRANSFORMER, "codec/codec.safetensors", "text_encoder/model.safetensors"])
-def test_broken_weights_of_the_teacher(salt, made, train, name, spoil):
+def test_broken_weights_of_the_teacher(salt, made, train, name, damage):
     path = made.teacher / name
-    with spoilt(path, spoil):
+    with corrupted(path, damage):
         refused(salt, train(), made.teacher, path.parent.name)
 
 
@@ -197,14 +197,14 @@ def test_broken_weights_of_the_teacher(salt, made, train, name, spoil):
 )
 def test_a_teacher_of_another_shape(salt, made, train, name, key, value):
     path = made.teacher / name / "config.json"
-    with spoilt(path, lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))):
+    with corrupted(path, lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))):
         refused(salt, train(), made.teacher / name if name != "text_encoder" else made.teacher)
 
 
 def test_a_teacher_whose_codec_is_not_the_scales(salt, made, root, train):
     scale = root / "experiments" / "scales" / "smoke.yaml"
     there = yaml.safe_load(scale.read_text())["codec"]["channels"]
-    with spoilt(scale, lambda path: path.write_text(path.read_text().replace(f"channels: {there}", "channels: 6"))):
+    with corrupted(scale, lambda path: path.write_text(path.read_text().replace(f"channels: {there}", "channels: 6"))):
         refused(salt, train(), made.teacher, f"codec.channels={there}, but scale smoke has codec.channels=6")
 
 
@@ -233,7 +233,7 @@ def shorter(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("damage", "message"),
     [
         (lambda folder: cut(folder / "shard_00000.safetensors"), "shard_00000.safetensors: bytes is "),
         (lambda folder: (folder / "shard_00000.safetensors").unlink(), "the shard is missing"),
@@ -242,11 +242,11 @@ def shorter(folder: Path) -> None:
         (shorter, "latents (12, 2, 8, 8); accepted: (12, 3, 8, 8)"),
     ],
 )
-def test_broken_latents(salt, made, train, tmp_path, spoil, told):
+def test_broken_latents(salt, made, train, tmp_path, damage, message):
     folder = tmp_path / "latents"
     shutil.copytree(made.latents, folder)
-    spoil(folder)
-    refused(salt, train(latents=folder), folder, told, "`salt latents`")
+    damage(folder)
+    refused(salt, train(latents=folder), folder, message, "`salt latents`")
 
 
 # ------------------------------------------------------------------------------------------- training
@@ -282,7 +282,7 @@ def add(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "spoil", "told"),
+    ("name", "damage", "message"),
     [
         (TRANSFORMER, flip, TRANSFORMER),
         ("codec/config.json", flip, "codec/config.json"),
@@ -293,10 +293,10 @@ def add(path: Path) -> None:
         ("provenance.json", lambda path: path.write_text("[]"), "no shipped teacher"),
     ],
 )
-def test_changed_shipped_assets(salt, shipped, tmp_path, name, spoil, told):
-    spoil(shipped / name)
+def test_changed_shipped_assets(salt, shipped, tmp_path, name, damage, message):
+    damage(shipped / name)
     words = ["teacher", "--scale", "shipped", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
-    refused(salt, words, shipped, told)
+    refused(salt, words, shipped, message)
     assert not list(tmp_path.iterdir())
 
 
@@ -307,7 +307,7 @@ def videos(made: Made, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("damage", "message"),
     [
         (Path.unlink, "1 missing (p0002/0.mp4)"),
         (lambda path: shutil.copy(path, path.with_name("1.mp4")), "1 extra (p0002/1.mp4)"),
@@ -317,30 +317,30 @@ def videos(made: Made, tmp_path: Path) -> Path:
         (lambda path: shutil.rmtree(path.parents[1]), "6 missing (p0000/0.mp4; "),
     ],
 )
-def test_a_folder_of_videos_that_is_not_whole(salt, made, videos, tmp_path, spoil, told):
-    spoil(videos / "short_cm_2" / "p0002" / "0.mp4")
+def test_a_folder_of_videos_that_is_not_whole(salt, made, videos, tmp_path, damage, message):
+    damage(videos / "short_cm_2" / "p0002" / "0.mp4")
     out = tmp_path / "records" / "sc_dmd_seed0_scores.csv"
     words = made.words("score", videos=videos, out=out, details=tmp_path / "details")
-    refused(salt, words, videos / "short_cm_2", told)
+    refused(salt, words, videos / "short_cm_2", message)
     assert not out.exists()
 
 
 # --------------------------------------------------------------------------------------------- defect
 def test_weights_of_another_scale(salt, made):
-    told = "trained as sc_dmd at scale smoke with seed 0, but sc_dmd at scale tiny"
-    refused(salt, made.words("defect", scale="tiny"), made.weights, told)
+    message = "trained as sc_dmd at scale smoke with seed 0, but sc_dmd at scale tiny"
+    refused(salt, made.words("defect", scale="tiny"), made.weights, message)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"experiment": 3, "seed": 0}'])
 def test_weights_without_provenance(salt, made, text):
     path = made.weights / "provenance.json"
-    with spoilt(path, lambda path: path.write_text(text)):
+    with corrupted(path, lambda path: path.write_text(text)):
         refused(salt, made.words("defect"), path, "not the provenance of weights made by `salt train`")
 
 
-@pytest.mark.parametrize("spoil", [cut, poison])
-def test_broken_weights_of_a_student(salt, made, tmp_path, spoil):
+@pytest.mark.parametrize("damage", [cut, poison])
+def test_broken_weights_of_a_student(salt, made, tmp_path, damage):
     path = made.weights / "diffusion_pytorch_model.safetensors"
-    with spoilt(path, spoil):
+    with corrupted(path, damage):
         refused(salt, made.words("defect", out=tmp_path / "x_defect.csv"), path)
         refused(salt, made.words("sample", out=tmp_path / "videos"), path)

@@ -25,7 +25,7 @@ from support.backbones import MINI
 from support.chain import Salt, refused
 from support.mini import CAPTIONS, SCALE, make_pipeline, make_video
 
-SHOWN = SCALE | {
+ANIMATED = SCALE | {
     "assets": "Wan-i2v",
     "data": {"captions": "data/images.jsonl", "clips": 4},
     "first_frame": {"tokens": 17},
@@ -36,15 +36,15 @@ SHOWN = SCALE | {
         "vbench": {"suite": "i2v", "prompt_list": "i2v.json", "prompt_list_hash": None, "extended_list": None},
     },
 }
-SHOWN.pop("larger")
+ANIMATED.pop("larger")
 
 
 @pytest.fixture(scope="module")
 def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights, captioned videos and VBench-I2V's images, and a scale `shown` that names them."""
-    (root / "experiments" / "scales" / "shown.yaml").write_text(yaml.safe_dump(SHOWN))
+    """Weights, captioned videos and VBench-I2V's images, and a scale `animated` that names them."""
+    (root / "experiments" / "scales" / "animated.yaml").write_text(yaml.safe_dump(ANIMATED))
     weights, vbench = tmp_path_factory.mktemp("weights"), tmp_path_factory.mktemp("vbench")
-    make_pipeline(weights / "Wan-i2v", SHOWN["backbone"])
+    make_pipeline(weights / "Wan-i2v", ANIMATED["backbone"])
     clip = CLIPVisionConfig(
         hidden_size=24, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2, image_size=28, patch_size=7
     )
@@ -81,7 +81,7 @@ def write_picture(path: Path, level: int) -> None:
 @pytest.fixture(scope="module")
 def chain(salt: Salt, site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with everything, made verb by verb."""
-    out = tmp_path_factory.mktemp("shown")
+    out = tmp_path_factory.mktemp("animated")
     given = ["--teacher", out / "teacher", "--latents", out / "latents"]
     for words in (
         ["teacher", "--run-dir", out / "run", "--out", out / "teacher"],
@@ -89,7 +89,7 @@ def chain(salt: Salt, site: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         ["train", "sc_dmd", *given, "--run-dir", out / "run", "--out", out / "sc_dmd"],
         sampling(out, out / "videos"),
     ):
-        answer = salt(*words, "--scale", "shown")
+        answer = salt(*words, "--scale", "animated")
         assert answer.code == 0, answer.err
     return out
 
@@ -103,7 +103,7 @@ def test_clips_are_kept_with_their_first_frames(
     chain: Path, root: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SALT_ROOT", str(root))
-    assets = load_assets(chain / "teacher", load_scale("shown"))
+    assets = load_assets(chain / "teacher", load_scale("animated"))
     batch = open_bank(chain / "latents", assets, 0).batch([0, 1, 2])
     assert batch.image is not None
     assert batch.image.features is not None
@@ -119,16 +119,16 @@ def test_clips_are_kept_with_their_first_frames(
 def test_videos_begin_with_the_images_of_their_prompts(
     chain: Path, root: Path, salt: Salt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Networks are shown them: other images, other videos, from the same noise and captions."""
+    """Networks are conditioned on them: other images, other videos, from the same noise and captions."""
     monkeypatch.setenv("SALT_ROOT", str(root))
-    scale = load_scale("shown")
+    scale = load_scale("animated")
     for prompt, level in zip(evaluation_prompts(scale), (60, 160), strict=True):
-        shown = FirstFrames(scale).frame(prompt, 0)
-        assert shown.shape == (32, 48, 3)
-        assert np.abs(shown.astype(int) - level).max() <= 1
+        frame = FirstFrames(scale).frame(prompt, 0)
+        assert frame.shape == (32, 48, 3)
+        assert np.abs(frame.astype(int) - level).max() <= 1
     frame = FirstFrames.frame
     monkeypatch.setattr(FirstFrames, "frame", lambda *given: 255 - frame(*given))
-    answer = salt(*sampling(chain, tmp_path), "--scale", "shown")
+    answer = salt(*sampling(chain, tmp_path), "--scale", "animated")
     assert answer.code == 0, answer.err
     before, after = (sorted(folder.rglob("*.mp4")) for folder in (chain / "videos", tmp_path))
     assert len(before) == len(after) == 2 * 2
@@ -146,7 +146,7 @@ def test_videos_of_other_images_are_made_anew(
     shutil.copytree(chain / "videos", videos)
     before = [path.read_bytes() for path in sorted(videos.rglob("*.mp4"))]
     write_picture(tmp_path / "vbench" / "images" / "7-4" / f"{CAPTIONS[1]}.png", 20)
-    answer = salt(*sampling(chain, videos), "--scale", "shown")
+    answer = salt(*sampling(chain, videos), "--scale", "animated")
     assert answer.code == 0, answer.err
     changed = [path.read_bytes() != old for path, old in zip(sorted(videos.rglob("*.mp4")), before, strict=True)]
     assert sum(changed) == len(before) / 2, "those of the other image, and no others"
@@ -156,7 +156,7 @@ def test_own_captions_bring_their_pictures(chain: Path, salt: Salt, tmp_path: Pa
     write_picture(tmp_path / "mine.png", 90)
     lines = [{"caption": "a red ball", "image": "mine.png"}, {"caption": "rain", "image": str(tmp_path / "mine.png")}]
     (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
-    answer = salt(*sampling(chain, tmp_path / "v", "--prompts", tmp_path / "own.jsonl"), "--scale", "shown")
+    answer = salt(*sampling(chain, tmp_path / "v", "--prompts", tmp_path / "own.jsonl"), "--scale", "animated")
     assert answer.code == 0, answer.err
     assert len(list((tmp_path / "v").rglob("own0001/*.mp4"))) == 2
     known = json.loads((tmp_path / "v" / "prompts.json").read_text())["prompts"]
@@ -165,7 +165,7 @@ def test_own_captions_bring_their_pictures(chain: Path, salt: Salt, tmp_path: Pa
 
 # ------------------------------------------------------------------------------------------------ mistakes
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("own.txt", "rain\n", "1 of 1 prompts have no image (own0000 names none)"),
         ("own.jsonl", '{"caption": "rain"}\n', "line 1: KeyError('image')"),
@@ -174,22 +174,22 @@ def test_own_captions_bring_their_pictures(chain: Path, salt: Salt, tmp_path: Pa
     ],
 )
 def test_captions_without_a_picture_are_refused(
-    chain: Path, salt: Salt, tmp_path: Path, name: str, text: str, told: str
+    chain: Path, salt: Salt, tmp_path: Path, name: str, text: str, message: str
 ) -> None:
     (tmp_path / name).write_text(text)
     words = sampling(chain, tmp_path / "v", "--prompts", tmp_path / name)
-    refused(salt, [*words, "--scale", "shown"], told)
+    refused(salt, [*words, "--scale", "animated"], message)
     assert not list(tmp_path.rglob("*.mp4"))
 
 
-def test_a_missing_image_is_told_before_any_video(
+def test_a_missing_image_is_reported_before_any_video(
     chain: Path, salt: Salt, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(os.environ["SALT_VBENCH"], tmp_path / "vbench")
     (tmp_path / "vbench" / "images" / "7-4" / f"{CAPTIONS[1]}.png").unlink()
     monkeypatch.setenv("SALT_VBENCH", str(tmp_path / "vbench"))
     words = sampling(chain, tmp_path / "v")
-    refused(salt, [*words, "--scale", "shown"], f"1 of 2 prompts have no image ({tmp_path}", f"{CAPTIONS[1]}.png")
+    refused(salt, [*words, "--scale", "animated"], f"1 of 2 prompts have no image ({tmp_path}", f"{CAPTIONS[1]}.png")
     assert not list(tmp_path.rglob("*.mp4"))
 
 
@@ -199,7 +199,7 @@ def test_training_captions_need_videos(
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "images.jsonl").write_text('{"caption": "rain"}\n' * 4)
     monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path))
-    words = ["latents", "--scale", "shown", "--teacher", chain / "teacher", "--out", tmp_path / "out"]
+    words = ["latents", "--scale", "animated", "--teacher", chain / "teacher", "--out", tmp_path / "out"]
     refused(salt, words, "'rain' has no video", '{"caption": ..., "video": FILE}')
 
 
@@ -210,11 +210,20 @@ def test_a_text_to_video_network_is_refused(
     shutil.rmtree(tmp_path / "weights" / "Wan-i2v" / "transformer")
     make_pipeline(tmp_path / "weights" / "Wan-i2v", MINI)
     monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path / "weights"))
-    words = ["teacher", "--scale", "shown", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
+    words = ["teacher", "--scale", "animated", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
     refused(salt, words, "in_channels=4, but the scale's backbone has in_channels=12")
 
 
 def test_causal_students_are_refused(chain: Path, salt: Salt, tmp_path: Path) -> None:
-    words = ["train", "ar_teacher", "--scale", "shown", "--teacher", chain / "teacher", "--latents", chain / "latents"]
-    told = "scale shown shows networks a first frame, which causal ones do not take"
-    refused(salt, [*words, "--run-dir", tmp_path / "run", "--out", tmp_path / "out"], told)
+    words = [
+        "train",
+        "ar_teacher",
+        "--scale",
+        "animated",
+        "--teacher",
+        chain / "teacher",
+        "--latents",
+        chain / "latents",
+    ]
+    message = "networks of scale animated are conditioned on a first frame, which causal ones do not take"
+    refused(salt, [*words, "--run-dir", tmp_path / "run", "--out", tmp_path / "out"], message)

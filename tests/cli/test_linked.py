@@ -187,7 +187,7 @@ def test_students_are_measured_on_the_prompts_of_the_scale(
 
 
 # ------------------------------------------------------------------------------------------------ mistakes
-def test_a_missing_part_is_told_with_its_place(
+def test_a_missing_part_is_reported_with_its_place(
     salt: Salt, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["teacher", "--scale", "mini", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
@@ -211,7 +211,7 @@ def test_weights_of_another_shape_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "0 captions; accepted: data.clips=4 or more"),
         ('{"caption": "a"}\n' * 3, "3 captions"),
@@ -221,17 +221,17 @@ def test_weights_of_another_shape_are_refused(
         ('{"caption": "a", "video": "none.mp4"}\n' * 4, "line 1: there is no file"),
     ],
 )
-def test_wrong_captions_are_told(
-    salt: Salt, chain: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+def test_wrong_captions_are_refused(
+    salt: Salt, chain: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "captions.jsonl").write_text(text)
     monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path))
     words = ["latents", "--scale", "mini", "--teacher", chain / "teacher", "--out", tmp_path / "out"]
-    refused(salt, words, told)
+    refused(salt, words, message)
 
 
-def test_a_video_that_is_too_short_is_told(site: Path) -> None:
+def test_a_video_that_is_too_short_is_refused(site: Path) -> None:
     with pytest.raises(Exception, match=r"ball\.mp4: 12 frames at 16 a second; accepted: 13 or more"):
         read_clip(site / "data" / "ball.mp4", 13, 16, 32, 48)
 

@@ -133,10 +133,10 @@ def test_an_original_pipeline_becomes_assets(salt: Salt, released: dict[str, tor
 def test_a_part_may_be_in_diffusers_format(salt: Salt, released: dict[str, torch.nn.Module], tmp_path: Path) -> None:
     folder = tmp_path / "weights" / "Wan-AI"
     released["transformer"].save_pretrained(folder / "Wan-small-Diffusers" / "transformer")
-    (told, *_) = look("small")
-    assert told[0] == "ok"
-    assert "7 released networks" in told[2]
-    assert "converts 5 from Wan's original layout" in told[2]
+    (line, *_) = look("small")
+    assert line[0] == "ok"
+    assert "7 released networks" in line[2]
+    assert "converts 5 from Wan's original layout" in line[2]
     answer = salt(*words(tmp_path))
     assert answer.code == 0, answer.err
     known = json.loads((tmp_path / "out" / "provenance.json").read_text())
@@ -145,7 +145,7 @@ def test_a_part_may_be_in_diffusers_format(salt: Salt, released: dict[str, torch
 
 
 @pytest.mark.parametrize(
-    ("file", "told"),
+    ("file", "message"),
     [
         (original.TEXT_ENCODER, "text_encoder: there is no config.json, nor models_t5_umt5-xxl-enc-bf16.pth in"),
         (original.IMAGE_ENCODER, "image_encoder: there is no config.json, nor models_clip_open-clip"),
@@ -154,12 +154,14 @@ def test_a_part_may_be_in_diffusers_format(salt: Salt, released: dict[str, torch
         ("diffusion_pytorch_model.safetensors", "transformer: there is no config.json, nor diffusion_pytorch_model*"),
     ],
 )
-def test_a_missing_file_is_told_with_its_place(
-    salt: Salt, released: dict[str, torch.nn.Module], tmp_path: Path, file: str, told: str
+def test_a_missing_file_is_reported_with_its_place(
+    salt: Salt, released: dict[str, torch.nn.Module], tmp_path: Path, file: str, message: str
 ) -> None:
     folder = tmp_path / "weights" / "Wan-AI"
     (folder / "Wan-small" / file).unlink()
-    refused(salt, words(tmp_path), folder / "Wan-small-Diffusers", told, folder / "Wan-small;", "docs/paper_scale.md")
+    refused(
+        salt, words(tmp_path), folder / "Wan-small-Diffusers", message, folder / "Wan-small;", "docs/paper_scale.md"
+    )
     assert not (tmp_path / "out").exists()
 
 

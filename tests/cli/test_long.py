@@ -1,4 +1,4 @@
-"""Videos beyond the training length by the command line: made, scored, told several captions, refused in one line."""
+"""Videos beyond the training length by the command line: sampled, scored, prompted in turn, refused in one line."""
 
 import csv
 import gzip
@@ -70,14 +70,16 @@ LONG = "scale.evaluation.long"
 @pytest.mark.parametrize("name", ["sc_dmd", "teacher", "real"])
 def test_long_videos_of_what_is_not_causal(salt, made, tmp_path, name):
     words = ["--scale", "smoke", "--out", tmp_path / "out"]
-    told = f"{name}: --long: its videos have one length; accepted: a causal student"
-    refused(salt, ["sample", name, "--long", *words, "--teacher", made.teacher], told)
-    refused(salt, ["score", name, "--long", *words, "--videos", made.videos, "--details", tmp_path / "details"], told)
+    message = f"{name}: --long: its videos have a fixed length; accepted: a causal student"
+    refused(salt, ["sample", name, "--long", *words, "--teacher", made.teacher], message)
+    refused(
+        salt, ["score", name, "--long", *words, "--videos", made.videos, "--details", tmp_path / "details"], message
+    )
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ([f"{LONG}=null"], "experiments/scales/smoke.yaml: evaluation.long is missing"),
         (["causal.chunk=3"], f"{LONG}.memory.window=2 must hold a chunk of self_forcing: at least causal.chunk=3"),
@@ -86,20 +88,22 @@ def test_long_videos_of_what_is_not_causal(salt, made, tmp_path, name):
         ([f"{LONG}.length=1"], "scale.evaluation.long.length = 1: accepted: greater than or equal to 2"),
     ],
 )
-def test_long_videos_that_cannot_be_made(salt, tmp_path, changes, told):
+def test_long_videos_that_cannot_be_made(salt, tmp_path, changes, message):
     """Before anything is read: neither the teacher nor the weights are there."""
     words = ["sample", "self_forcing", "--long", "--scale", "smoke", "--out", tmp_path / "videos"]
     words += ["--teacher", tmp_path / "teacher", "--weights", tmp_path / "weights"]
-    refused(salt, [*words, *(word for change in changes for word in ("--set", change))], told)
+    refused(salt, [*words, *(word for change in changes for word in ("--set", change))], message)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("long", "told"), [([], "one, or a long video"), (["--long"], "up to 6, one for each chunk")])
-def test_more_captions_than_can_be_told_in_turn(salt, tmp_path, long, told):
+@pytest.mark.parametrize(
+    ("long", "message"), [([], "one, or a long video"), (["--long"], "up to 6, one for each chunk")]
+)
+def test_more_captions_than_chunks(salt, tmp_path, long, message):
     (tmp_path / "mine.txt").write_text("a cross\n" + " => ".join(["a ring"] * 7))
     words = ["sample", "self_forcing", *long, "--scale", "smoke", "--out", tmp_path / "videos"]
     words += ["--teacher", tmp_path / "teacher", "--prompts", tmp_path / "mine.txt"]
-    refused(salt, words, f"mine.txt: line 2: 7 captions, with => between them; accepted: {told}")
+    refused(salt, words, f"mine.txt: line 2: 7 captions, with => between them; accepted: {message}")
 
 
 def test_words_of_a_later_caption_are_checked(salt, causal, tmp_path):

@@ -47,5 +47,5 @@ def test_an_experiment_without_pairs(salt, words, tmp_path):
 
 
 def test_a_causal_teacher_needs_its_weights(salt, words, tmp_path):
-    told = "causal_ode", "--weights"
-    refused(salt, [words[0], "causal_ode", *words[2:], "--out", tmp_path / "pairs"], *told[1:])
+    message = "causal_ode", "--weights"
+    refused(salt, [words[0], "causal_ode", *words[2:], "--out", tmp_path / "pairs"], *message[1:])

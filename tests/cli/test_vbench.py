@@ -208,7 +208,7 @@ def test_the_lock_and_the_conda_file_agree():
         (["--scale", "tiny"], "experiments/scales/tiny.yaml: evaluation.vbench is missing"),
         (["--scale", "paper", "--part", "4/4"], "--part 4/4: accepted: i/n with 0 <= i < n"),
         (["--scale", "paper", "--part", "half"], "--part half: accepted: i/n"),
-        (["--scale", "paper", "--long"], "sc_dmd: --long: its videos have one length"),
+        (["--scale", "paper", "--long"], "sc_dmd: --long: its videos have a fixed length"),
     ],
 )
 def test_a_mistake_is_one_line(words, message, tmp_path):

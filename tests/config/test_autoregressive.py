@@ -66,12 +66,12 @@ def message(name):
         (
             "kind: autoregressive",
             "kind: noised_data",
-            "ar.yaml: rollout: steps is of autoregressive rollouts, but kind=noised_data",
+            "ar.yaml: rollout: steps belongs to autoregressive rollouts, but kind=noised_data",
         ),
         (
             'autoregressive, steps: {"2": 0.2, "4": 0.4, "8": 0.4}',
             "backward_simulation",
-            "ar.yaml: rollout.kind=backward_simulation is of whole clips: autoregressive is the causal one",
+            "ar.yaml: rollout.kind=backward_simulation makes whole clips: autoregressive is the causal one",
         ),
         (
             'autoregressive, steps: {"2": 0.2, "4": 0.4, "8": 0.4}',
@@ -124,7 +124,7 @@ def message(name):
         (
             "align: {}",
             "dmd: null\n  flow_matching: {}\ntrain: {critic: null}",
-            "objectives: sc, align and scm stand beside dmd, but flow_matching drives: remove them",
+            "objectives: sc, align and scm are added to dmd, but flow_matching drives: remove them",
         ),
         ("align: {}", "ode: {}", "objectives: driving objectives given: dmd, ode; accepted: exactly one of dmd"),
     ],
@@ -144,7 +144,7 @@ def test_autoregressive_experiment_file(repository, old, new, told):
     [
         ("pairs: {teacher: ar}\n", "", "objectives.ode and pairs belong together: give both or neither"),
         ("{ode: {}}", "{flow_matching: {}}", "objectives.ode and pairs belong together: give both or neither"),
-        ("{ode: {}}", "{ode: {}, sc: {}}", "sc, align and scm stand beside dmd, but ode drives: remove them"),
+        ("{ode: {}}", "{ode: {}, sc: {}}", "sc, align and scm are added to dmd, but ode drives: remove them"),
         ("{ode: {}}", "{ode: {}, dmd: {}}", "objectives: driving objectives given: dmd, ode; accepted: exactly one"),
         ("causal: {chunk: 1}\n", "", "ode.yaml: objectives.ode starts causal students: give causal.chunk"),
         (
@@ -155,7 +155,7 @@ def test_autoregressive_experiment_file(repository, old, new, told):
         (
             "objectives: {ode: {}}",
             "objectives: {ode: {}}\nrollout: {kind: backward_simulation}",
-            "ode.yaml: rollout.kind=backward_simulation is of whole clips: autoregressive is the causal one",
+            "ode.yaml: rollout.kind=backward_simulation makes whole clips: autoregressive is the causal one",
         ),
         ("train: {critic: null}", "", "objectives.dmd and train.critic belong together: give both or neither"),
         (

@@ -67,7 +67,7 @@ def message(call, *args):
             ["dmd.yaml: objectives.dmd.noise: t_min=0.99 must lie below t_max=0.98"],
         ),
         ("steps: 4, ", "", ["dmd.yaml: grid.steps: missing; accepted: K, the number of student evaluations"]),
-        ("title: DMD\n", "", ["dmd.yaml: title: missing; accepted: As the tables print it"]),
+        ("title: DMD\n", "", ["dmd.yaml: title: missing; accepted: Its name in tables"]),
         ("steps: 4, ", "stesp: 4, ", ["grid.stesp = 4: unknown key; did you mean 'steps'?", "(and 1 more)"]),
         (
             "steps: 4,",

@@ -141,7 +141,7 @@ def test_paper_scale_has_the_published_values():
 @pytest.mark.parametrize("scale", SHOWN)
 def test_causal_students_take_no_first_frame(scale):
     for name in CAUSAL:
-        with pytest.raises(SaltError, match="shows networks a first frame, which causal ones do not take"):
+        with pytest.raises(SaltError, match="conditioned on a first frame, which causal ones do not take"):
             load_experiment(name, scale)
 
 

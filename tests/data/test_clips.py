@@ -123,15 +123,15 @@ def test_the_vocabulary_covers_every_caption_of_every_split() -> None:
     assert vocabulary() == sorted(used)
 
 
-def test_pretext_labels_tell_the_caption_and_nothing_more() -> None:
+def test_pretext_labels_hold_the_caption_and_nothing_more() -> None:
     """Every caption can be written from its label alone, so neither holds what the other leaves out."""
     captions, labels = pretext()
     assert labels.shape == (4 * (len(contents_of("train", 1)) + len(contents_of("train", 2))), 7)
     assert not set(captions) & HELD_OUT
-    assert captions == [told(row) for row in labels.tolist()]
+    assert captions == [caption_of(row) for row in labels.tolist()]
 
 
-def told(label: list[int]) -> str:
+def caption_of(label: list[int]) -> str:
     """The caption that a label stands for."""
     relation, direction, background, *sprites = label
     shapes, colours = [*SPRITE_ROWS, None], [*COLOURS, None]
@@ -152,8 +152,8 @@ def test_every_class_of_every_attribute_occurs() -> None:
     assert [len(column.unique()) for column in labels.T] == sizes
 
 
-def test_contents_are_drawn_evenly() -> None:
-    """No content of the split is out of reach: 2,000 draws show all of some 120 one-object contents."""
+def test_contents_are_sampled_evenly() -> None:
+    """No content of the split is out of reach: 2,000 samples show all of some 120 one-object contents."""
     source = ClipSource(World(pair_share=0, frames=1), "train", 0)
-    shown: set[Content] = {source.clip(i).content for i in range(2000)}
-    assert shown == set(contents_of("train", 1))
+    sampled: set[Content] = {source.clip(i).content for i in range(2000)}
+    assert sampled == set(contents_of("train", 1))

@@ -53,7 +53,7 @@ def bank(tmp_path: Path) -> LatentBank:
     return read(write(tmp_path / "bank"))
 
 
-def shown(bank: LatentBank, samples: Sequence[int]) -> list[int]:
+def clips_of(bank: LatentBank, samples: Sequence[int]) -> list[int]:
     """The clips that these samples get."""
     return bank.batch(samples).x_0[:, 0, 0, 0, 0].floor().int().tolist()
 
@@ -74,7 +74,7 @@ def test_every_clip_comes_back_with_its_caption(bank: LatentBank) -> None:
 def test_another_caption_comes_before_where_it_is_asked_for(bank: LatentBank, tmp_path: Path) -> None:
     batch = LatentBank(tmp_path / "bank", Words(), 5, {}, Shape(SHAPE), before=True).batch(range(CLIPS))
     assert batch.text_before is not None
-    expected = [len(caption_of((i + 1) % CLIPS)) for i in shown(bank, range(CLIPS))]
+    expected = [len(caption_of((i + 1) % CLIPS)) for i in clips_of(bank, range(CLIPS))]
     assert batch.text_before.flatten().tolist() == expected
 
 
@@ -83,13 +83,13 @@ def test_first_frames_come_back_with_their_clips(tmp_path: Path, features: tuple
     """Of clip i the latents are i, those of its first frame -i, its features i / 2."""
     shape = Shape(SHAPE, features, first_frame=True)
 
-    def make_shown(start: int, stop: int) -> tuple[Tensor, list[str]]:
+    def make_counted(start: int, stop: int) -> tuple[Tensor, list[str]]:
         number = torch.arange(start, stop).float()
         x_0 = number.view(-1, 1, 1, 1, 1).expand(-1, *SHAPE)
         seen = None if features is None else (number / 2).view(-1, 1, 1).expand(-1, *features)
         return shape.pack(x_0, FirstFrame(-x_0, seen)), [caption_of(i) for i in range(start, stop)]
 
-    write_bank(tmp_path / "bank", ABOUT, CLIPS, 4, make_shown)
+    write_bank(tmp_path / "bank", ABOUT, CLIPS, 4, make_counted)
     bank = LatentBank(tmp_path / "bank", Words(), 5, {}, shape)
     batch = bank.batch(range(20))
     clips = batch.x_0[:, 0, 0, 0, 0]
@@ -133,24 +133,24 @@ def test_captions_are_embedded_once_unless_they_are_very_many(tmp_path: Path, mo
 @pytest.mark.parametrize("shard_size", [1, 3, CLIPS, 100])
 def test_batches_do_not_depend_on_the_shards(bank: LatentBank, tmp_path: Path, shard_size: int) -> None:
     other = read(write(tmp_path / "other", shard_size))
-    assert shown(other, range(3, 40)) == shown(bank, range(3, 40))
+    assert clips_of(other, range(3, 40)) == clips_of(bank, range(3, 40))
 
 
 def test_every_epoch_shows_every_clip_once_in_an_order_of_its_own(bank: LatentBank) -> None:
-    epochs = [shown(bank, range(CLIPS * epoch, CLIPS * (epoch + 1))) for epoch in range(5)]
+    epochs = [clips_of(bank, range(CLIPS * epoch, CLIPS * (epoch + 1))) for epoch in range(5)]
     assert all(sorted(epoch) == list(range(CLIPS)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 5
 
 
 def test_the_clip_of_a_sample_depends_on_its_number_and_the_seed_alone(bank: LatentBank, tmp_path: Path) -> None:
     samples = range(3, 40)
-    whole = shown(bank, samples)
+    whole = clips_of(bank, samples)
     assert whole == [
-        clip for start in (3, 10, 17, 24, 31, 38) for clip in shown(bank, range(start, min(start + 7, 40)))
+        clip for start in (3, 10, 17, 24, 31, 38) for clip in clips_of(bank, range(start, min(start + 7, 40)))
     ]
-    assert whole[::-1] == shown(bank, samples[::-1])
-    assert whole == shown(read(tmp_path / "bank", 5), samples)
-    assert whole != shown(read(tmp_path / "bank", 6), samples)
+    assert whole[::-1] == clips_of(bank, samples[::-1])
+    assert whole == clips_of(read(tmp_path / "bank", 5), samples)
+    assert whole != clips_of(read(tmp_path / "bank", 6), samples)
 
 
 def test_clips_of_another_shape_or_codec_are_refused(tmp_path: Path) -> None:

@@ -79,12 +79,12 @@ def store(tmp_path: Path) -> Path:
 # --------------------------------------------------------------------------------------------- round trip
 def test_every_trajectory_comes_back_with_its_caption(store: Path) -> None:
     batch = read(store).batch(range(TOTAL))
-    shown = batch.states[:, 0, 0, 0, 0, 0].floor().int().tolist()
-    assert sorted(shown) == list(range(TOTAL))
-    expected = torch.cat([make(i, i + 1)[0] for i in shown])
+    used = batch.states[:, 0, 0, 0, 0, 0].floor().int().tolist()
+    assert sorted(used) == list(range(TOTAL))
+    expected = torch.cat([make(i, i + 1)[0] for i in used])
     torch.testing.assert_close(batch.states, expected, rtol=1e-3, atol=0)  # what float16 leaves
     assert batch.states.dtype == torch.float32
-    assert batch.text.flatten().tolist() == [len(caption_of(i)) for i in shown]
+    assert batch.text.flatten().tolist() == [len(caption_of(i)) for i in used]
     assert batch.empty_text.tolist() == [[[0.0]]]
     assert batch.samples == tuple(range(TOTAL))
     moved = batch.to("cpu")
@@ -193,14 +193,14 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("spoil", [cut, flip_a_bit, Path.unlink])
-def test_a_broken_shard_is_refused_and_made_anew(store: Path, spoil: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("damage", [cut, flip_a_bit, Path.unlink])
+def test_a_broken_shard_is_refused_and_made_anew(store: Path, damage: Callable[[Path], None]) -> None:
     before = content(store)
-    spoil(store / SHARDS[1])
-    key = {cut: "bytes is ", flip_a_bit: "sha256 is ", Path.unlink: "the shard is missing"}[spoil]
-    with pytest.raises(SaltError, match=rf"shard_00001\.safetensors: {key}.*`salt ode-pairs`") as told:
+    damage(store / SHARDS[1])
+    key = {cut: "bytes is ", flip_a_bit: "sha256 is ", Path.unlink: "the shard is missing"}[damage]
+    with pytest.raises(SaltError, match=rf"shard_00001\.safetensors: {key}.*`salt ode-pairs`") as caught:
         read(store)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     write(store)
     assert content(store) == before
     assert len(read(store).batch(range(TOTAL)).samples) == TOTAL
@@ -260,10 +260,10 @@ def test_a_shard_that_was_made_again_stays_as_it_is(store: Path, tmp_path: Path)
 )
 def test_pairs_of_another_kind_are_neither_continued_nor_read(store: Path, key: str, other: object) -> None:
     before, own = content(store), ABOUT.model_dump()[key]
-    told = re.escape(f".json: {key} is {own!r}; accepted: {other!r}; ")
-    with pytest.raises(SaltError, match=told + "give another folder"):
+    expected = re.escape(f".json: {key} is {own!r}; accepted: {other!r}; ")
+    with pytest.raises(SaltError, match=expected + "give another folder"):
         write(store, about=ABOUT.model_copy(update={key: other}))
-    with pytest.raises(SaltError, match=told + "make such a folder"):
+    with pytest.raises(SaltError, match=expected + "make such a folder"):
         read(store, codec="def", **{key: other})
     assert read(store, codec="def", **{key: own}).about == ABOUT
     assert content(store) == before
@@ -321,14 +321,14 @@ def test_a_wrong_number_of_anything_is_a_bug(tmp_path: Path, axis: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "no index", "[]", "{}", '{"about": {}, "total": 1, "shard_size": 1, "shards": {}}']
 )
-def test_a_broken_index_is_told_in_one_line(store: Path, text: str) -> None:
+def test_a_broken_index_is_reported_in_one_line(store: Path, text: str) -> None:
     for use, name in ((read, "index.json"), (write, "progress.json")):
         (store / name).write_text(text)
-        with pytest.raises(SaltError, match=rf"{name}: .*accepted: an index written by `salt ode-pairs`") as told:
+        with pytest.raises(SaltError, match=rf"{name}: .*accepted: an index written by `salt ode-pairs`") as caught:
             use(store)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(caught.value)
 
 
-def test_a_missing_store_is_told(tmp_path: Path) -> None:
+def test_a_missing_store_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SaltError, match=r"index\.json: cannot be read \(No such file or directory\)"):
         read(tmp_path / "nowhere")

@@ -69,7 +69,7 @@ def test_attributes_are_balanced(prompts, count):
         assert max(values.values()) <= 2.5 * min(values.values()), (name, values)
 
 
-def test_short_captions_tell_what_their_mentions_say(prompts):
+def test_short_captions_mention_what_their_mentions_say(prompts):
     for p in prompts:
         assert (p.content.sprites[0].colour in p.short) == p.short_mentions.colour
         assert (f"moving {p.content.direction}" in p.short) == p.short_mentions.direction
@@ -77,7 +77,7 @@ def test_short_captions_tell_what_their_mentions_say(prompts):
     assert len({p.short_mentions for p in prompts if p.kind == "pair"}) == 3
 
 
-def test_dimensions_follow_what_the_caption_tells(prompts):
+def test_dimensions_follow_what_the_caption_mentions(prompts):
     for p in prompts:
         extended, short = set(p.dimensions("extended")), set(p.dimensions("short"))
         assert short <= extended
@@ -139,7 +139,7 @@ def test_own_captions_are_read_line_by_line(tmp_path, end):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("../../etc/passwd", "line 2: character 3 is U+002F"),
         ("C:\\videos", "line 2: character 3 is U+005C"),
@@ -156,17 +156,17 @@ def test_own_captions_are_read_line_by_line(tmp_path, end):
         ("right\u202eto left", "line 2: character 6 is U+202E"),
     ],
 )
-def test_what_is_no_caption_is_refused_with_its_place(tmp_path, text, told):
+def test_what_is_no_caption_is_refused_with_its_place(tmp_path, text, message):
     path = tmp_path / "mine.txt"
     path.write_text(f"a red square\n{text}\na blue ring\n", encoding="utf-8")
     with pytest.raises(SaltError) as caught:
         read_prompts(path)
-    assert f"{path}: {told}" in str(caught.value)
+    assert f"{path}: {message}" in str(caught.value)
     assert f"accepted: 1 to {LONGEST} characters of plain text" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_line_may_hold_what_a_long_video_is_told_in_turn(tmp_path):
+def test_a_line_may_hold_the_captions_of_a_long_video_in_turn(tmp_path):
     path = tmp_path / "mine.txt"
     path.write_text("a red square => a blue ring=>a red square\na cross\n", encoding="utf-8")
     first, second = read_prompts(path, most=3)

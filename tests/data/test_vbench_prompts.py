@@ -84,7 +84,7 @@ def test_another_file_is_refused(folder, name, text, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_is_told(folder):
+def test_a_missing_file_is_reported(folder):
     with pytest.raises(SaltError, match=r"none.json: there is no such file; accepted: .*docs/vbench.md"):
         read_vbench_prompts(folder, protocol(folder, prompt_list="none.json"))
 

@@ -139,10 +139,10 @@ def test_tracks_have_the_relation_and_the_direction_of_the_caption(scenes: list[
 
 def test_one_caption_has_many_futures_and_the_first_frame_does_not_settle_them() -> None:
     for content in (*SINGLES[::13], *PAIRS[::401]):
-        drawn = [sample_scene(content, WORLD, np.random.default_rng(seed)) for seed in range(60)]
-        assert len({scene.starts for scene in drawn}) >= 3
+        sampled = [sample_scene(content, WORLD, np.random.default_rng(seed)) for seed in range(60)]
+        assert len({scene.starts for scene in sampled}) >= 3
         ends: dict[bytes, set[bytes]] = {}
-        for scene in drawn:
+        for scene in sampled:
             first, *_, last = render(scene, WORLD)
             ends.setdefault(first.tobytes(), set()).add(last.tobytes())
         assert max(map(len, ends.values())) >= 2, caption(content)

@@ -22,7 +22,7 @@ def clip(prompt, seed=0):
 
 
 class Pictures:
-    """A codec whose latents are numbers of clips: latent frame t of clip i is drawn as that clip's own frames."""
+    """A codec whose latents are numbers of clips: latent frame t of clip i is decoded to that clip's own frames."""
 
     def __init__(self, videos):
         self.videos = as_tensor(np.stack(videos))
@@ -31,7 +31,7 @@ class Pictures:
         return self.videos
 
 
-def test_chunks_lie_where_the_codec_draws_them():
+def test_chunks_lie_where_the_codec_decodes_them():
     assert [chunk_start(frame) for frame in range(4)] == [0, 1, 5, 9]
 
 
@@ -48,7 +48,7 @@ def test_frames_by_themselves_are_those_of_the_video(prompt):
     assert 100 * frames["imaging_quality"].mean() == pytest.approx(whole["imaging_quality"])
 
 
-def test_qualities_are_told_chunk_by_chunk():
+def test_qualities_are_reported_chunk_by_chunk():
     videos = [clip(prompt) for prompt in PROMPTS]
     for video in videos:
         video[5:] = 0

@@ -69,10 +69,10 @@ def test_causal_students_have_long_videos(name, scale):
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "told"),
+    ("name", "changes", "message"),
     [
-        ("sc_dmd", {}, "sc_dmd: --long: its videos have one length; accepted: a causal student"),
-        ("teacher", {}, "teacher: --long: its videos have one length; accepted: a causal student"),
+        ("sc_dmd", {}, "sc_dmd: --long: its videos have a fixed length; accepted: a causal student"),
+        ("teacher", {}, "teacher: --long: its videos have a fixed length; accepted: a causal student"),
         ("self_forcing", {LONG: "null"}, "scales/tiny.yaml: evaluation.long is missing: --long needs it"),
         (
             "self_forcing",
@@ -91,11 +91,11 @@ def test_causal_students_have_long_videos(name, scale):
         ),
     ],
 )
-def test_what_has_no_long_videos_is_refused(name, changes, told):
+def test_what_has_no_long_videos_is_refused(name, changes, message):
     experiment = load_experiment(name, "tiny", changes)
     with pytest.raises(SaltError) as error:
         length_of(name, experiment, long=True)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert len(str(error.value).splitlines()) == 1
 
 

@@ -111,7 +111,7 @@ def test_an_update_of_whole_clips(name):
 
 @pytest.mark.parametrize("name", ["self_forcing", "longlive", "salt_self_forcing"])
 def test_an_update_of_autoregressive_rollouts(name):
-    """Every K and every exit in turn, weighted as they are drawn."""
+    """Every K and every exit in turn, weighted by their probabilities."""
     experiment = shrunk(name)
     law = experiment.rollout.steps or {experiment.grid.train_steps: 1.0}
     align = experiment.objectives.align

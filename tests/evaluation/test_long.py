@@ -169,7 +169,7 @@ def another_object():
     )
 
 
-def test_what_is_followed_is_told_clip_by_clip():
+def test_what_is_followed_is_reported_clip_by_clip():
     prompt, other = another_object()
     got = all_scores(np.concatenate([clip_of(prompt)] * 2 + [clip_of(other)]), prompt)
     for name in ("object_class", "color"):
@@ -183,7 +183,7 @@ def test_what_is_followed_is_told_clip_by_clip():
     }
 
 
-def test_the_halves_of_a_consistency_are_told():
+def test_the_halves_of_a_consistency_are_reported():
     prompt, other = another_object()
     got = all_scores(np.concatenate([clip_of(prompt)] * 3 + [clip_of(other)]), prompt)
     halves = [
@@ -194,7 +194,7 @@ def test_the_halves_of_a_consistency_are_told():
     assert fuse(*(got[half] for half in two)) == got["background_consistency"]
 
 
-def test_clips_that_a_prompt_is_not_scored_on_are_not_told():
+def test_clips_that_a_prompt_is_not_scored_on_are_not_reported():
     pair = next(prompt for prompt in PROMPTS if prompt.kind == "pair")
     assert {name.partition("@")[0] for name in all_scores(clip_of(pair), pair) if "@" in name} == {
         "subject_consistency",

@@ -33,7 +33,7 @@ def scorer(scale):
 
 
 class Pictures:
-    """A codec whose latents `LATENT` are a small picture, shown in all frames."""
+    """A codec whose latents `LATENT` are a small picture, repeated in all frames."""
 
     def encode(self, video):
         raise AssertionError("nothing is encoded here")

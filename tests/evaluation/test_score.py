@@ -106,7 +106,7 @@ def test_written_cell_can_be_read_back(exact, tmp_path):
     assert json.loads(path.read_text())["color"][1][0]["video_path"] == "p0002/0.mp4"
 
 
-def test_missing_and_extra_videos_are_told_in_one_message(videos):
+def test_missing_and_extra_videos_are_reported_in_one_message(videos):
     (videos / "p0001" / "0.mp4").unlink()
     shutil.rmtree(videos / "p0003")
     shutil.copy(videos / "p0000" / "0.mp4", videos / "p0000" / "7.mp4")
@@ -131,7 +131,7 @@ def test_other_files_do_not_matter(videos):
     assert len(score(videos).wide) == 12
 
 
-def test_undecodable_and_misshapen_videos_are_told_in_one_message(videos):
+def test_undecodable_and_misshapen_videos_are_reported_in_one_message(videos):
     (videos / "p0002" / "3.mp4").write_bytes(b"not a video")
     write_mp4(videos / "p0004" / "0.mp4", np.zeros((WORLD.frames + 4, SIDE, SIDE, 3), np.uint8), 16)
     with pytest.raises(SaltError) as error:

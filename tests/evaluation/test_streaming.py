@@ -96,12 +96,12 @@ def test_noise_is_keyed_by_block_and_cut_into_chunks():
         for frame in range(9):
             block, place = divmod(frame, 3)
             start, noise, _ = model.steps[2 * frame + number]
-            drawn = [
+            fresh = [
                 Streams(item.seed).normal(f"sampling/{purpose}", first * block, [item.prompt.index], LATENT)
                 for item in (ONE, TWO)
             ]
             assert start == frame
-            assert_close(noise, torch.cat(drawn)[:, :, place : place + 1])
+            assert_close(noise, torch.cat(fresh)[:, :, place : place + 1])
 
 
 @pytest.mark.parametrize("solver", ["euler", "cm"])
@@ -122,7 +122,7 @@ def test_batches_do_not_matter():
 
 
 # ------------------------------------------------------------------------------------------------- prompts
-def told(*captions: str) -> Item:
+def prompted(*captions: str) -> Item:
     return Item(OwnPrompt("own0000", 0, captions[0], captions[1:]), SEED)
 
 
@@ -131,9 +131,9 @@ def told(*captions: str) -> Item:
     [("A", "AAAAAAAAA"), ("ABC", "AAABBBCCC"), ("AB", "AAAAABBBB"), ("ABA", "AAABBBAAA"), ("ABCDEFGHI", "ABCDEFGHI")],
 )
 def test_a_switch_reaches_the_model_at_its_frame(captions, by_chunk):
-    """Every chunk is made, and remembered, under its own caption; the memory is told between the two."""
+    """Every chunk is made, and remembered, under its own caption; the memory is switched between the two."""
     model = Notes()
-    video(model, [told(*captions)])
+    video(model, [prompted(*captions)])
 
     def letters(texts):
         known = {letter: Words.of(letter) for letter in captions}
@@ -150,8 +150,8 @@ def test_a_switch_reaches_the_model_at_its_frame(captions, by_chunk):
 def test_recache_makes_the_past_anew_with_the_new_prompt():
     """After the switch a chunk sees the frames before as if they had been remembered under the new caption."""
     model, policy = causal(1).float(), Memory(window=8, on_switch="recache")
-    got = video(model, [told("a", "b")], policy, length=2)
-    kept = video(model, [told("a", "b")], Memory(window=8), length=2)
+    got = video(model, [prompted("a", "b")], policy, length=2)
+    kept = video(model, [prompted("a", "b")], Memory(window=8), length=2)
     assert torch.equal(got[:, :, :3], kept[:, :, :3])
     assert not torch.allclose(got[:, :, 3:], kept[:, :, 3:], atol=1e-3)
     memory, text = model.open_memory(policy, 1, 4, 4, 6), Words().encode(["b"])

@@ -57,7 +57,7 @@ def test_no_prompt_leaves_the_view(tmp_path):
 def test_where_vbench_reads_the_name_it_must_be_the_prompt(dimension):
     good, bad = prompts_of(["A person is playing violin", "A person is a/b"], dimension)
     assert view_name(good, dimension, set()) == "A person is playing violin"
-    with pytest.raises(SaltError, match=f"v0001: {dimension} reads the prompt off the name"):
+    with pytest.raises(SaltError, match=f"v0001: {dimension} reads the prompt from the name"):
         view_name(bad, dimension, set())
     with pytest.raises(SaltError, match="each prompt once"):
         view_name(good, dimension, {"a person is playing violin"})
@@ -92,7 +92,7 @@ def test_results_name_stored_videos_and_a_finished_dimension_is_not_run_again(tm
     assert len(fake.calls()) == 4
 
 
-def test_missing_videos_are_told_before_anything_starts(tmp_path, fake):
+def test_missing_videos_are_reported_before_anything_starts(tmp_path, fake):
     job = make_job(tmp_path)
     (job.videos / "v0003" / "1.mp4").unlink()
     with pytest.raises(SaltError, match=r"1 of the 24 videos of temporal_flickering are missing \(v0003/1.mp4\)"):
@@ -101,14 +101,14 @@ def test_missing_videos_are_told_before_anything_starts(tmp_path, fake):
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "message"),
+    ("corruption", "message"),
     [
         ("body['entries'].pop()", "1 of 4 videos have no result"),
         ("body['entries'][0]['video_path'] = '/else/x-0.mp4'", "1 of 4 videos have no result"),
         ("body['entries'].append(dict(video_path='/else/x-0.mp4', video_results=1))", "results of other videos"),
         ("body['entries'][1]['video_results'] = float('nan')", "video_results=nan of v0000/1.mp4"),
         ("body['score'] = float('nan')", "VBench says nan"),
-        ("body['score'] = 0.987654", "VBench says 0.987654, its videos give"),
+        ("body['score'] = 0.987654", "VBench says 0.987654, but the mean over videos is"),
         ("[entry.update(video_results=1.5) for entry in entries]", "score 1.5; accepted: 0 to 1"),
         (
             "sys.exit('Traceback' + chr(10) + 'ValueError: out of luck')",
@@ -116,8 +116,8 @@ def test_missing_videos_are_told_before_anything_starts(tmp_path, fake):
         ),
     ],
 )
-def test_what_vbench_leaves_is_checked(tmp_path, fake, monkeypatch, spoilt, message):
-    monkeypatch.setenv("FAKE_VBENCH", spoilt)
+def test_what_vbench_leaves_is_checked(tmp_path, fake, monkeypatch, corruption, message):
+    monkeypatch.setenv("FAKE_VBENCH", corruption)
     job = make_job(tmp_path, texts=["a", "b"])
     with pytest.raises(SaltError, match=message) as error:
         run_dimension(job, fake.folder, fake.python)
@@ -204,7 +204,7 @@ def test_without_the_environment_a_job_says_how_to_make_it(tmp_path):
         run_dimension(job, tmp_path, tmp_path / "nowhere" / "python")
 
 
-def test_missing_images_are_told(tmp_path, fake, monkeypatch):
+def test_missing_images_are_reported(tmp_path, fake, monkeypatch):
     monkeypatch.setattr(vbench_weights, "NEEDS", dict.fromkeys(NEEDS, ()))
     job = make_job(tmp_path, "i2v_subject", texts=["a"], protocol=VBench(suite="i2v"))
     with pytest.raises(SaltError, match=r"images/7-4: 1 images are missing \(None\)"):

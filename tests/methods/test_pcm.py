@@ -97,9 +97,9 @@ def test_straight_flows_cost_nothing():
 
 
 def test_mistakes_are_told():
-    with pytest.raises(ValueError, match=r"solver_steps=10 are no whole phases: a multiple of grid\.steps=4"):
+    with pytest.raises(ValueError, match=r"solver_steps=10 cannot be split into phases: a multiple of grid\.steps=4"):
         setting(solver_steps=10)
-    with pytest.raises(ValueError, match=r"objectives\.pcm is of whole clips"):
+    with pytest.raises(ValueError, match=r"objectives\.pcm is for whole clips"):
         experiment(**PCM | {"objectives": {"pcm": {"solver_steps": 12}}, "causal": {"chunk": 1}})
     with pytest.raises(ValueError, match=r"accepted: exactly one of dmd, flow_matching, ode, pcm"):
         experiment(**PCM | {"objectives": {"pcm": {}, "ode": {}}})

@@ -81,8 +81,8 @@ def test_it_trains(tmp_path, scm):
     ("changes", "told"),
     [
         ({"train__shard": True}, "forward_mode needs whole networks .* accepted otherwise: difference"),
-        ({"causal": {"chunk": 1}, "rollout": {"kind": "autoregressive"}}, "scm is of whole clips"),
-        ({"objectives": {"flow_matching": {}, "scm": {}}, "train__critic": None}, "sc, align and scm stand beside dmd"),
+        ({"causal": {"chunk": 1}, "rollout": {"kind": "autoregressive"}}, "scm is for whole clips"),
+        ({"objectives": {"flow_matching": {}, "scm": {}}, "train__critic": None}, "sc, align and scm are added to dmd"),
     ],
 )
 def test_what_does_not_go_with_it_is_refused(changes, told):

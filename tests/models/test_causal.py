@@ -152,7 +152,7 @@ def test_relative_positions_equal_absolute_ones_far_into_a_video() -> None:
 
 
 @torch.no_grad()
-def test_the_sink_is_kept_for_ever_and_averages_when_told() -> None:
+def test_the_sink_is_kept_for_ever_and_averages_on_request() -> None:
     model, x_t, text = causal(chunk=1), clip(1, seed=7), prompt()
     x_0 = clip(9)
     other = torch.cat([x_0[:, :, :1] + 1, x_0[:, :, 1:]], dim=2)
@@ -260,10 +260,10 @@ ERRORS = {
 
 @pytest.mark.parametrize("mistake", ERRORS)
 def test_a_mistake_is_one_line(mistake: str) -> None:
-    make, told = ERRORS[mistake]
+    make, expected = ERRORS[mistake]
     with pytest.raises(SaltError) as caught:
         make()
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

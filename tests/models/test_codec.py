@@ -240,12 +240,14 @@ def change(folder: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [cut_weights, no_weights, no_config, broken_config, another_shape, misspelt_key, poisoned, one_too_few],
 )
-def test_a_broken_folder_is_told_in_one_line(codec: TinyCodec, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+def test_a_broken_folder_is_reported_in_one_line(
+    codec: TinyCodec, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
     save_codec(codec, tmp_path)
-    spoil(tmp_path)
-    with pytest.raises(SaltError, match=str(tmp_path)) as told:
+    damage(tmp_path)
+    with pytest.raises(SaltError, match=str(tmp_path)) as caught:
         load_codec(tmp_path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)

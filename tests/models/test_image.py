@@ -1,4 +1,4 @@
-"""First frames: what networks are shown of them, against diffusers' own image-to-video pipeline."""
+"""First frames: how networks are conditioned on them, against diffusers' own image-to-video pipeline."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from salt.errors import SaltError
 from salt.models.image import load_image_encoder
 from salt.models.protocol import FirstFrame
 from salt.models.vae import WanVAE
-from salt.models.wan import WanVelocity, build_wan, empty_wan, shown_first_frames
+from salt.models.wan import WanVelocity, build_wan, empty_wan, with_first_frame_channels
 from support.backbones import MINI, backbone
 
 HEIGHT, WIDTH, FRAMES = 32, 48, 9
@@ -85,7 +85,9 @@ def test_features_are_those_of_diffusers(pipeline: WanImageToVideoPipeline, pict
     assert not torch.allclose(ours, encoder.encode(1 - as_frames(picture)))
 
 
-def test_the_network_is_shown_both(pipeline: WanImageToVideoPipeline, picture: Image.Image, folder: Path) -> None:
+def test_the_network_is_conditioned_on_both(
+    pipeline: WanImageToVideoPipeline, picture: Image.Image, folder: Path
+) -> None:
     x_t, t, text = torch.randn(1, 4, 3, 4, 6), torch.tensor([0.7]), torch.randn(1, 5, 32)
     image = FirstFrame(torch.randn(1, 4, 3, 4, 6), load_image_encoder(folder).encode(as_frames(picture)))
     network = WanVelocity(pipeline.transformer)
@@ -103,11 +105,11 @@ def test_the_network_is_shown_both(pipeline: WanImageToVideoPipeline, picture: I
     assert not torch.allclose(ours, other)
 
 
-def test_a_text_to_video_network_learns_to_heed_the_frame_from_where_it_is() -> None:
+def test_a_text_to_video_network_starts_unchanged_and_can_learn_to_use_the_frame() -> None:
     plain = BACKBONE.model_copy(update={"in_channels": 4, "image_dim": None, "added_kv_proj_dim": None})
     wide = plain.model_copy(update={"in_channels": 12})
     before = build_wan(plain, 0)
-    after = shown_first_frames(before, wide)
+    after = with_first_frame_channels(before, wide)
     x_t, t, text = torch.randn(2, 4, 3, 4, 6), torch.tensor([0.2, 0.9]), torch.randn(2, 5, 32)
     image = FirstFrame(torch.randn(2, 4, 3, 4, 6))
     torch.testing.assert_close(after(x_t, t, text, image=image), before(x_t, t, text))
@@ -138,7 +140,7 @@ def test_the_published_one_has_its_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("damage", "message"),
     [
         (lambda at: (at / "image_encoder").rename(at / "other"), "there is no image_encoder/"),
         (lambda at: (at / "image_processor").rename(at / "other"), "there is no image_processor/"),
@@ -147,12 +149,12 @@ def test_the_published_one_has_its_size() -> None:
         (lambda at: change(at, lambda config: config.update(num_hidden_layers=2)), "unexpected weights"),
     ],
 )
-def test_a_broken_image_encoder_is_told(folder: Path, tmp_path: Path, spoil, told: str) -> None:
+def test_a_broken_image_encoder_is_reported(folder: Path, tmp_path: Path, damage, message: str) -> None:
     import shutil
 
     shutil.copytree(folder, tmp_path / "clip")
-    spoil(tmp_path / "clip")
-    with pytest.raises(SaltError, match=told):
+    damage(tmp_path / "clip")
+    with pytest.raises(SaltError, match=message):
         load_image_encoder(tmp_path / "clip")
 
 

@@ -63,10 +63,10 @@ def test_the_autoencoder_computes_the_same(networks, tmp_path):
     assert latents.shape == (1, 16, 3, 2, 3)
     torch.testing.assert_close(found.encode(video).latent_dist.mode(), latents, **CLOSE)
     noise = torch.randn(latents.shape)
-    drawn = networks["vae"].decode(noise)
-    assert drawn.shape == video.shape
-    assert drawn.abs().median() < 0.9, "few values are clamped"
-    torch.testing.assert_close(found.decode(noise).sample, drawn, **CLOSE)
+    decoded = networks["vae"].decode(noise)
+    assert decoded.shape == video.shape
+    assert decoded.abs().median() < 0.9, "few values are clamped"
+    torch.testing.assert_close(found.decode(noise).sample, decoded, **CLOSE)
 
 
 @torch.no_grad()
@@ -149,19 +149,19 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_exactly_the_networks_weights_are_taken(networks, tmp_path, kind, change):
     weights = {name: value.clone() for name, value in networks[kind].state_dict().items()}
-    spoil, message = CHANGES[change]
+    damage, message = CHANGES[change]
     one, own = ONE[kind]
-    spoil(weights, one)
+    damage(weights, one)
     torch.save(weights, tmp_path / "w.pth")
-    with pytest.raises(SaltError, match=message.format(one=one, own=own)) as told:
+    with pytest.raises(SaltError, match=message.format(one=one, own=own)) as caught:
         WRITE[kind](tmp_path / "w.pth", tmp_path / "out")
-    assert str(told.value).startswith(f"{tmp_path / 'w.pth'}: ")
-    assert "\n" not in str(told.value)
+    assert str(caught.value).startswith(f"{tmp_path / 'w.pth'}: ")
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", WRITE)
-def test_a_network_whose_size_is_not_told_is_refused(networks, tmp_path, kind):
+def test_a_network_of_unknown_size_is_refused(networks, tmp_path, kind):
     weights = dict(networks[kind].state_dict())
     weights[SIZE[kind]] = weights[SIZE[kind]].flatten()
     torch.save(weights, tmp_path / "w.pth")

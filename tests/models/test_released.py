@@ -118,9 +118,9 @@ def write_shards(folder, weights, shards):
 def test_a_lacking_shard_and_a_lying_index_are_named(tmp_path, weights):
     files = write_shards(tmp_path, weights, 2)
     index = tmp_path / "diffusion_pytorch_model.safetensors.index.json"
-    told = json.loads(index.read_text())
-    told["weight_map"]["not.there"] = files[0]
-    index.write_text(json.dumps(told))
+    body = json.loads(index.read_text())
+    body["weight_map"]["not.there"] = files[0]
+    index.write_text(json.dumps(body))
     with pytest.raises(SaltError, match=rf"{files[0]}: 'not.there' is missing"):
         read_tensors(tmp_path)
     (tmp_path / files[1]).unlink()
@@ -169,9 +169,9 @@ def damaged(kind, path, original):
 def test_damaged_files_are_one_line(tmp_path, original, kind, ending):
     path = tmp_path / f"w{ending}"
     damaged(kind, path, original)
-    with pytest.raises(SaltError, match=str(path)) as told:
+    with pytest.raises(SaltError, match=str(path)) as caught:
         read_tensors(path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

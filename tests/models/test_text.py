@@ -253,7 +253,7 @@ def change(folder: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         cut_weights,
         no_weights,
@@ -266,13 +266,13 @@ def change(folder: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
         one_too_many,
     ],
 )
-def test_a_broken_folder_is_told_in_one_line(
-    saved: Path, tmp_path: Path, spoil: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
+def test_a_broken_folder_is_reported_in_one_line(
+    saved: Path, tmp_path: Path, damage: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "teacher"
     shutil.copytree(saved, folder)
-    spoil(folder)
-    with pytest.raises(SaltError, match=f"{folder}: .*expected") as told:
+    damage(folder)
+    with pytest.raises(SaltError, match=f"{folder}: .*expected") as caught:
         load_text_encoder(folder, TEXT.tokens)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")

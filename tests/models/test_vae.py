@@ -29,23 +29,23 @@ def test_encode_and_decode_are_diffusers_in_other_units(folder):
     expected = theirs.encode(2 * video - 1).latent_dist.mode()
     mean, std = torch.tensor([0.5, -0.5, 0.0, 1.0]), torch.tensor([2.0, 1.0, 0.5, 1.0])
     torch.testing.assert_close(latents * std.view(-1, 1, 1, 1) + mean.view(-1, 1, 1, 1), expected)
-    drawn = theirs.decode(expected).sample / 2 + 0.5
-    assert drawn.shape == video.shape
-    torch.testing.assert_close(ours.decode(latents), drawn, rtol=0, atol=1e-5)
+    decoded = theirs.decode(expected).sample / 2 + 0.5
+    assert decoded.shape == video.shape
+    torch.testing.assert_close(ours.decode(latents), decoded, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("parts", [(1, 1, 1, 1, 1), (2, 3), (3, 1, 1)])
-def test_a_stream_draws_what_the_whole_would_be(folder, parts):
+def test_a_stream_decodes_what_decode_does(folder, parts):
     ours = load_vae(folder)
     latents = torch.randn(1, 4, 5, 2, 3)
     stream, other = ours.stream(), ours.stream()
-    drawn = []
+    decoded = []
     for part in latents.split(parts, dim=2):
-        drawn.append(stream(part))
+        decoded.append(stream(part))
         other(torch.randn_like(part))  # streams do not meet
-    assert drawn[0].shape[2] == 4 * parts[0] - 3
-    assert drawn[1].shape[2] == 4 * parts[1]
-    torch.testing.assert_close(torch.cat(drawn, dim=2), ours.decode(latents), rtol=0, atol=1e-5)
+    assert decoded[0].shape[2] == 4 * parts[0] - 3
+    assert decoded[1].shape[2] == 4 * parts[1]
+    torch.testing.assert_close(torch.cat(decoded, dim=2), ours.decode(latents), rtol=0, atol=1e-5)
 
 
 def test_it_computes_in_bfloat16_and_answers_in_float32(folder):

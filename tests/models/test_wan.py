@@ -114,13 +114,13 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_folder_is_one_line(folder: Path, damage: str, capfd: pytest.CaptureFixture[str]) -> None:
-    break_it, told = DAMAGES[damage]
+    break_it, expected = DAMAGES[damage]
     break_it(folder)
     with pytest.raises(SaltError) as caught:
         load_wan(folder, expect=BACKBONE)
     message = str(caught.value)
     assert message.startswith(str(folder))
-    assert told in message
+    assert expected in message
     assert "\n" not in message
     assert capfd.readouterr() == ("", "")
 

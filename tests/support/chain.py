@@ -65,22 +65,22 @@ class Made:
 
 
 @contextmanager
-def spoilt(path: Path, spoil: Callable[[Path], object]) -> Iterator[None]:
+def corrupted(path: Path, corrupt: Callable[[Path], object]) -> Iterator[None]:
     """Spoil a file for the length of a block."""
     before = path.read_bytes()
     try:
-        spoil(path)
+        corrupt(path)
         yield
     finally:
         path.write_bytes(before)
 
 
-def refused(salt: Salt, words: list[object], *told: object) -> None:
-    """The command exits 2 and says everything of `told` in one line."""
+def refused(salt: Salt, words: list[object], *parts: object) -> None:
+    """The command exits 2 and says all of `parts` in one line."""
     answer = salt(*words)
     assert answer.code == 2, answer.err
     lines = answer.err.strip().splitlines()
     assert len(lines) == 1, answer.err
     assert lines[0].startswith("salt: ")
-    for part in told:
+    for part in parts:
         assert str(part) in lines[0]

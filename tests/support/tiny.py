@@ -73,7 +73,7 @@ def teacher_experiment(**changes: Any) -> Experiment:
 
 
 def shown_experiment(**changes: Any) -> Experiment:
-    """DMD of networks that are shown a first frame and its features, as Wan 2.1 I2V 14B is."""
+    """DMD of networks that are conditioned on a first frame and its features, as Wan 2.1 I2V 14B is."""
     channels, features = 16, ShownClips.features
     takes = {"in_channels": 2 * channels + 4, "out_channels": channels, "image_dim": features[1]}
     scale = {

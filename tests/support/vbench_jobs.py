@@ -8,7 +8,7 @@ import numpy as np
 
 from salt.config.vbench import VBench
 from salt.data.vbench_prompts import VBenchPrompt
-from salt.evaluation.vbench.view import Job
+from salt.evaluation.vbench.view import DimensionJob
 from salt.evaluation.video import write_mp4
 
 HOSTILE = (
@@ -26,7 +26,7 @@ HOSTILE = (
     "A CAT, sitting (in the rain)",
 )
 PROTOCOL = "0123456789ab"
-# Called as VBench's Python is: python -I run_vbench.py JOB. $FAKE_VBENCH may spoil `body` or the whole run.
+# Called as VBench's Python is: python -I run_vbench.py JOB. $FAKE_VBENCH may corrupt `body` or the whole run.
 FAKE_PYTHON = """#!{python}
 import json, os, pathlib, sys
 assert sys.argv[1] == "-I"
@@ -57,12 +57,16 @@ def write_videos(folder: Path, prompts, seeds=(0, 1), frames: int = 5, side: int
     return folder
 
 
-def make_job(folder: Path, dimension: str = "temporal_flickering", texts=HOSTILE, seeds=(0, 1), **changes) -> Job:
+def make_job(
+    folder: Path, dimension: str = "temporal_flickering", texts=HOSTILE, seeds=(0, 1), **changes
+) -> DimensionJob:
     """A job on a video of every text and seed."""
     prompts = prompts_of(texts, dimension)
     videos = write_videos(folder / "videos", prompts, seeds)
     settings = {"seeds": seeds, "protocol": VBench(), "device": "cpu"} | changes
-    return Job(dimension, protocol_hash=PROTOCOL, prompts=prompts, videos=videos, out=folder / "out", **settings)
+    return DimensionJob(
+        dimension, protocol_hash=PROTOCOL, prompts=prompts, videos=videos, out=folder / "out", **settings
+    )
 
 
 def fake_vbench(folder: Path, monkeypatch) -> SimpleNamespace:

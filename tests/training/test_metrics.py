@@ -26,6 +26,6 @@ def test_tensorboard_shows_the_metrics(tmp_path: Path) -> None:
     names = set(lines[0]) - {"step"}
     assert set(board.Tags()["scalars"]) == names
     for name in names:
-        shown = [(event.step, event.value) for event in board.Scalars(name)]
-        assert [step for step, _ in shown] == [1, 2, 3, 4]
-        assert [value for _, value in shown] == pytest.approx([line[name] for line in lines], rel=1e-6)
+        scalars = [(event.step, event.value) for event in board.Scalars(name)]
+        assert [step for step, _ in scalars] == [1, 2, 3, 4]
+        assert [value for _, value in scalars] == pytest.approx([line[name] for line in lines], rel=1e-6)

@@ -130,7 +130,7 @@ def test_who_lost_its_run_to_another_host_writes_nothing_more(tmp_path: Path, mo
             if steps_done(tmp_path) == 2 and "elsewhere" not in lease.read_text():
                 lease.unlink()
                 elsewhere(lease)
-                time.sleep(2)  # as if this process had been stopped: it is told when it next touches the lease
+                time.sleep(2)  # as if this process had been suspended: it notices when it next touches the lease
             return super().batch(samples)
 
     with pytest.raises(SaltError, match="has taken this run over"):
@@ -141,20 +141,20 @@ def test_who_lost_its_run_to_another_host_writes_nothing_more(tmp_path: Path, mo
 
 def test_a_run_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SaltError, match=r"file/run: no run directory can be had here"):
+    with pytest.raises(SaltError, match=r"file/run: cannot be used as a run directory"):
         run(teacher_experiment(), tmp_path / "file")
 
 
 def test_another_configuration_on_the_same_run_is_refused_by_key(tmp_path: Path) -> None:
     run(experiment(train__iterations=1), tmp_path)
-    for changes, told in (
+    for changes, message in (
         ({"objectives__sc": {"weight": 0.5}}, "objectives.sc.weight (there 1.0, now 0.5)"),
         ({"objectives__sc": None}, "objectives.sc.weight (there 1.0, now null)"),
         ({"train__optimiser": {"lr": 0.1}}, "train.optimiser.lr (there 0.001, now 0.1)"),
     ):
         with pytest.raises(SaltError) as caught:
             run(experiment(train__iterations=1, **changes), tmp_path)
-        assert told in str(caught.value)
+        assert message in str(caught.value)
         assert "train.batch_size" not in str(caught.value)
     with pytest.raises(SaltError, match=r"seed \(there 0, now 1\)"):
         run(experiment(train__iterations=1), tmp_path, seed=1)
@@ -255,7 +255,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_continues(small_disk
     assert sha256(small_disk / "out" / WEIGHTS) == sha256(tmp_path / "unbroken" / "out" / WEIGHTS)
 
 
-def test_too_little_memory_is_told_with_what_takes_less_and_the_run_continues(tmp_path: Path) -> None:
+def test_too_little_memory_is_reported_with_what_takes_less_and_the_run_continues(tmp_path: Path) -> None:
     setting = teacher_experiment(train__recompute=True)
 
     class Greedy(Clips):
@@ -264,8 +264,10 @@ def test_too_little_memory_is_told_with_what_takes_less_and_the_run_continues(tm
                 torch.empty(1 << 55)
             return super().batch(samples)
 
-    told = r"run: out of memory; .* train\.precision=bfloat16, train\.accumulate above 1, "
-    with pytest.raises(SaltError, match=told + r"train\.shard=true, train\.context_parallel above 1, or on a larger"):
+    message = r"run: out of memory; .* train\.precision=bfloat16, train\.accumulate above 1, "
+    with pytest.raises(
+        SaltError, match=message + r"train\.shard=true, train\.context_parallel above 1, or on a larger"
+    ):
         run(setting, tmp_path, Greedy())
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_000002"]
     run(setting, tmp_path)

@@ -1,7 +1,7 @@
-"""Negative controls: real clips with one thing spoilt on purpose, to show that each dimension sees what it should.
+"""Negative controls: real clips, each deliberately corrupted in one way, to test what every dimension detects.
 
-Every control writes its clips to files and is scored as a model's videos are. `falls` names the dimensions that must
-lose, `free` those that may move for a stated reason; all others must stay where they are for real clips.
+The clips of a control are written to files and scored like a model's videos. `falls` names the dimensions that must
+fall, `free` those that may change for a stated reason; all others must stay at the value of real clips.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,10 +23,10 @@ from salt.evaluation.vbench.board import DIMENSIONS, normalise
 from salt.evaluation.video import Video, upscale, write_mp4
 from salt.models.protocol import Codec
 
-Clip = NDArray[np.float32]
-"""Frames at the world's resolution, `(F, H, W, 3)` in [0, 255]."""
-Spoil = Callable[[Clip, Clip, np.random.Generator], Clip]
-"""(clip, the clip of another caption of the same kind, random numbers) -> spoilt clip."""
+Frames = NDArray[np.float32]
+"""A clip at the world's resolution, `(F, H, W, 3)` in [0, 255]."""
+Corruption = Callable[[Frames, Frames, np.random.Generator], Frames]
+"""(clip, the clip of another caption of the same kind, random numbers) -> corrupted clip."""
 
 NOISE, BLUR, CONTRAST = 16.0, 0.6, 1.4
 """Standard deviation in units of 255; standard deviation in pixels; factor about mid-grey."""
@@ -37,35 +37,35 @@ OBJECTS = ("object_class", "multiple_objects", "spatial_relationship")
 
 @dataclass(frozen=True)
 class Control:
-    """One way to spoil a clip."""
+    """One way to corrupt a clip."""
 
     title: str
-    spoil: Spoil
+    corrupt: Corruption
     falls: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
 
 
-def _noise(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+def _noise(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
     return clip + rng.normal(0, NOISE, clip.shape).astype(np.float32)
 
 
-def _blur(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+def _blur(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
     return gaussian_filter(clip, sigma=(0, BLUR, BLUR, 0), mode="nearest")
 
 
-def _frozen(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+def _frozen(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
     return np.repeat(clip[:1], len(clip), axis=0)
 
 
-def _saturated(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+def _saturated(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
     return 127.5 + CONTRAST * (clip - 127.5)
 
 
-def _empty(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+def _empty(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
     return np.broadcast_to(np.median(clip, axis=(1, 2), keepdims=True), clip.shape)
 
 
-def _pure_noise(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+def _pure_noise(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
     return rng.uniform(0, 256, clip.shape).astype(np.float32)
 
 
@@ -77,7 +77,7 @@ CONTROLS: dict[str, Control] = {
         "Frames shuffled",
         lambda clip, other, rng: clip[rng.permutation(len(clip))],
         falls=MOTION,
-        free=("temporal_flickering",),  # which falls by less: objects are a twentieth of the pixels
+        free=("temporal_flickering",),  # falls too little to be required: objects are a twentieth of the pixels
     ),
     "wrong_caption": Control(
         "Clip of another caption",
@@ -88,7 +88,7 @@ CONTROLS: dict[str, Control] = {
         "Mean of two clips",
         lambda clip, other, rng: np.mean([clip, other], axis=0, dtype=np.float32),
         falls=(*MOTION, *PICTURE, *OBJECTS, "subject_consistency", "scene", "appearance_style"),
-        free=("color",),  # asked of the few clips in which an object is left
+        free=("color",),  # scored on the few clips in which an object is left
     ),
     "frozen": Control("First frame frozen", _frozen, falls=MOTION, free=("temporal_flickering",)),  # which rises
     "saturated": Control("Contrast x 1.4", _saturated, falls=("appearance_style", "aesthetic_quality")),
@@ -101,8 +101,8 @@ CONTROLS: dict[str, Control] = {
 }
 
 
-def real_clips(prompts: Sequence[Prompt], world: World) -> list[Clip]:
-    """One exact clip per prompt; the future is drawn from the prompt's index."""
+def real_clips(prompts: Sequence[Prompt], world: World) -> list[Frames]:
+    """One exact clip per prompt; its future is sampled with the prompt's index as seed."""
     scenes = [sample_scene(prompt.content, world, np.random.default_rng(prompt.index)) for prompt in prompts]
     return [render(scene, world).astype(np.float32) for scene in scenes]
 
@@ -110,13 +110,13 @@ def real_clips(prompts: Sequence[Prompt], world: World) -> list[Clip]:
 def run_controls(
     prompts: Sequence[Prompt], world: World, codec: Codec | None, out: Path, *, scale: str, protocol: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write and score every control of extended captions, and a codec's round trip where one is given.
+    """Write and score every control on extended captions, and the round trip through a codec if one is given.
 
     Args:
-        prompts: at least 6, two of each kind or more.
+        prompts: at least 6, with two of each kind or more.
         world: the world of the clips.
-        codec: what encodes and decodes `(B, 3, F, H, W)` in [0, 1], or None.
-        out: gets `{control}/{prompt_id}/0.mp4` and the results of each control in VBench's layout.
+        codec: encodes and decodes `(B, 3, F, H, W)` in [0, 1]; None: no round trip.
+        out: folder for `{control}/{prompt_id}/0.mp4` and the results of each control in VBench's layout.
         scale: name of the scale, for the records.
         protocol: hash of the protocol, for the records.
 
@@ -126,12 +126,12 @@ def run_controls(
     """
     clips = real_clips(prompts, world)
     others = _others(prompts, clips)
-    spoilt = {name: _spoil(control, clips, others) for name, control in CONTROLS.items()}
+    corrupted = {name: _corrupt(control, clips, others) for name, control in CONTROLS.items()}
     titles = {name: control.title for name, control in CONTROLS.items()}
     if codec is not None:
-        spoilt["codec"], titles["codec"] = [_round_trip(clip, codec) for clip in clips], "Codec round trip"
+        corrupted["codec"], titles["codec"] = [_round_trip(clip, codec) for clip in clips], "Codec round trip"
     tidy, table = [], {}
-    for name, videos in spoilt.items():
+    for name, videos in corrupted.items():
         for prompt, video in zip(prompts, videos, strict=True):
             write_mp4(out / name / prompt.id / "0.mp4", upscale(video, world.video_scale), world.fps)
         scores = score_folder(out / name, prompts, "extended", (0,), world, protocol)
@@ -142,7 +142,7 @@ def run_controls(
     return pd.concat(tidy, ignore_index=True), pd.DataFrame.from_dict(table, orient="index")
 
 
-def _others(prompts: Sequence[Prompt], clips: list[Clip]) -> list[Clip]:
+def _others(prompts: Sequence[Prompt], clips: list[Frames]) -> list[Frames]:
     """The clip of the next prompt of the same kind."""
     places: dict[str, list[int]] = {}
     for place, prompt in enumerate(prompts):
@@ -151,17 +151,17 @@ def _others(prompts: Sequence[Prompt], clips: list[Clip]) -> list[Clip]:
     return [clips[following[place]] for place in range(len(clips))]
 
 
-def _spoil(control: Control, clips: list[Clip], others: list[Clip]) -> list[Video]:
+def _corrupt(control: Control, clips: list[Frames], others: list[Frames]) -> list[Video]:
     pairs = zip(clips, others, strict=True)
-    return [_quantise(control.spoil(clip, other, np.random.default_rng(i))) for i, (clip, other) in enumerate(pairs)]
+    return [_quantise(control.corrupt(clip, other, np.random.default_rng(i))) for i, (clip, other) in enumerate(pairs)]
 
 
-def _quantise(clip: Clip) -> Video:
+def _quantise(clip: Frames) -> Video:
     return np.clip(np.rint(clip), 0, 255).astype(np.uint8)
 
 
 @torch.no_grad()
-def _round_trip(clip: Clip, codec: Codec) -> Video:
+def _round_trip(clip: Frames, codec: Codec) -> Video:
     video = torch.from_numpy(clip).permute(3, 0, 1, 2)[None] / 255
     decoded = codec.decode(codec.encode(video))[0].permute(1, 2, 3, 0)
     return _quantise(255 * decoded.numpy())

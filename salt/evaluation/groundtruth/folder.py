@@ -1,4 +1,4 @@
-"""Scoring a folder of videos: which files must be there, one score per video, one file per cell, tidy rows.
+"""Scoring a folder of videos: the expected files, scores of every video, one results file per cell, tidy rows.
 
 Videos are `{prompt_id}/{sampling seed}.mp4`; the files of a cell are named `{prompts}_{solver}_{nfe}`.
 """
@@ -30,7 +30,7 @@ class CellScores:
     """Scores of one cell: per video (`wide`), in VBench's layout (`scored`), and aggregated."""
 
     wide: pd.DataFrame
-    """Columns `prompt_id`, `sampling_seed`, the dimensions (raw, 0 to 1) and `same_object`; NaN where not scored. Of
+    """Columns `prompt_id`, `sampling_seed`, the dimensions (raw, 0 to 1) and `same_object`; NaN where not scored. For
     long videos also their parts `DIMENSION@PART`, as `score_long_video` names them."""
     scored: Scored
     scores: Mapping[str, float]
@@ -48,17 +48,17 @@ def score_folder(
     length: int = 1,
     board: Board = TEXT,
 ) -> CellScores:
-    """Score every video of a folder with the ground-truth scorer, those of `length` clips as VBench-Long does.
+    """Score every video of a folder with the ground-truth scorer; videos of several clips, as VBench-Long does.
 
-    Where `board` has dimensions of VBench-I2V, videos should begin with the image that their prompt has under their
+    If `board` has dimensions of VBench-I2V, videos should begin with the image that belongs to their prompt and
     sampling seed.
 
-    If no video of the whole folder has a clean frame, `color` has nothing to be a mean of (VBench then divides by
-    zero): it is 0 for every video.
+    If no video of the folder has a clean frame, there are no values of `color` to average (VBench then divides by
+    zero), and it is 0 for every video.
 
     Raises:
-        SaltError: where videos are missing, too many, undecodable or of the wrong size, in one message; where the
-            prompts leave a dimension without any video.
+        SaltError: videos are missing, superfluous, undecodable or of the wrong size (all in one message), or no video
+            is scored on some dimension.
     """
     _check_coverage(prompts, variant, board)
     _check_files(videos, {_file(prompt.id, seed) for prompt in prompts for seed in seeds})
@@ -112,14 +112,14 @@ def _score_videos(
 
 
 def _without_clean_frame(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`color`, of the whole or of a part, as 0 where all videos have none."""
+    """Replace `color`, of whole videos or of a part, by 0 if no video has a value."""
     asked = {name for row in rows for name in row if _dimension(name) == "color"}
     empty = {name for name in asked if all(row.get(name) is None for row in rows)}
     return [row | {name: 0.0 for name in empty if name in row} for row in rows]
 
 
 def _dimension(column: str) -> str:
-    """That a column tells, the whole or a part of it."""
+    """The dimension of a column, which holds scores of whole videos or of a part of them."""
     return column.partition("@")[0]
 
 
@@ -135,11 +135,13 @@ def _check_coverage(prompts: Sequence[Prompt], variant: Variant, board: Board) -
 def _check_files(videos: Path, expected: set[str]) -> None:
     found = {path.relative_to(videos).as_posix() for path in videos.rglob("*.mp4")}
     missing, extra = sorted(expected - found), sorted(found - expected)
-    told = [
+    faults = [
         f"{len(names)} {what} ({_first(names)})" for what, names in (("missing", missing), ("extra", extra)) if names
     ]
-    if told:
-        raise SaltError(f"{videos}: {' and '.join(told)}; accepted: exactly {len(expected)} videos PROMPT_ID/SEED.mp4")
+    if faults:
+        raise SaltError(
+            f"{videos}: {' and '.join(faults)}; accepted: exactly {len(expected)} videos PROMPT_ID/SEED.mp4"
+        )
 
 
 def _first(names: Sequence[str]) -> str:
@@ -181,8 +183,8 @@ def write_cell(folder: Path, cell: ModelCell, scores: CellScores, provenance: Ma
 def records(cell: ModelCell, scores: CellScores) -> pd.DataFrame:
     """Tidy rows, columns `RECORD_COLUMNS`: raw dimension means and same_object (0 to 1), the aggregates (0 to 100).
 
-    Of long videos also the means of the parts, as metrics `DIMENSION@PART`, raw. `n` is the number of videos behind a
-    value.
+    For long videos also the raw means of their parts, as metrics `DIMENSION@PART`. `n` is the number of videos in a
+    mean.
     """
     measured: dict[str, tuple[float, int]] = {
         name: (score, len(entries)) for name, (score, entries) in scores.scored.results.items()

@@ -1,4 +1,4 @@
-"""The ground-truth scorer of a scale: the world's report prompts, and a folder of videos scored by rendering."""
+"""The ground-truth scorer of a scale: prompts of the world's report split, scored by `salt.evaluation.groundtruth`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from salt.evaluation.groundtruth.folder import records, score_folder, write_cell
 from salt.evaluation.lengths import Length
 from salt.evaluation.scorer import digest, low_precision
 from salt.evaluation.vbench.board import TEXT, Board, image_board
-from salt.evaluation.vbench.view import Job
+from salt.evaluation.vbench.view import DimensionJob
 from salt.evaluation.video import ENCODER
 
 
@@ -36,23 +36,23 @@ class GroundTruth:
         return image_board("leaderboard", camera=False) if self.scale.image_to_video else TEXT
 
     def prompts(self) -> Sequence[Prompt]:
-        """The first of the report list, where kinds take turns."""
+        """The first prompts of the report split, in which kinds alternate."""
         return report_prompts(self.scale.world, self.length.prompts)
 
     def diagnosed(self) -> Sequence[Prompt]:
-        """The first of the report list."""
+        """The first prompts of the report split."""
         return report_prompts(self.scale.world, self.scale.evaluation.defect_samples)
 
     def seeds(self, prompt: AnyPrompt | OwnPrompt) -> Sequence[int]:
-        """Those of the scale."""
+        """The seeds of the scale."""
         return self.scale.evaluation.seeds
 
     def image(self, prompt: AnyPrompt) -> Path | None:
-        """None: first frames are of held-out clips."""
+        """None: first frames are those of held-out clips."""
         return None
 
     def protocol(self) -> str:
-        """Of prompts, seeds, videos, encoder, scorer and precision; of the board where a first frame is given."""
+        """Hash of prompts, seeds, videos, encoder, scorer and precision; of the board too if there are first frames."""
         world, evaluation, board = self.scale.world, self.scale.evaluation, self.board
         begins = {} if board is TEXT else {"board": [*board.dimensions], "first frame": "of a held-out clip"}
         decides = {
@@ -63,8 +63,10 @@ class GroundTruth:
         }
         return digest(decides | low_precision(evaluation) | begins | self.length.decides())
 
-    def jobs(self, cell: ModelCell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
-        """None: `score` needs no other environment."""
+    def jobs(
+        self, cell: ModelCell, videos: Path, details: Path, part: tuple[int, int], device: str
+    ) -> list[DimensionJob]:
+        """Refused: `score` needs no jobs before it."""
         raise SaltError(
             f"experiments/scales/{self.scale.name}.yaml: evaluation.vbench is missing; accepted: a mapping, as paper "
             "has"
@@ -73,7 +75,7 @@ class GroundTruth:
     def score(
         self, cell: ModelCell, videos: Path, details: Path, provenance: Mapping[str, Any]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Every video of the cell."""
+        """Score every video of the cell."""
         scores = score_folder(
             videos / cell.name,
             self.prompts(),
@@ -88,8 +90,8 @@ class GroundTruth:
         return records(cell, scores), scores.wide
 
     def describe(self) -> str:
-        """Nothing: the hash says it all."""
+        """Empty: the protocol hash identifies its settings."""
         return ""
 
     def require_clips(self, what: str) -> None:
-        """There are clips of every prompt."""
+        """Accept: there are clips of every prompt."""

@@ -1,18 +1,18 @@
-"""VBench-Long's protocol on ground-truth scores: a long video is scored as clips, and its clips against each other.
+"""VBench-Long's protocol on ground-truth scores: a long video is scored clip by clip, and its clips are compared.
 
-VBench-Long (`vbench2_beta_long` of Vchitect/VBench) cuts a video into clips of one length, scores each clip as a video
-of its own, and takes the mean. Of subject and background consistency this *in-clip* score (the slow branch) is one
-half; the other, *clip-to-clip* (the fast branch), is consistency over the first frames of the clips, each compared with
+VBench-Long (`vbench2_beta_long` of Vchitect/VBench) splits a video into clips of one length, scores each clip as a
+video of its own, and takes the mean. For subject and background consistency, this *in-clip* score (the slow branch) is
+one half; the other, *clip-to-clip* (the fast branch), is the consistency of the clips' first frames, each compared with
 the one before and with the very first.
 
-Here it differs in this:
+Differences:
 
-* A clip is as long as the caller says, for every dimension: the length that the scorer is made for, which is a training
-  clip of the world. VBench-Long takes 2 s, and 10 s for human_action, temporal_style and overall_consistency.
-* First frames are compared by what the ground-truth scorer reads off them, as in a clip, not by DINOv2 and DreamSim.
-  So both halves are on one scale, and VBench-Long's tables that map one to the other have nothing to do.
-* No scenes are detected (an option there), and no clip is left out of temporal_flickering for moving.
-* A clip-to-clip score of 0 counts; VBench-Long takes it as missing, and the in-clip score alone.
+* For every dimension, a clip has the length that the caller gives: that of a training clip of the world, for which the
+  scorer is made. VBench-Long takes 2 s, and 10 s for human_action, temporal_style and overall_consistency.
+* First frames are compared by the ground-truth scorer's explanation of them, as within a clip, not by DINOv2 and
+  DreamSim. Both halves are thus on one scale, and VBench-Long's tables that map one to the other are not needed.
+* Scenes are not detected (an option there), and temporal_flickering includes clips that move.
+* A clip-to-clip score of 0 counts; VBench-Long treats it as missing and uses the in-clip score alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,11 +29,11 @@ from salt.evaluation.vbench.board import denormalise
 from salt.evaluation.video import Video, downscale
 
 FOLLOWED = ("object_class", "color", "subject_consistency", "imaging_quality")
-"""Dimensions that are also told clip by clip."""
+"""Dimensions that are also reported clip by clip."""
 FRAMES_OF_A_LATENT = 4
-"""Video frames of every latent frame after the first, which is one: Wan's compression of time."""
+"""Video frames per latent frame, after the first, which has one: Wan's compression of time."""
 CLIP_TO_CLIP_WEIGHT = 0.5
-"""Of the fused score, the rest being in-clip: VBench-Long's `configs/slow_fast_params.yaml`, subject and background."""
+"""Weight of clip-to-clip in the fused score: VBench-Long's `configs/slow_fast_params.yaml`, subject and background."""
 
 
 def score_long_video(
@@ -41,11 +41,11 @@ def score_long_video(
 ) -> dict[str, Any]:
     """`score_video` for a long video: the same keys, each the mean over clips; the two consistencies are fused.
 
-    A video of one clip has nothing to fuse and keeps its in-clip scores. `same_object` is in-clip alone.
+    A video of one clip keeps its in-clip scores. `same_object` is in-clip only.
 
     Returns:
-        Besides those keys parts of them: `NAME@clip0`, `NAME@clip1`, ... of what is `FOLLOWED`, and of the two
-        consistencies their halves `NAME@in_clip` and `NAME@clip_to_clip`.
+        Those keys, and parts of them: `NAME@clip0`, `NAME@clip1`, ... for the dimensions in `FOLLOWED`, and the halves
+        `NAME@in_clip` and `NAME@clip_to_clip` of the two consistencies.
     """
     clips = split(stored, clip_frames)
     scored = [score_video(clip, prompt, variant, video_scale) for clip in clips]
@@ -60,19 +60,19 @@ def score_long_video(
 
 
 def long_frames(world: World, length: int) -> int:
-    """Frames of a video `length` times as long as a clip, in latent frames."""
+    """Video frames of a video that has `length` times as many latent frames as a clip."""
     return 1 + FRAMES_OF_A_LATENT * (length * latent_frames(world) - 1)
 
 
 def latent_frames(world: World) -> int:
-    """Of a clip: one for its first frame, and one for every four after it."""
+    """Latent frames of a clip: one for its first frame, and one for every four after it."""
     return 1 + (world.frames - 1) // FRAMES_OF_A_LATENT
 
 
 def clip_starts(frames: int, clip_frames: int) -> list[int]:
     """The first frame of every clip of a video of `frames` frames.
 
-    The last clip is completed with frames before it, so it overlaps the one before; a video that is shorter than a
+    The last clip is filled up with the frames before it, so it may overlap the previous clip; a video shorter than a
     clip is one clip.
     """
     starts = list(range(0, frames - clip_frames + 1, clip_frames))
@@ -87,22 +87,22 @@ def split(video: Video, clip_frames: int) -> list[Video]:
 
 
 def mean_over_clips(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Per-clip results to those of the video: the mean of the clips that have a score, None where none has."""
+    """The results of a video from those of its clips: the mean of clips that have a score, None if none has."""
     scored = {name: [float(clip[name]) for clip in results if clip[name] is not None] for name in results[0]}
     return {name: fmean(values) if values else None for name, values in scored.items()}
 
 
 def fuse(in_clip: float, clip_to_clip: float) -> float:
-    """The two halves of a consistency."""
+    """A consistency from its two halves."""
     return (1 - CLIP_TO_CLIP_WEIGHT) * in_clip + CLIP_TO_CLIP_WEIGHT * clip_to_clip
 
 
 def clip_to_clip(firsts: Float32Array) -> dict[str, float]:
     """Raw subject and background consistency of the clips' first frames `(clips, H, W, 3)` in [0, 255].
 
-    As VBench's formula has it, the mean over clips i > 0 of (s(i, i - 1) + s(i, 0)) / 2. For the subject, s is 1 where
-    both frames are clean and have the same set of objects, else 0; for the background it is 1 - change of the pixels
-    apart from objects / 64 units.
+    As in VBench's formula, the mean over clips i > 0 of (s(i, i - 1) + s(i, 0)) / 2. For the subject, s is 1 if both
+    frames are clean and have the same set of objects, else 0; for the background, it is 1 - change / 64, where change
+    is that of the pixels apart from objects.
     """
     explained, now = fit(firsts), np.arange(1, len(firsts))
     before, first = now - 1, np.zeros_like(now)

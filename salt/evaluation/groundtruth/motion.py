@@ -1,7 +1,7 @@
-"""Where the objects of a video go: tracks of fitted centres, how far, how evenly.
+"""How the objects of a video move: tracks of fitted centres, their distance and evenness.
 
 Symbols: N frames, K objects (the commonest number in the video), tracks `(N, K, 2)` in pixels, x to the right, y down,
-NaN in frames that have not K objects. Everything in the world moves at one of two constant speeds.
+NaN in frames without exactly K objects. Everything in the world moves at one of two constant speeds.
 """
 
 import numpy as np
@@ -13,18 +13,18 @@ from salt.evaluation.groundtruth.synthesis import SPRITES, Fit
 Float64Array = NDArray[np.float64]
 
 LEAST_SHARE = 3 / 8
-"""Share of the slowest clip's way that counts as moving: 3 pixels in 9 frames."""
+"""Share of the slowest clip's distance that counts as moving: 3 pixels in 9 frames."""
 
 
 def least_travel(frames: int) -> float:
-    """The way, in pixels, from which on a clip moves."""
+    """The distance, in pixels, from which on a clip counts as moving."""
     return LEAST_SHARE * (frames - 1) * min(SPEEDS)
 
 
 def tracks(fit: Fit) -> Float64Array:
-    """Centres of the objects over time, `(N, K, 2)`; K = 0 where no frame has an object.
+    """Centres of the objects over time, `(N, K, 2)`; K = 0 if no frame has an object.
 
-    Two objects keep their track by nearness, not by looks, so one that changes its shape on the way still moves on.
+    Two objects are tracked by nearness, not by appearance, so a track continues when an object changes its shape.
     """
     if not fit.count.any():
         return np.empty((len(fit.count), 0, 2))
@@ -42,9 +42,9 @@ def tracks(fit: Fit) -> Float64Array:
 
 
 def travel(paths: Float64Array) -> Float64Array:
-    """Net way of each object over the clip, `(K, 2)` in pixels: the slope of the best line through its track.
+    """Net displacement of each object over the clip, `(K, 2)` in pixels: the slope of the best line through its track.
 
-    A single wrong frame moves it little. 0 where the object is not there in at least half of the frames.
+    A single wrong frame changes it little. 0 if the object is absent from more than half of the frames.
     """
     there = ~np.isnan(paths).any(axis=(1, 2))
     if not paths.shape[1] or 2 * there.sum() < max(len(paths), 4):
@@ -56,12 +56,12 @@ def travel(paths: Float64Array) -> Float64Array:
 
 
 def moves(paths: Float64Array) -> bool:
-    """Whether some object goes further than `least_travel`."""
+    """Whether some object moves at least `least_travel`."""
     return bool((np.linalg.norm(travel(paths), axis=1) >= least_travel(len(paths))).any())
 
 
 def goes(paths: Float64Array, direction: str) -> bool:
-    """Whether every object goes at least `least_travel` in that direction, and more that way than across it."""
+    """Whether every object moves at least `least_travel` in a direction, and further along it than across it."""
     step = np.array(STEPS[direction])
     way = travel(paths)
     along, across = way @ step, np.abs(way @ step[::-1])
@@ -69,11 +69,11 @@ def goes(paths: Float64Array, direction: str) -> bool:
 
 
 def smoothness(paths: Float64Array) -> float:
-    """How little the velocity changes, 0 to 1: 1 at constant speed, 0 where it jumps by 2 pixels or nothing moves.
+    """How little the velocity changes, 0 to 1: 1 at constant speed, 0 if it jumps by 2 pixels or nothing moves.
 
-    Mean over three frames in a row of 1 - |change of the displacement| / 2, where that is positive. A clip that does
-    not move has no motion to be smooth and gets 0, and so do three frames in which nothing moves: otherwise standing
-    still would be the best motion of all, and standing still with a jump now and then the second best.
+    The mean over any three consecutive frames of 1 - |change of the displacement| / 2, or 0 if that is negative. A clip
+    that does not move gets 0, and so do three frames in which nothing moves: otherwise standing still would be the
+    smoothest motion, and standing still with an occasional jump the second smoothest.
     """
     if not moves(paths):
         return 0.0
@@ -85,7 +85,7 @@ def smoothness(paths: Float64Array) -> float:
 
 
 def uniform_share(paths: Float64Array) -> float:
-    """Share of displacements that fit the one speed and direction of the world that fits best, 0 to 1."""
+    """Share of displacements, 0 to 1, that equal one speed and direction of the world: the one that fits best."""
     if not paths.shape[1]:
         return 0.0
     displacement = np.diff(paths, axis=0)

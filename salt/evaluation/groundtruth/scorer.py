@@ -1,9 +1,9 @@
 """The ground-truth scorer: VBench's sixteen dimensions for videos of the world, whose truth is known.
 
-Each frame, brought back to the world's resolution, is explained by its best-fitting sprites (`synthesis`), and the
-dimensions are read off that explanation; no network is involved. Every dimension except temporal flickering is first a
-share s from 0 (bad) to 1 (an exact clip of the world), then put into the range in which VBench's constants expect it:
-raw = low + s (high - low), so that normalising gives s back. What s is:
+Each frame, reduced to the world's resolution, is explained by its best-fitting sprites (`synthesis`), and the
+dimensions are computed from that explanation; no network is involved. Every dimension except temporal flickering is
+first a share s from 0 (bad) to 1 (an exact clip of the world), then mapped to the range that VBench's constants expect,
+raw = low + s (high - low), so that normalising returns s. The shares:
 
 | dimension | s |
 |---|---|
@@ -11,29 +11,29 @@ raw = low + s (high - low), so that normalising gives s back. What s is:
 | background_consistency | 1 - change from frame to frame of the pixels apart from objects / 64 units |
 | temporal_flickering | VBench's own formula on stored frames: (255 - mean absolute change) / 255 |
 | motion_smoothness | evenness of the velocity (`motion.smoothness`); 0 where nothing moves |
-| dynamic_degree | whether an object goes at least 3/8 of the slowest clip's way |
+| dynamic_degree | whether an object moves at least 3/8 of the slowest clip's distance |
 | aesthetic_quality | sharpness: gradient energy against the exact render's, r or 1/r, whichever is below 1 |
 | imaging_quality | PSNR against the best-fit render in its measured colours, from 10 dB (0) to 40 dB (100) |
 | object_class | frames that are clean and show one object, of the caption's shape |
 | multiple_objects | frames that are clean and show both objects, shape and colour |
-| spatial_relationship | frames with both objects, their centres as told and more than a radius apart |
+| spatial_relationship | frames with both objects, their centres in the caption's relation, more than a radius apart |
 | color | clean frames whose objects have the caption's colour; a video without a clean frame is left out |
-| human_action | whether every object goes in the caption's direction |
+| human_action | whether every object moves in the caption's direction |
 | scene | frames with the caption's background |
 | appearance_style | nearness of the colours of background and objects to the palette (1 - RGB distance / 96) |
 | temporal_style | displacements from frame to frame that fit one speed and direction of the world |
-| overall_consistency | clean frames in which everything told is right; 0 where the direction is told and wrong |
+| overall_consistency | clean frames in which all that the caption states is right; 0 if it states another direction |
 
-Of a video that should begin with a given image also VBench-I2V's, but for camera motion, which the world has not:
+For a video that should begin with a given image, also VBench-I2V's, except camera motion, which the world lacks:
 
 | dimension | s |
 |---|---|
-| i2v_subject | frames that are clean and have the image's objects, shape and colour; the first in their places |
+| i2v_subject | clean frames with the image's objects, shape and colour; in the first frame, at their places too |
 | i2v_background | 1 - change from the image of the pixels apart from objects / 64 units |
 
-Left out of a caption, an attribute is not asked. Frames without objects count 0 for aesthetic and imaging quality, so
-an empty clip is no way to a good score. Objects may fade towards the background without touching appearance_style:
-that is blur or low contrast, and the business of aesthetic_quality.
+An attribute that the caption leaves out is not scored. Frames without objects count 0 for aesthetic and imaging
+quality, so an empty clip does not score well. Objects that fade towards the background do not affect appearance_style:
+that is blur or low contrast, which aesthetic_quality measures.
 """
 
 from typing import Any
@@ -58,13 +58,13 @@ from salt.evaluation.video import Video, downscale
 
 SCORER = "groundtruth"
 VERSION = 2
-"""Part of the protocol: another number when a score of any video changes."""
+"""Part of the protocol; raised when the score of any video changes."""
 STEADY = 64.0
-"""Mean change from frame to frame, in units of 255, at which a background counts as not consistent at all."""
+"""Mean change from frame to frame, of 255, at which the consistency of a background is 0."""
 PALETTE_REACH = 96.0
-"""RGB distance from the palette at which a colour counts as not the world's at all."""
+"""RGB distance from the palette at which the nearness of a colour is 0."""
 IN_PLACE = 1
-"""Pixels along an axis within which an object is where the image has it."""
+"""Largest distance along an axis, in pixels, of an object from its place in the image."""
 WORST_PSNR, BEST_PSNR = 10.0, 40.0
 
 _COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
@@ -78,10 +78,10 @@ def score_video(
 
     Args:
         stored: the video.
-        prompt: what it should show.
-        variant: the caption that was told.
-        video_scale: by what it was enlarged.
-        image: what it should begin with, in the world's own size; None: anything.
+        prompt: its prompt.
+        variant: the caption it was prompted with.
+        video_scale: the factor by which it was enlarged.
+        image: the image it should begin with, in the world's own size; None: there is none.
 
     Returns:
         The prompt's dimensions: raw scores from 0 to 1, imaging quality from 0 to 100, two booleans, and None for the
@@ -105,11 +105,11 @@ def score_video(
 
 
 def score_frames(stored: Video, prompt: Prompt, variant: Variant, video_scale: int) -> dict[str, NDArray[np.float64]]:
-    """What every frame shows by itself, `(F,)` from 0 to 1.
+    """Scores of every single frame, `(F,)` from 0 to 1.
 
     Returns:
         `objects`: whether it is clean and shows exactly the caption's objects (object_class and multiple_objects
-        together); `imaging_quality`, as that dimension.
+        together); `imaging_quality`: the share of that dimension.
     """
     frames = downscale(stored, video_scale)
     explained = fit(frames)
@@ -177,10 +177,10 @@ def _likeness(explained: Fit, frames: Float32Array) -> NDArray[np.float64]:
 
 
 def _palette(explained: Fit) -> float:
-    """Mean nearness of background and objects to the palette; 0 for what is not there.
+    """Mean nearness of background and objects to the palette; 0 for what is missing.
 
     An object's colour is compared with the nearest point between the background's and the palette's colour, so that
-    blur does not count, while too strong and wrong colours do.
+    blur is not penalised, while oversaturated and wrong colours are.
     """
     b, there = explained.background_colour, explained.shape >= 0
     off = np.linalg.norm(b - _BACKGROUNDS[explained.background], axis=1)
@@ -196,36 +196,36 @@ def _palette(explained: Fit) -> float:
 
 # ------------------------------------------------------------------------------------------- semantics
 def _semantics(
-    explained: Fit, paths: motion.Float64Array, content: Content, told: Mentions
+    explained: Fit, paths: motion.Float64Array, content: Content, mentions: Mentions
 ) -> dict[str, float | bool | None]:
-    shapes, named, positions = _named(explained, content, told)
+    shapes, named, positions = _named(explained, content, mentions)
     clean, number = explained.clean(), len(content.sprites)
     background = explained.background == BACKGROUND_NAMES.index(content.background)
-    as_told = _placed(positions, content)
+    placed = _placed(positions, content)
     goes = motion.goes(paths, content.direction)
-    right = clean & named & as_told & (explained.count == number)
-    if told.background:
+    right = clean & named & placed & (explained.count == number)
+    if mentions.background:
         right &= background
     return {
         "object_class": _share(clean & shapes & (explained.count == 1)),
         "multiple_objects": _share(clean & named & (explained.count == 2)),
-        "spatial_relationship": _share(named & as_told),
+        "spatial_relationship": _share(named & placed),
         "color": _colour_share(explained, content),
         "human_action": goes,
         "scene": _share(background),
-        "overall_consistency": _share(right) if goes or not told.direction else 0.0,
+        "overall_consistency": _share(right) if goes or not mentions.direction else 0.0,
     }
 
 
-def _named(explained: Fit, content: Content, told: Mentions) -> tuple[Bools, Bools, NDArray[np.int64]]:
-    """Whether each frame has the caption's shapes; its shapes and told colours; where `(N, sprites, 2)` those are."""
+def _named(explained: Fit, content: Content, mentions: Mentions) -> tuple[Bools, Bools, NDArray[np.int64]]:
+    """Whether each frame has the caption's shapes; whether with the colours it mentions; places `(N, sprites, 2)`."""
     every = np.arange(len(explained.count))
     shapes, named = np.ones(len(every), dtype=bool), np.ones(len(every), dtype=bool)
     places = []
     for sprite in content.sprites:
         right = explained.shape == SHAPE_NAMES.index(sprite.shape)
         shapes &= right.any(axis=1)
-        if told.colour:
+        if mentions.colour:
             right &= explained.colour == COLOUR_NAMES.index(sprite.colour)
         named &= right.any(axis=1)
         places.append(explained.centre[every, right.argmax(axis=1)])
@@ -233,7 +233,7 @@ def _named(explained: Fit, content: Content, told: Mentions) -> tuple[Bools, Boo
 
 
 def _placed(positions: NDArray[np.int64], content: Content) -> Bools:
-    """Whether the first named sprite lies as told of the second, by more than a radius; true where nothing is told."""
+    """Whether both sprites have the caption's relation, by more than a radius; true if it states none."""
     if content.relation is None:
         return np.ones(len(positions), dtype=bool)
     gap = positions[:, 1] - positions[:, 0]
@@ -249,7 +249,7 @@ def _colour_share(explained: Fit, content: Content) -> float | None:
 
 # ----------------------------------------------------------------------------------------- image to video
 def _continued(explained: Fit, frames: Float32Array, image: Float32Array) -> dict[str, float]:
-    """How much of the image `(1, H, W, 3)` a video keeps."""
+    """How far a video keeps objects and background of the image `(1, H, W, 3)`."""
     begin = fit(image)
     same = explained.clean() & (_objects(explained) == _objects(begin)).all(axis=1)
     there = np.sort(explained.centre[0][explained.shape[0] >= 0], axis=0)

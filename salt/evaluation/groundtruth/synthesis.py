@@ -1,13 +1,13 @@
-"""Reading a video of the world by rendering it again: which sprites, where, on which background, best explain a frame.
+"""Analysis by synthesis of videos of the world: which sprites, where, on which background, best explain a frame.
 
 Symbols: N frames I of H x W pixels in [0, 255]; b, a frame's background colour; c, a palette colour; m, a sprite's mask
 of |m| pixels. Painting colour c through m at a place changes the squared error of the frame by minus its *gain*
 
     gain = sum over m of |I - b|^2 - |I - c|^2 = 2 (c - b) . sum_m I  +  |m| (|b|^2 - |c|^2),
 
-so one correlation of the frame with each mask gives the gains of all colours at all places. The sprite of largest gain
-is taken, its pixels are made background, and the search goes on for a second one. `gain / (|m| |c - b|^2)` is 1 for an
-exact sprite, 0 for one that is half transparent; below `LEAST_FIT` it is no object.
+so one correlation of the frame with each mask gives the gains of all colours at all places. The sprite with the largest
+gain is taken, its pixels are set to the background, and the search continues for a second one.
+`gain / (|m| |c - b|^2)` is 1 for an exact sprite and 0 for a half transparent one; below `LEAST_FIT` it is no object.
 """
 
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ Bools = NDArray[np.bool_]
 
 SHAPE_NAMES, COLOUR_NAMES, BACKGROUND_NAMES = tuple(MASKS), tuple(COLOURS), tuple(BACKGROUNDS)
 SPRITES = 2
-"""Most objects that a frame of the world has; a further one is a spare blob."""
+"""Most objects in a frame of the world; anything more is a spare blob."""
 LEAST_FIT = 0.2
-"""Least gain, as a share of an exact sprite's, of what counts as an object: it has 0.6 of its colour or more."""
+"""Least gain of an object, as a share of an exact sprite's: that of one with 0.6 of its colour."""
 BACKGROUND_REACH = 48.0
-"""RGB distance within which a pixel is of a background colour; half of a frame's pixels must be."""
+"""RGB distance within which a pixel has a background colour; half of a frame's pixels must have it."""
 SPARE_CONTRAST = 60.0
-"""RGB distance from the background of the mean of 3 x 3 pixels beside the objects, from which on they are a blob."""
+"""3 x 3 pixels beside the objects are a blob if their mean has a larger RGB distance from the background than this."""
 
 _MASKS = np.stack(list(MASKS.values())).astype(np.float32)
 _AREAS = _MASKS.sum(axis=(1, 2))
@@ -42,10 +42,10 @@ _WIDE = sliding_window_view(np.pad(_MASKS, ((0, 0), (2, 2), (2, 2))), (3, 3), ax
 
 @dataclass(frozen=True)
 class Fit:
-    """What explains N frames best. Sprites are in order of gain; where there is none, `shape` and `colour` are -1."""
+    """The best explanation of N frames. Sprites are in order of gain; `shape` and `colour` are -1 if there is none."""
 
     background: Ints
-    """`(N,)`, index into `BACKGROUND_NAMES`; -1 where most pixels are of none of them."""
+    """`(N,)`, index into `BACKGROUND_NAMES`; -1 if most pixels have none of these colours."""
     background_colour: Float32Array
     """`(N, 3)`, the median pixel."""
     count: Ints
@@ -61,16 +61,16 @@ class Fit:
     label: Ints
     """`(N, H, W)`: 1 or 2 under the sprites, 0 elsewhere."""
     apart: Bools
-    """`(N, H, W)`, pixels that are at least 2 away from every sprite."""
+    """`(N, H, W)`, pixels at a distance of at least 2 from every sprite."""
     spare: Bools
-    """`(N,)`, whether something else than background is left beside the sprites."""
+    """`(N,)`, whether anything but background is left beside the sprites."""
 
     def clean(self) -> Bools:
         """`(N,)`: one or two objects and nothing else."""
         return (self.count > 0) & ~self.spare
 
     def render(self, exact: bool) -> Float32Array:
-        """The fitted frames, `(N, H, W, 3)`: in the palette's colours (`exact`), or in those measured."""
+        """The fitted frames, `(N, H, W, 3)`: in the palette's colours (`exact`), or in the measured ones."""
         sprites = _COLOURS[self.colour] if exact else self.mean_colour
         table = np.concatenate([self.background_colour[:, None], sprites], axis=1)
         return table[np.arange(len(table))[:, None, None], self.label]
@@ -102,7 +102,7 @@ def fit(frames: Float32Array) -> Fit:
 
 
 def _best_sprite(frames: Float32Array, b: Float32Array) -> tuple[Bools, Ints, Ints, Ints, Float32Array]:
-    """Of each frame: whether there is a sprite, its shape, colour, centre `(n, 2)` and mean colour `(n, 3)`."""
+    """For each frame: whether there is a sprite, its shape, colour, centre `(n, 2)` and mean colour `(n, 3)`."""
     number = len(frames)
     windows = sliding_window_view(frames, _MASKS.shape[1:], axis=(1, 2))
     sums = np.tensordot(windows, _MASKS, axes=([4, 5], [1, 2]))  # (n, y, x, rgb, shape)
@@ -129,7 +129,7 @@ def _put(images: NDArray[np.generic], frames: Ints, centres: Ints, masks: Bools,
 
 
 def _background(frames: Float32Array, median: Float32Array) -> Ints:
-    """Index of the nearest background, -1 where fewer than half of the pixels are near it."""
+    """Index of the nearest background; -1 if fewer than half of the pixels are near it."""
     nearest = ((median[:, None] - _BACKGROUNDS) ** 2).sum(axis=2).argmin(axis=1)
     distance = ((frames - _BACKGROUNDS[nearest][:, None, None]) ** 2).sum(axis=3)
     near = (distance < BACKGROUND_REACH**2).mean(axis=(1, 2))

@@ -1,1 +1,1 @@
-"""From a trained network to videos on the disk: solvers and their noise, sources of latents, first frames, files."""
+"""From a trained network to videos on disk: solvers and their noise, sources of latents, first frames, files."""

@@ -1,7 +1,7 @@
-"""What conditions networks besides captions: nothing, or a first frame (image-to-video), uint8 `(H, W, 3)`.
+"""What networks are conditioned on besides captions: nothing, or a first frame (image-to-video), uint8 `(H, W, 3)`.
 
-Of the world's captions it is that of a held-out clip, another one for each sampling seed; of VBench-I2V's prompts the
-image that belongs to them, cut to the ratio that the protocol names; of a user's own captions the picture beside them.
+For the world's captions it is the first frame of a held-out clip, another one for each sampling seed; for VBench-I2V's
+prompts, their image in the ratio that the protocol names; for a user's own captions, the picture given with each.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,30 +32,30 @@ Seeded = Sequence[tuple[AnyPrompt | OwnPrompt, int]]
 
 
 Condition = Callable[[Seeded], FirstFrame | None]
-"""What conditions B videos besides captions; None: nothing."""
+"""B prompts -> the conditioning of their videos besides captions; None: captions alone."""
 
 
 def no_condition(items: Seeded) -> None:
-    """`Condition` of text-to-video networks."""
+    """The `Condition` of text-to-video networks."""
 
 
 class Conditioning(Protocol):
-    """What conditions the networks of a scale besides captions."""
+    """What the networks of a scale are conditioned on besides captions."""
 
     def identity(self, prompts: Sequence[AnyPrompt | OwnPrompt]) -> dict[str, str]:
-        """What of it decides videos of these prompts, besides prompts and protocol.
+        """Its part in what determines videos of these prompts, besides prompts and protocol.
 
         Raises:
-            SaltError: what belongs to a prompt is missing.
+            SaltError: a prompt lacks its image.
         """
         ...
 
     def condition(self, items: Seeded, encode: Encode, device: str) -> FirstFrame | None:
-        """The condition of B videos, its frames moved to `device` and encoded there; None: captions alone."""
+        """The conditioning of B videos, encoded on `device`; None: captions alone."""
         ...
 
     def of_videos(self, videos: Tensor, encode: Encode) -> FirstFrame | None:
-        """The condition that training videos `(B, 3, F, H, W)` give; None: captions alone."""
+        """The conditioning in training on videos `(B, 3, F, H, W)`; None: captions alone."""
         ...
 
 
@@ -90,7 +90,7 @@ class FirstFrames:
         path = self._file(prompt)
         if path is None:
             raise SaltError(
-                f"{prompt.id}: no image belongs to it; scale {self.scale.name} conditions networks on a first frame"
+                f"{prompt.id}: it has no image, but scale {self.scale.name} conditions networks on a first frame"
             )
         return read_clip(path, 1, self.scale.world.fps, *self.scale.video_size)[0]
 
@@ -104,10 +104,10 @@ class FirstFrames:
         return encode(videos[:, :, 0])
 
     def identity(self, prompts: Sequence[AnyPrompt | OwnPrompt]) -> dict[str, str]:
-        """12 hexadecimal digits that change with any image of the prompts; nothing where none is read from a file.
+        """12 hexadecimal digits that change with any image of the prompts; empty if no image is read from a file.
 
         Raises:
-            SaltError: prompts lack their image: names the first of them, and how many there are.
+            SaltError: prompts lack their image; the message names the first of them and says how many there are.
         """
         images = {prompt.id: self._file(prompt) for prompt in prompts if not isinstance(prompt, Prompt)}
         missing = [name for name, path in images.items() if path is None or not path.is_file()]
@@ -122,12 +122,12 @@ class FirstFrames:
         return {"images": lines_digest(lines)[:SHORT]} if lines else {}
 
     def _file(self, prompt: AnyPrompt | OwnPrompt) -> Path | None:
-        """Of a prompt's image."""
+        """The file of a prompt's image."""
         if isinstance(prompt, OwnPrompt):
             return None if prompt.image is None else Path(prompt.image)
         return scorer_of(self.scale, TrainingLength(self.scale.evaluation)).image(prompt)
 
 
 def conditioning_of(scale: Scale) -> Conditioning:
-    """What conditions the networks of a scale: the one place that decides it."""
+    """The conditioning of a scale's networks; the one place that decides it."""
     return FirstFrames(scale) if scale.image_to_video else CaptionsAlone()

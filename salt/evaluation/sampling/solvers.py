@@ -1,7 +1,7 @@
-"""From a network and captions to latents: guidance, the two solvers, and the random numbers they start from.
+"""From a network and captions to latents: guidance, the two solvers, and their random numbers.
 
-Latents are `(B, C, T, H, W)`; grids are `salt.flow.grid`'s. A draw is a function of (sampling seed, prompt number,
-purpose, step) alone, so every method, solver and NFE starts from the same noise, in batches of any size.
+Latents are `(B, C, T, H, W)`; grids are those of `salt.flow.grid`. Random numbers depend on (sampling seed, prompt
+number, purpose, step) alone, so every method, solver and NFE starts from the same noise, in batches of any size.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ from salt.streams import Streams
 
 @dataclass(frozen=True)
 class Network:
-    """A velocity network and how captions reach it.
+    """A velocity network, and how it is conditioned on captions.
 
     Attributes:
-        model: lies on `device`.
-        text_encoder: gives embeddings on any device.
-        cfg_weight: w of the guidance; None: without, as students are sampled.
+        model: on `device`.
+        text_encoder: its embeddings may be on any device.
+        cfg_weight: w of the guidance; None: no guidance, as for students.
         device: where latents are computed.
-        negative: what guidance steers away from.
+        negative: the caption of the unconditional branch of guidance.
     """
 
     model: VelocityModel
@@ -38,7 +38,7 @@ class Network:
     negative: str = ""
 
     def velocity(self, captions: Sequence[str], image: FirstFrame | None = None) -> Velocity:
-        """The field of B captions and first frames; with guidance each evaluation costs two calls of the network."""
+        """The velocity under B captions and first frames; with guidance, an evaluation calls the network twice."""
         text = self.text_encoder.encode(captions).to(self.device)
         cond = bind(self.model, text, image)
         if self.cfg_weight is None:
@@ -50,22 +50,23 @@ class Network:
 
 # ----------------------------------------------------------------------------------------- random numbers
 class Draw(NamedTuple):
-    """What one video's random numbers are keyed by."""
+    """The key of one video's random numbers."""
 
     seed: int
     """The sampling seed."""
     prompt: int
-    """The prompt's place in the list."""
+    """The prompt's number in the list."""
 
 
 BLOCK = 1 << 16
-"""Numbers of a block's steps in the stream of fresh noise: more than any NFE."""
+"""Step numbers reserved for each block in the stream of fresh noise: more than any NFE."""
 
 
 def initial_noise(draws: Sequence[Draw], shape: Sequence[int], block: int = 0) -> Tensor:
     """x_1 of each draw, `(B, *shape)` on the CPU: the same for every method, solver and NFE.
 
-    A video longer than those of training is one block of their length after another; the first is their noise.
+    A video longer than in training gets one block of noise of training length after another; the first block is the
+    noise of a video of training length.
     """
     return _normal("sampling/noise", block, draws, shape)
 
@@ -85,14 +86,14 @@ def trajectory(velocity: Velocity, noise: Tensor, grid: Sequence[float], solver:
     """The len(grid) + 1 states at (*grid, 0), from `noise` to x_0.
 
     Args:
-        velocity: the field, its captions bound.
+        velocity: the velocity field, with captions bound.
         noise: `(B, C, T, H, W)`.
         grid: len(grid) is the NFE.
         solver: euler or cm.
         renoise: used by cm only.
 
     Raises:
-        SaltError: another solver, or `grid` is no grid.
+        SaltError: the solver is unknown, or `grid` is not a grid.
     """
     match solver:
         case "euler":
@@ -109,6 +110,6 @@ def generate(velocity: Velocity, noise: Tensor, grid: Sequence[float], solver: s
 
 
 def first_broken(latents: Tensor) -> int | None:
-    """Place in the batch of the first sample with NaN or infinity, if there is one."""
+    """Index in the batch of the first sample with NaN or infinity, if there is one."""
     broken = (~latents.isfinite()).flatten(1).any(1).nonzero()
     return int(broken[0]) if len(broken) else None

@@ -34,11 +34,11 @@ class Item(NamedTuple):
         return folder / self.prompt.id / f"{self.seed}.mp4"
 
     def draw(self) -> Draw:
-        """What its random numbers are keyed by."""
+        """The key of its random numbers."""
         return Draw(self.seed, self.prompt.index)
 
     def captions(self) -> int:
-        """How many captions it is told in turn."""
+        """The number of captions with which it is prompted in turn."""
         return len(self.prompt.texts("extended"))
 
 
@@ -46,27 +46,27 @@ class Source(Protocol):
     """Where latents come from."""
 
     def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
-        """The parts of the videos in order of time, each `(B, C, T, H, W)`; a function of each item and the cell."""
+        """The parts of the videos in order of time, each `(B, C, T, H, W)`; they depend on each item and the cell."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """What decides them besides weights and protocol."""
+        """What determines the latents besides weights and protocol."""
         ...
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """Latents that a network samples."""
+    """Latents sampled from a network."""
 
     network: Network
     shift: float
-    """Of the grids."""
+    """Shift of the grids."""
     latent_shape: tuple[int, ...]
     condition: Condition = no_condition
-    """What conditions the network besides captions."""
+    """The network's conditioning besides captions."""
 
     def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
-        """The whole, by the solver and the NFE of the cell."""
+        """Whole clips in one part, by the solver and the NFE of the cell."""
         draws = [item.draw() for item in items]
         noise = initial_noise(draws, self.latent_shape).to(self.network.device)
         captions = [item.prompt.text(cell.variant) for item in items]
@@ -74,7 +74,7 @@ class Sampled:
         yield generate(velocity, noise, time_grid(cell.nfe, self.shift), cell.solver, renoise_of(draws))
 
     def settings(self) -> dict[str, Any]:
-        """Shift and guidance."""
+        """Shift, guidance and negative prompt."""
         network = self.network
         steered = {"negative": network.negative} if network.negative and network.cfg_weight is not None else {}
         return {"shift": self.shift, "cfg_weight": network.cfg_weight} | steered
@@ -82,22 +82,22 @@ class Sampled:
 
 @dataclass(frozen=True)
 class RealClips:
-    """Latents of clips of exactly the prompts' contents: what the codec can reach."""
+    """Latents of real clips of the prompts' contents: the ceiling that the codec sets."""
 
     codec: Codec
     world: World
     device: str = "cpu"
 
     def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
-        """The whole."""
+        """Whole clips in one part."""
         yield self.clips(items)
 
     def clips(self, items: Sequence[Item]) -> Tensor:
-        """One future of each content, drawn by the sampling seed, `(B, C, T, H, W)`."""
+        """One future of each content, sampled with the sampling seed, `(B, C, T, H, W)`."""
         clips = [held_out_clip(prompt, seed, self.world) for prompt, seed in items if isinstance(prompt, Prompt)]
         assert len(clips) == len(items)  # a user's own caption has no clip: `salt sample` refuses it
         return self.codec.encode(as_tensor(np.stack(clips)).to(self.device))
 
     def settings(self) -> dict[str, Any]:
-        """None: the world is part of the protocol."""
+        """Empty: the world is part of the protocol."""
         return {}

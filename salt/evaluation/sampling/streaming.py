@@ -1,8 +1,8 @@
 """Videos of causal students: chunk by chunk, each conditioned on the ones before through the KV cache.
 
-Noise is that of the other students: x_1 of a clip is drawn whole and cut into chunks, so that every method, solver and
-NFE starts from the same noise. A long video is one such clip of noise, a *block*, after another; what is in memory of
-it at any time is a block of noise, a chunk, and what the policy remembers.
+Noise is that of the other students: x_1 of a clip is sampled whole and split into chunks, so that every method, solver
+and NFE starts from the same noise. A long video starts from several such clips of noise, *blocks*, one after another.
+At any time, memory holds one block of noise, one chunk, and what the policy remembers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,12 +25,12 @@ from salt.rollout import roll
 
 @dataclass(frozen=True)
 class SampledByChunk:
-    """Latents that a causal student makes; `salt.evaluation.sampling.videos.Source`.
+    """Latents sampled from a causal student; a `salt.evaluation.sampling.sources.Source`.
 
     Attributes:
         model: on `device`.
-        text_encoder: gives embeddings on any device.
-        memory: its KV-cache policy.
+        text_encoder: its embeddings may be on any device.
+        memory: the KV-cache policy.
         shift: of the grids.
         latent_shape: `(C, T, H, W)` of a clip.
         length: of a video, in clips.
@@ -46,10 +46,10 @@ class SampledByChunk:
     device: str = "cpu"
 
     def parts(self, cell: Cell, items: Sequence[Item]) -> Iterator[Tensor]:
-        """Chunk by chunk, by the solver and the NFE of the cell in every chunk.
+        """Chunk by chunk, each by the solver and the NFE of the cell.
 
-        The captions of an item share the chunks equally. All items have equally many, because a memory changes the
-        prompt of all its videos at once.
+        The chunks of an item are divided equally among its captions. All items have the same number of captions,
+        because a memory changes the prompt of all its videos at once.
         """
         draws, texts = [item.draw() for item in items], [item.prompt.texts(cell.variant) for item in items]
         (captions,) = {len(text) for text in texts}
@@ -60,12 +60,12 @@ class SampledByChunk:
             for block in range(self.length):
                 yield from initial_noise(draws, self.latent_shape, block).to(self.device).split(chunk, dim=2)
 
-        @lru_cache(maxsize=1)  # of the block under way
+        @lru_cache(maxsize=1)  # the current block
         def fresh(block: int) -> list[Tensor]:
             like = torch.empty(len(draws), *self.latent_shape, device=self.device)
             return [renoise_of(draws, block)(i, like) for i in range(len(grid) - 1)]
 
-        @lru_cache(maxsize=1)  # one tensor as long as the prompt is the same
+        @lru_cache(maxsize=1)  # the same tensor object while the prompt stays the same
         def embedded(place: int) -> Tensor:
             return self.text_encoder.encode([text[place] for text in texts]).to(self.device)
 

@@ -1,11 +1,12 @@
 """Videos of all cells of one model, on disk as `{cell}/{prompt_id}/{sampling seed}.mp4`.
 
-A source makes latents in parts: a model of whole clips in one, a causal student chunk by chunk. Each part is decoded
-behind the last latent frame before it and appended to the files, so that no video is ever in memory as a whole.
+A source yields latents in parts: whole clips in one part, those of a causal student chunk by chunk. Each part is
+decoded given the last latent frame before it, and appended to the files, so that no whole video is ever in memory.
 
-To resume, call it again: whole files stay, and none is ever there in part. Every cell's folder says in
-`made_from.json` which protocol and weights its videos are of; videos of others are made anew, never mixed.
-`prompts.json` says what each prompt id stands for; `manifest.json` is written last, so its presence means complete.
+To resume, call it again: complete files stay, and incomplete ones never appear. In every cell's folder,
+`made_from.json` names the protocol and the weights of its videos; if these differ from what is asked for now, all
+videos of the cell are made anew. `prompts.json` says what each prompt id stands for. `manifest.json` is written last,
+so its presence means that the videos are complete.
 """
 
 import json
@@ -53,11 +54,11 @@ def sample_cells(
 
     Args:
         cells: of one trained model and one length, see `cells_of` and `long_cells`.
-        source: gives latents on the device of `codec`.
-        codec: draws the videos.
+        source: yields latents on the device of `codec`.
+        codec: decodes the latents.
         scorer: of the videos; it has the prompts and their sampling seeds.
         out: folder of the videos.
-        weights: name -> hash of every file that decides the videos (network, codec, text encoder).
+        weights: name -> hash of every file that determines the videos (network, codec, text encoder).
         commit: of the program, for the manifest; None outside a git checkout.
         own: a user's captions in place of the report prompts; each variant of a cell is the caption itself.
         released: whether the weights were published by others, for the manifest.
@@ -66,7 +67,7 @@ def sample_cells(
         `manifest.json`, written last.
 
     Raises:
-        SaltError: latents that are not finite; a scale without that many prompts.
+        SaltError: latents are not finite, or the scale has too few prompts.
     """
     scale = scorer.scale
     prompts: Sequence[AnyPrompt | OwnPrompt] = own or scorer.prompts()
@@ -109,7 +110,7 @@ def sample_cells(
 
 
 def _claim(folder: Path, origin: dict[str, Any]) -> Path:
-    """Empty a cell's folder unless all in it has this origin, and write the origin down before any video."""
+    """Empty a cell's folder unless its videos have this origin; write the origin before any video."""
     path = folder / MADE_FROM
     try:
         same = json.loads(path.read_text(encoding="utf-8")) == origin
@@ -123,7 +124,7 @@ def _claim(folder: Path, origin: dict[str, Any]) -> Path:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a video is there and can be decoded."""
+    """Whether a video exists and can be decoded."""
     if not path.exists():
         return False
     try:
@@ -135,7 +136,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    """Up to `size` items at a time, all with equally many captions."""
+    """Up to `size` items at a time, all with the same number of captions."""
     for _, group in groupby(sorted(items, key=Item.captions), key=Item.captions):
         alike = list(group)
         yield from (alike[start : start + size] for start in range(0, len(alike), size))
@@ -154,7 +155,7 @@ def _finite(parts: Iterable[Tensor], cell: ModelCell, batch: Sequence[Item]) -> 
 
 
 def _write(folder: Path, batch: Sequence[Item], parts: Iterable[Tensor], codec: Codec, scale: Scale) -> None:
-    """Decode and append part after part; the files get their names when all parts are there."""
+    """Decode and append part after part; the files get their names when all parts are written."""
     with ExitStack() as files:
         append = [files.enter_context(growing_mp4(item.path(folder), scale.world.fps)) for item in batch]
         decode = codec.stream()

@@ -14,19 +14,19 @@ LOCK = Path("workflow", "envs", "vbench.lock.txt")
 
 
 PYTHON = (3, 11)
-"""The last Python that transformers 4.33.2 has wheels for: those of tokenizers 0.13.3."""
+"""The last Python for which transformers 4.33.2 can be installed: tokenizers 0.13.3 has no later wheels."""
 
 
 # ---------------------------------------------------------------------------------------------- the environment
 def make_environment(folder: Path, python: str | None) -> Path:
-    """VBench's environment in `folder/venv`, its prompts in `folder/prompts`; does nothing where it is up to date.
+    """Make VBench's environment in `folder/venv` and copy its prompts to `folder/prompts`, unless it is up to date.
 
     Args:
         folder: see `vbench_folder`.
-        python: the interpreter to build on; None: this one where it is of version 3.11, else `python3.11`.
+        python: the interpreter to build on; None: the running one if its version is 3.11, else `python3.11`.
 
     Raises:
-        SaltError: no Python 3.11, or an installation that fails.
+        SaltError: there is no Python 3.11, or the installation fails.
     """
     lock, venv = repository_root() / LOCK, folder / "venv"
     done, state = venv / ".complete", sha256(lock)

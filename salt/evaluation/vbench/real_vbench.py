@@ -1,4 +1,4 @@
-"""The real VBench as the scorer of a scale: its prompts, a job for each dimension, and records from their results."""
+"""The real VBench as the scorer of a scale: its prompts, a job for each dimension, and records of their results."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from salt.evaluation.scorer import digest, low_precision, size_of_vae
 from salt.evaluation.vbench.board import TEXT, Board, image_board
 from salt.evaluation.vbench.records import gather, vbench_records, vbench_wide
 from salt.evaluation.vbench.results import Scored, write_results
-from salt.evaluation.vbench.view import Job
+from salt.evaluation.vbench.view import DimensionJob
 from salt.evaluation.video import ENCODER
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RealVBench:
-    """`salt.evaluation.scorer.Scorer` of scales whose `evaluation.vbench` is given."""
+    """The `salt.evaluation.scorer.Scorer` of scales that have `evaluation.vbench`."""
 
     scale: Scale
     length: Length
@@ -37,14 +37,14 @@ class RealVBench:
 
     @property
     def board(self) -> Board:
-        """That of the suite."""
+        """The board of the suite."""
         return image_board(self.vbench.i2v_formula) if self.vbench.suite == "i2v" else TEXT
 
     def prompts(self) -> Sequence[VBenchPrompt]:
-        """The first of VBench's list.
+        """The first prompts of VBench's list.
 
         Raises:
-            SaltError: it is not where `vbench_folder` says, not that of the protocol, or too short.
+            SaltError: the list is missing below `vbench_folder`, is not the protocol's, or is too short.
         """
         every = read_vbench_prompts(vbench_folder() / "prompts", self.vbench)
         if len(every) < self.length.prompts:
@@ -55,14 +55,14 @@ class RealVBench:
         return every[: self.length.prompts]
 
     def diagnosed(self) -> Sequence[VBenchPrompt]:
-        """An even spread over `prompts`, since VBench's list goes dimension by dimension."""
+        """Evenly spaced members of `prompts`, since VBench's list is ordered by dimension."""
         count, every = self.scale.evaluation.defect_samples, self.prompts()
         if len(every) < count:
             raise SaltError(f"evaluation.defect_samples={count}: accepted: up to evaluation.prompts={len(every)}")
         return [every[i * len(every) // count] for i in range(count)]
 
     def seeds(self, prompt: AnyPrompt | OwnPrompt) -> Sequence[int]:
-        """Those of the scale; more where VBench's static filter chooses among them."""
+        """The seeds of the scale; more if VBench's static filter chooses among videos."""
         asked = prompt.asked if isinstance(prompt, VBenchPrompt) else ()
         if self.vbench.flicker == "filtered" and "temporal_flickering" in asked:
             return range(FILTERED_SAMPLES)
@@ -75,7 +75,7 @@ class RealVBench:
         return vbench_folder() / "images" / self.vbench.image_ratio / prompt.image
 
     def protocol(self) -> str:
-        """Of prompts, seeds, videos, encoder, all of VBench's settings, and precision."""
+        """Hash of prompts, seeds, videos, encoder, all of VBench's settings, and precision."""
         evaluation, world = self.scale.evaluation, self.scale.world
         decides = {
             "scorer": ["vbench", self.vbench.model_dump(mode="json")],
@@ -85,18 +85,22 @@ class RealVBench:
         }
         return digest(decides | size_of_vae(self.scale) | low_precision(evaluation))
 
-    def jobs(self, cell: ModelCell, videos: Path, details: Path, part: tuple[int, int], device: str) -> list[Job]:
-        """One for each dimension that the prompts of a cell ask for; its files go into `details/{cell}`."""
+    def jobs(
+        self, cell: ModelCell, videos: Path, details: Path, part: tuple[int, int], device: str
+    ) -> list[DimensionJob]:
+        """One job for each dimension of the protocol; its files are written to `details/{cell}`."""
         prompts, protocol, seeds = self.prompts(), self.protocol(), self.scale.evaluation.seeds
         return [
-            Job(name, self.vbench, protocol, prompts, seeds, videos / cell.name, details / cell.name, part, device)
+            DimensionJob(
+                name, self.vbench, protocol, prompts, seeds, videos / cell.name, details / cell.name, part, device
+            )
             for name in self.vbench.dimensions()
         ]
 
     def score(
         self, cell: ModelCell, videos: Path, details: Path, provenance: Mapping[str, Any]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """A cell whose dimensions are all scored, gathered into one results file too."""
+        """Gather the results of a cell's dimensions into one file and into records."""
         jobs = self.jobs(cell, videos, details, (0, 1), "cpu")
         scored = gather(jobs)
         whole = Scored(scored.results, {**provenance, **cell.columns(), **scored.provenance})
@@ -112,5 +116,5 @@ class RealVBench:
         return self.vbench.describe(samples, self.scale.world.fps, codec)
 
     def require_clips(self, what: str) -> None:
-        """There are none."""
+        """Refuse: there are no clips."""
         raise SaltError(f"{what}: there are no clips of VBench's prompts; accepted: a scale of the ground-truth scorer")

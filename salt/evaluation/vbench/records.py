@@ -14,21 +14,23 @@ from salt.evaluation.cells import RECORD_COLUMNS, ModelCell
 from salt.evaluation.vbench.board import DIMENSIONS, KNOWN, PERCENT, Board
 from salt.evaluation.vbench.results import Scored, merge, raw_scores, read_results
 from salt.evaluation.vbench.run import MAY_OMIT
-from salt.evaluation.vbench.view import Job, first
+from salt.evaluation.vbench.view import DimensionJob, first
 
 OF_DIMENSIONS = ("dimensions", "absent")
-"""Parts of a sidecar that belong to single dimensions."""
+"""Keys of a sidecar whose content belongs to single dimensions."""
 
 
-def gather(jobs: Sequence[Job]) -> Scored:
-    """The results of all dimensions of a cell, rebuilt from single videos; `absent` of the provenance says what lacks.
+def gather(jobs: Sequence[DimensionJob]) -> Scored:
+    """The results of all dimensions of a cell, computed anew from single videos.
+
+    Dimensions that could not be scored are listed in `absent` of the provenance.
 
     Args:
-        jobs: one for each dimension, not in parts; parts of it are found beside it.
+        jobs: one for each dimension as a whole; results in parts are found beside its own.
 
     Raises:
-        SaltError: a dimension that was not scored, another protocol, version or weight in one of the files, a video
-            that lacks, or is scored twice.
+        SaltError: a dimension was not scored; files differ in protocol, versions or weights; a video is missing or
+            scored twice.
     """
     parts: list[Scored] = []
     own: dict[str, dict[str, Any]] = {name: {} for name in OF_DIMENSIONS}
@@ -37,7 +39,7 @@ def gather(jobs: Sequence[Job]) -> Scored:
         scored = [entry["video_path"] for part in found for entry in part.results.get(job.dimension, (0.0, []))[1]]
         expected = [path for prompt in job.chosen() for path in job.stored(prompt)]
         missing = sorted(set(expected) - set(scored))
-        absent = job.dimension in own["absent"] and not scored  # as a whole: no mean over some of its parts
+        absent = job.dimension in own["absent"] and not scored  # in all parts: no mean is taken over some of them
         may_lack = job.filtered or job.dimension in MAY_OMIT or absent
         if set(scored) - set(expected) or (missing and not may_lack):
             raise SaltError(
@@ -49,8 +51,8 @@ def gather(jobs: Sequence[Job]) -> Scored:
     return Scored(merged.results, merged.provenance | own)
 
 
-def _files(job: Job) -> list[Path]:
-    """The whole dimension, or all of its parts."""
+def _files(job: DimensionJob) -> list[Path]:
+    """The results file of the whole dimension, or those of all of its parts."""
     parts = sorted(job.out.glob(f"{job.dimension}.*of*_eval_results.json"))
     found = [job.results] if job.results.exists() else parts
     if not found:
@@ -60,8 +62,8 @@ def _files(job: Job) -> list[Path]:
     return found
 
 
-def _plain(path: Path, job: Job, own: dict[str, dict[str, Any]]) -> Scored:
-    """One file without what its sidecar says of a single dimension, which goes into `own`."""
+def _plain(path: Path, job: DimensionJob, own: dict[str, dict[str, Any]]) -> Scored:
+    """The content of one file; what its sidecar says about single dimensions is moved to `own`."""
     found = read_results(path)
     if found.provenance["protocol"] != job.protocol_hash:
         raise SaltError(
@@ -75,7 +77,7 @@ def _plain(path: Path, job: Job, own: dict[str, dict[str, Any]]) -> Scored:
 
 
 def _same(path: Path, dimension: str, one: Any, other: Any) -> None:
-    """Parts of one dimension by one set of weights and versions."""
+    """Refuse parts of one dimension that were scored with different weights, versions or devices."""
     if isinstance(one, str):
         return
     for key in ("weights", "versions", "device"):
@@ -87,7 +89,7 @@ def _same(path: Path, dimension: str, one: Any, other: Any) -> None:
 
 # ------------------------------------------------------------------------------------------- the records
 def vbench_records(cell: ModelCell, scored: Scored, board: Board) -> pd.DataFrame:
-    """Tidy rows as of the ground-truth scorer's; what was not scored is empty with n = 0, so no mean counts it."""
+    """Tidy rows like those of the ground-truth scorer; values that were not scored are NaN, with n = 0."""
     raw = raw_scores(scored.results)
     videos = max((len(entries) for _, entries in scored.results.values()), default=0)
     measured: dict[str, tuple[float, int]] = {
@@ -106,7 +108,7 @@ def vbench_records(cell: ModelCell, scored: Scored, board: Board) -> pd.DataFram
 def vbench_wide(
     scored: Scored, prompts: Sequence[VBenchPrompt], seeds: Sequence[int], protocol: VBench
 ) -> pd.DataFrame:
-    """One row a video, one column a dimension, raw from 0 to 1, NaN where it is not scored."""
+    """Raw scores from 0 to 1, one row per video and one column per dimension, NaN where a video is not scored."""
     every = range(FILTERED_SAMPLES) if protocol.flicker == "filtered" else seeds
     index = pd.MultiIndex.from_product([[prompt.id for prompt in prompts], every], names=["prompt_id", "sampling_seed"])
     names = KNOWN if protocol.suite == "i2v" else DIMENSIONS

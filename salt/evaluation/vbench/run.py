@@ -1,10 +1,10 @@
 """One dimension of the real VBench for the videos of one cell: a view, a job in VBench's environment, checked results.
 
-VBench gets its list of prompts and videos from us, so it neither guesses nor overlooks any, and the results name the
-stored videos again.
+VBench gets its list of prompts and videos from us, so that it neither guesses nor misses any; in the results, the names
+of its links are replaced by those of the stored videos.
 
-The files of a dimension are `{dimension}_eval_results.json` (of a part, `{dimension}.{i}of{n}_...`), the sidecar beside
-it and `{dimension}.log`. A dimension whose weights are not on the machine has no results, and its sidecar says why.
+The files of a dimension are `{dimension}_eval_results.json` (for a part, `{dimension}.{i}of{n}_...`), a sidecar and
+`{dimension}.log`. A dimension whose weights are not on the machine has no results, and its sidecar says why.
 """
 
 import json
@@ -21,32 +21,32 @@ from salt.digest import lines_digest
 from salt.errors import SaltError
 from salt.evaluation.vbench.board import KNOWN, TOLERANCE
 from salt.evaluation.vbench.results import Scored, VideoResult, dimension_score, read_results, sidecar, write_results
-from salt.evaluation.vbench.view import Job, first, images_of, link_images, make_view, stem_of
+from salt.evaluation.vbench.view import DimensionJob, first, images_of, link_images, make_view, stem_of
 from salt.evaluation.vbench.weights import LONG_CONFIGS, absent, hashed, offline
 from salt.files import sha256
 
 SCORER = "vbench"
 RUNNER = Path("workflow", "envs", "run_vbench.py")
 MAY_OMIT = ("color",)
-"""Dimensions that leave out videos in which they find nothing to judge."""
+"""Dimensions that leave out videos in which they detect no object."""
 KEPT = 5
-"""Videos of a prompt that the static filter keeps."""
+"""Most videos of a prompt that the static filter keeps."""
 _log = logging.getLogger(__name__)
 
 
-def run_dimension(job: Job, folder: Path, python: Path) -> Path:
-    """Score one dimension, unless the results of exactly this job are there.
+def run_dimension(job: DimensionJob, folder: Path, python: Path) -> Path:
+    """Score one dimension, unless the results of exactly this job exist.
 
     Args:
         job: what to score.
-        folder: VBench's weights, images and checkout, see `vbench_folder`.
-        python: of VBench's environment.
+        folder: with VBench's weights, images and checkout, see `vbench_folder`.
+        python: the interpreter of VBench's environment.
 
     Returns:
-        The results, in VBench's layout; without an entry where the weights are absent.
+        The file of the results, in VBench's layout; without entries if weights are absent.
 
     Raises:
-        SaltError: videos missing or extra, a broken weight, a job that failed (with its last line), or results that are
+        SaltError: videos are missing, weights are broken, the job failed (its last line is quoted), or the results are
             not one finite number in range for every video.
     """
     expected = _check(job)
@@ -86,8 +86,8 @@ def run_dimension(job: Job, folder: Path, python: Path) -> Path:
 
 
 # ------------------------------------------------------------------------------------------------ before
-def _check(job: Job) -> list[str]:
-    """The videos of a job, all of which are there."""
+def _check(job: DimensionJob) -> list[str]:
+    """The videos of a job, after a check that all of them exist."""
     if job.dimension not in KNOWN:
         raise SaltError(f"{job.dimension}: unknown dimension; accepted: {', '.join(KNOWN)}")
     index, parts = job.part
@@ -107,13 +107,13 @@ def _check(job: Job) -> list[str]:
     return expected
 
 
-def _finished(job: Job, shared: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
-    """Whether these very videos were scored with these very weights by this protocol."""
+def _finished(job: DimensionJob, shared: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
+    """Whether exactly these videos were scored with exactly these weights by this protocol."""
     if not (job.results.exists() and sidecar(job.results).exists()):
         return False
     try:
         found = read_results(job.results)
-    except SaltError:  # of a job that was killed while it wrote
+    except SaltError:  # left by a job that was killed while it wrote
         return False
     own = found.provenance.get("dimensions", {}).get(job.dimension, {})
     known = {key: found.provenance.get(key) for key in shared} | {key: own.get(key) for key in origin}
@@ -121,8 +121,8 @@ def _finished(job: Job, shared: Mapping[str, Any], origin: Mapping[str, Any]) ->
 
 
 # -------------------------------------------------------------------------------------------- the job
-def _run(job: Job, folder: Path, python: Path) -> dict[str, Any]:
-    """What the job in VBench's environment leaves."""
+def _run(job: DimensionJob, folder: Path, python: Path) -> dict[str, Any]:
+    """Run the job in VBench's environment, and return the content of its result file."""
     if not python.is_file():
         raise SaltError(
             f"{python}: there is no such file; accepted: the Python of VBench's environment, made by `salt vbench-env` "
@@ -165,12 +165,12 @@ def _run(job: Job, folder: Path, python: Path) -> dict[str, Any]:
     return body
 
 
-def _long_options(job: Job, folder: Path, work: Path) -> dict[str, Any]:
-    """Arguments of VBench-Long, as its own command line gives them with and without `dev_flag`."""
+def _long_options(job: DimensionJob, folder: Path, work: Path) -> dict[str, Any]:
+    """Arguments of VBench-Long, as its own command line sets them with and without `dev_flag`."""
     if job.protocol.suite != "long":
         return {}
     slow_fast, configs = job.protocol.consistency == "slow_fast", folder / LONG_CONFIGS
-    unused = work / "unused.yaml"  # read always, used with `dev_flag` only
+    unused = work / "unused.yaml"  # always read, but only used with `dev_flag`
     unused.write_text("{0: 1.0, 1: 1.0}\n", encoding="utf-8")
     return {
         "dev_flag": slow_fast,
@@ -186,19 +186,19 @@ def _long_options(job: Job, folder: Path, work: Path) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------- after
-def checked(job: Job, body: Mapping[str, Any], expected: Sequence[str]) -> list[VideoResult]:
+def checked(job: DimensionJob, body: Mapping[str, Any], expected: Sequence[str]) -> list[VideoResult]:
     """One entry for every video, sorted by path, clips averaged.
 
     Raises:
-        SaltError: a video without a result or an unknown one, a result that is no finite number or out of range, or a
-            score that is not the mean of the videos.
+        SaltError: a video has no result, a result belongs to no video, is not finite or out of range, or the score is
+            not the mean over the videos.
     """
     dimension, own = KNOWN[job.dimension], _by_video(body["entries"])
     unknown, missing = sorted(set(own) - set(expected)), sorted(set(expected) - set(own))
     if unknown or (missing and not (job.filtered or job.dimension in MAY_OMIT)):
-        told = f"{len(missing)} of {len(expected)} videos have no result" if missing else "results of other videos"
+        fault = f"{len(missing)} of {len(expected)} videos have no result" if missing else "results of other videos"
         raise SaltError(
-            f"{job.videos}: {job.dimension}: {told} ({first(missing or unknown)}); accepted: one for each video"
+            f"{job.videos}: {job.dimension}: {fault} ({first(missing or unknown)}); accepted: one for each video"
         )
     entries = [own[path] for path in sorted(own)]
     score = dimension_score(job.dimension, entries)
@@ -206,14 +206,14 @@ def checked(job: Job, body: Mapping[str, Any], expected: Sequence[str]) -> list[
         raise SaltError(f"{job.dimension}: score {score}; accepted: {dimension.least:g} to {dimension.most:g}")
     if not math.isclose(score, float(body["score"]), abs_tol=TOLERANCE):
         raise SaltError(
-            f"{job.videos}: {job.dimension}: VBench says {body['score']}, its videos give {score}; accepted: videos of "
-            "equally many frames, which is when both agree"
+            f"{job.videos}: {job.dimension}: VBench says {body['score']}, but the mean over videos is {score}; "
+            "accepted: videos with the same number of frames, for which both agree"
         )
     return entries
 
 
 def _by_video(entries: Sequence[VideoResult]) -> dict[str, VideoResult]:
-    """Clips of one video to their mean; other entries as they are."""
+    """One entry per video: the mean of its clips if it was split, else its entry."""
     groups: dict[str, list[VideoResult]] = {}
     for entry in entries:
         groups.setdefault(str(entry["video_path"]), []).append(entry)

@@ -1,8 +1,8 @@
-"""What VBench sees of stored videos: links under the names it expects, and its own list of prompts and videos.
+"""VBench's view of stored videos: links under the names it expects, and the list of prompts and videos it reads.
 
 Videos are stored as `{prompt_id}/{sampling seed}.mp4`. The links are `{prompt}-{i}.mp4`, all in one folder, as VBench
-and VBench-Long want it; a prompt whose text is no plain file name is seen under its id, so that no prompt decides where
-a file lies. Two prompts never share a name, on file systems that ignore case neither.
+and VBench-Long expect; a prompt whose text is not a plain file name is linked under its id, so that no prompt can
+determine where a file lies. No two prompts share a name, even on file systems that ignore case.
 """
 
 import re
@@ -19,13 +19,13 @@ from salt.files import sha256
 NAMED = 5
 """How many files an error message names."""
 READS_NAMES = ("human_action", "camera_motion")
-"""Dimensions that read the caption off the name of the file."""
+"""Dimensions that parse the caption from the name of the file."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ,.'()-]*")
-_LONGEST_NAME = 200  # of 255 bytes; VBench-Long lengthens it
+_LONGEST_NAME = 200  # of 255 bytes, since VBench-Long appends to it
 
 
 @dataclass(frozen=True)
-class Job:
+class DimensionJob:
     """What is scored, by which protocol, and where the results go."""
 
     dimension: str
@@ -57,16 +57,16 @@ class Job:
         return [prompt for prompt in self.prompts if self.dimension in prompt.asked][index::parts]
 
     def stored(self, prompt: VBenchPrompt) -> list[str]:
-        """Its videos, below `videos`, in the order of sampling seeds."""
+        """The videos of a prompt, below `videos`, in the order of sampling seeds."""
         seeds = range(FILTERED_SAMPLES) if self.filtered else self.seeds
         return [f"{prompt.id}/{seed}.mp4" for seed in seeds]
 
 
 def view_name(prompt: VBenchPrompt, dimension: str, taken: set[str]) -> str:
-    """How VBench sees a prompt's videos: under its text where that is a plain file name, else under its id.
+    """The name under which a prompt's videos are linked: its text if that is a plain file name, else its id.
 
     Raises:
-        SaltError: the dimension reads the caption off the name, and the caption is no plain name.
+        SaltError: the dimension parses the caption from the name, and the caption is not a plain name.
     """
     text = prompt.short
     plain = _PLAIN.fullmatch(text) and len(text) <= _LONGEST_NAME and ".mp4" not in text
@@ -75,17 +75,17 @@ def view_name(prompt: VBenchPrompt, dimension: str, taken: set[str]) -> str:
         return text
     if dimension in READS_NAMES:
         raise SaltError(
-            f"{prompt.id}: {dimension} reads the prompt off the name of a file; accepted: letters, digits, spaces and "
+            f"{prompt.id}: {dimension} reads the prompt from the name of a file; accepted: letters, digits, spaces and "
             f",.'()- only, up to {_LONGEST_NAME}, each prompt once; this one is {text[:60]!r}"
         )
     return prompt.id
 
 
-def make_view(job: Job, view: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def make_view(job: DimensionJob, view: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Link the videos of a job into an empty folder.
 
     Returns:
-        VBench's resolved list of prompts and videos; and the stored name of every stem in the folder.
+        VBench's list of prompts and videos; and for the stem of every link, the stored name of the video.
     """
     rows: list[dict[str, Any]] = []
     stems: dict[str, str] = {}
@@ -107,8 +107,8 @@ def make_view(job: Job, view: Path) -> tuple[list[dict[str, Any]], dict[str, str
     return rows, stems
 
 
-def images_of(job: Job, folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 of the first frames of VBench-I2V; none of the other suites.
+def images_of(job: DimensionJob, folder: Path) -> dict[str, str]:
+    """Name -> SHA-256 of the first frames of VBench-I2V; empty for other suites.
 
     Raises:
         SaltError: an image is missing.
@@ -124,8 +124,8 @@ def images_of(job: Job, folder: Path) -> dict[str, str]:
     return {str(prompt.image): sha256(images / str(prompt.image)) for prompt in job.chosen()}
 
 
-def link_images(job: Job, folder: Path, view: Path) -> None:
-    """VBench-I2V looks for its images below the working directory, DreamSim for its weights."""
+def link_images(job: DimensionJob, folder: Path, view: Path) -> None:
+    """Link VBench-I2V's images and DreamSim's weights below the working directory, where they are looked for."""
     if job.protocol.suite != "i2v":
         return
     crop = view / "vbench2_beta_i2v" / "data" / "crop"
@@ -135,11 +135,11 @@ def link_images(job: Job, folder: Path, view: Path) -> None:
 
 
 def first(names: Sequence[str]) -> str:
-    """The beginning of a list, for a message."""
+    """The first names of a list, for a message."""
     return "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
 
 
 def stem_of(path: str) -> str:
-    """Of a video of the view, or of one of its clips, `split_clip/STEM/...`."""
+    """The stem of a video in the view, or of the video of a clip, `split_clip/STEM/...`."""
     parts = Path(path).parts
     return parts[parts.index("split_clip") + 1] if "split_clip" in parts else Path(path).stem

@@ -1,7 +1,7 @@
-"""What each dimension of VBench reads from the disk, checked before a job starts: VBench itself would fetch it.
+"""The files that each dimension of VBench reads, checked before a job starts, since VBench would download missing ones.
 
-Paths are below `vbench_folder()`. Where a hash is known, from the file's own address, it is checked; every hash found
-is written beside the scores, and scores of two different files are never merged.
+Paths are below `vbench_folder()`. A hash is checked if it is known from the file's address. All hashes are recorded
+beside the scores, and scores obtained with different files are never merged.
 """
 
 import os
@@ -25,7 +25,7 @@ class Need:
     """Below `vbench_folder()`."""
     url: str
     sha256: str = ""
-    """How its SHA-256 begins, as far as its publisher says; empty: not at all."""
+    """The beginning of its SHA-256, as far as it is published; empty: it is not."""
 
 
 VIT_B = Need(
@@ -40,7 +40,7 @@ VIT_L = Need(
 )
 _DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth"
 _DINO_CODE = "weights/dino_model/facebookresearch_dino_main"
-# VBench only looks whether the first file is there; DINO's own code reads the second.
+# VBench only checks that the first file exists; DINO's own code reads the second.
 DINO = (
     Need("weights/dino_model/dino_vitbase16_pretrain.pth", _DINO_URL),
     Need("weights/torch/hub/checkpoints/dino_vitbase16_pretrain.pth", _DINO_URL),
@@ -129,7 +129,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need("weights/torch/hub/checkpoints/cotracker2.pth", f"{HUB}/facebook/cotracker/resolve/main/cotracker2.pth"),
     ),
 }
-"""Files by dimension, of VBench 0.1.5's sources."""
+"""Dimension -> its files, according to the sources of VBench 0.1.5."""
 
 
 def _configs(*names: str) -> tuple[Need, ...]:
@@ -148,7 +148,7 @@ SLOW_FAST: dict[str, tuple[Need, ...]] = {
     ),
     "background_consistency": (*_configs("slow_fast_params", "background_mapping_table"), *DREAMSIM),
 }
-"""What VBench-Long's consistency of clips reads besides; the wheel lacks the tables."""
+"""Further files of VBench-Long's clip-to-clip consistency; the tables are not in the wheel."""
 
 
 def needs(protocol: VBench, dimension: str) -> tuple[Need, ...]:
@@ -162,7 +162,7 @@ def needs(protocol: VBench, dimension: str) -> tuple[Need, ...]:
 
 
 def absent(folder: Path, protocol: VBench, dimension: str) -> str | None:
-    """Why a dimension cannot be scored on this machine, in words; None where all of its files are there."""
+    """Why a dimension cannot be scored on this machine, in words; None if all of its files exist."""
     missing = [need for need in needs(protocol, dimension) if not (folder / need.path).is_file()]
     if not missing:
         return None
@@ -173,7 +173,7 @@ def hashed(folder: Path, protocol: VBench, dimension: str) -> dict[str, str]:
     """Path -> SHA-256 of the files of a dimension.
 
     Raises:
-        SaltError: an empty file, or one with another hash than its publisher says.
+        SaltError: a file is empty, or its hash is not the published one.
     """
     found = {}
     for need in needs(protocol, dimension):
@@ -190,7 +190,7 @@ def hashed(folder: Path, protocol: VBench, dimension: str) -> dict[str, str]:
 
 
 def offline(folder: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a job: all caches that VBench's models look into are below the folder, and none is filled."""
+    """Environment variables of a job: all caches of VBench's models lie below the folder, and nothing is downloaded."""
     weights = folder / "weights"
     kept = {name: value for name, value in environment.items() if not name.startswith(("PYTHON", "HF_", "VBENCH_"))}
     return kept | {
@@ -199,5 +199,5 @@ def offline(folder: Path, environment: Mapping[str, str] = os.environ) -> dict[s
         "HF_HOME": str(weights / "huggingface"),
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
-        "HOME": str(weights / "home"),  # DreamSim looks into ~/.cache
+        "HOME": str(weights / "home"),  # DreamSim reads ~/.cache
     }

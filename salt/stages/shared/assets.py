@@ -1,8 +1,8 @@
-"""What every verb that touches a network needs: codec, text encoder and teacher of one scale, in one folder.
+"""The networks that all stages of a scale share: codec, text encoder and teacher, in one folder.
 
 The folder is laid out as a diffusers pipeline (`transformer/`, `text_encoder/`, `tokenizer/`, and `vae/`, or `codec/`
-where the codec is the tiny one) and holds `provenance.json`, written last, with the hash of every file. Networks that
-are released in Wan's original layout are converted.
+for the tiny codec) and holds `provenance.json`, written last, with the hash of every file. Networks that are released
+in Wan's original layout are converted.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ LARGER = "larger"
 
 
 OWN_CONFIG = {TOKENIZER: "tokenizer_config.json", IMAGE_PROCESSOR: "preprocessor_config.json"}
-"""What their format calls `config.json`."""
+"""The file that parts without a `config.json` have in its place."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class Assets:
     codec: TinyCodec | WanVAE
     text_encoder: UMT5TextEncoder
     image_encoder: CLIPImageEncoder | NoImageEncoder
-    """Of the features of a first frame, where networks take some."""
+    """For the features of a first frame, if networks take any."""
 
     def on(self, device: str) -> "Assets":
-        """The same, moved to a device."""
+        """These assets, with their encoders moved to a device."""
         self.codec.to(device)
         self.text_encoder.to(device)
         self.image_encoder.to(device)
         return self
 
     def encode_first_frames(self, frames: Tensor) -> FirstFrame:
-        """What conditions image-to-video networks on first frames `(B, 3, H, W)` in [0, 1], on the codec's device.
+        """The conditioning on first frames `(B, 3, H, W)` in [0, 1], which are on the codec's device.
 
-        Mid-grey stands for the frames to be made: 0 in the range that Wan's autoencoder takes.
+        The frames to be generated are mid-grey: 0 in the range that Wan's autoencoder takes.
         """
         grey = torch.full_like(frames, 0.5)[:, :, None].expand(-1, -1, self.scale.world.frames - 1, -1, -1)
         latents = self.codec.encode(torch.cat([frames[:, :, None], grey], dim=2))
@@ -68,22 +68,22 @@ class Assets:
 
     def larger(self) -> WanVelocity:
         """The larger teacher of a scale that has one."""
-        assert self.scale.larger is not None  # `Experiment` refuses what asks for one that is not there
+        assert self.scale.larger is not None  # `Experiment` refuses `teacher: larger` where there is none
         return load_wan(self.folder / LARGER, self.scale.larger.backbone)
 
     @property
     def codec_folder(self) -> Path:
-        """Where the codec lies."""
+        """The folder of the codec."""
         return self.folder / (CODEC if self.scale.vae is None else VAE)
 
     @property
     def codec_hash(self) -> str:
-        """SHA-256 of the codec's weights: latents of one codec mean nothing to another."""
+        """SHA-256 of the codec's weights: no codec can decode the latents of another."""
         return weights_hash(self.codec_folder)
 
     @property
     def image_encoder_hash(self) -> dict[str, str]:
-        """Its name -> SHA-256 of its weights; empty where networks take no features of a first frame."""
+        """The image encoder's name -> SHA-256 of its weights; empty if networks take no features of a first frame."""
         folder = self.folder / IMAGE_ENCODER
         return {IMAGE_ENCODER: weights_hash(folder)} if self.scale.image_tokens else {}
 
@@ -94,7 +94,7 @@ class Assets:
 
 
 def weights_hash(folder: Path) -> str:
-    """SHA-256 of the weights in a folder, or of all their hashes where they are in several files."""
+    """SHA-256 of the weights in a folder; of the list of their hashes if they are in several files."""
     found = {name: digest for name, digest in hash_files(folder).items() if name.endswith(".safetensors")}
     if len(found) == 1:
         return next(iter(found.values()))
@@ -102,10 +102,10 @@ def weights_hash(folder: Path) -> str:
 
 
 def load_assets(folder: Path, scale: Scale) -> Assets:
-    """Codec and text encoder of a folder made by `make_teacher`, `use_shipped` or `link_released`.
+    """The encoders in a folder made by `make_teacher`, `use_shipped` or `link_released`.
 
     Raises:
-        SaltError: a file is missing or broken, or the networks are not of this scale.
+        SaltError: a file is missing or broken, or the networks do not fit this scale.
     """
     text_encoder = load_text_encoder(folder, scale.text.tokens, getattr(torch, scale.text.precision))
     checks = [("text.d_model", text_encoder.dim, scale.text.d_model)]

@@ -9,7 +9,7 @@ def check_device(device: str) -> None:
     """Refuse a device that torch does not have here.
 
     Raises:
-        SaltError: with torch's reason.
+        SaltError: stating torch's reason.
     """
     try:
         torch.empty(1, device=device)

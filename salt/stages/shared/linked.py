@@ -1,4 +1,4 @@
-"""Released networks below `SALT_WEIGHTS`: linked in diffusers' format, converted from Wan's original layout."""
+"""Released networks below `SALT_WEIGHTS`: linked if in diffusers' format, converted if in Wan's original layout."""
 
 import json
 from dataclasses import dataclass
@@ -30,22 +30,22 @@ ORIGINAL = {
     IMAGE_ENCODER: original.IMAGE_ENCODER,
     IMAGE_PROCESSOR: original.IMAGE_ENCODER,  # Wan's own code has it, not a file
 }
-"""What shows that a part is there in Wan's original layout."""
+"""Part -> the file that must be there in Wan's original layout."""
 
 
 # --------------------------------------------------------------------------------------------- linked
 @dataclass(frozen=True)
 class Released:
-    """Where a released network lies, or a tokenizer."""
+    """Where a released network or tokenizer lies."""
 
     source: Path
-    """Its folder; in the original layout its file, of a transformer the folder with its shards."""
+    """Its folder; in the original layout its file or, of a transformer, the folder with its shards."""
     converted: bool
-    """Whether it is to be converted from the original layout, and not linked."""
+    """Whether it must be converted from the original layout; else it is linked."""
 
 
 def released_parts(scale: Scale) -> dict[str, Released]:
-    """Part of the folder of assets -> where it lies below `SALT_WEIGHTS`; all are seen to be there.
+    """Part of the folder of assets -> where it lies below `SALT_WEIGHTS`; checks that all of them exist.
 
     Raises:
         SaltError: a part is missing.
@@ -62,7 +62,7 @@ def released_parts(scale: Scale) -> dict[str, Released]:
         if found is None:
             folder, name = places[part]
             raise SaltError(
-                f"{folder / name}: there is no {_shown_by(name)}, nor {ORIGINAL[name]} in {_original(folder)}; "
+                f"{folder / name}: there is no {_expected_file(name)}, nor {ORIGINAL[name]} in {_original(folder)}; "
                 "accepted: a pipeline in diffusers' format, or Wan's original layout, below SALT_WEIGHTS "
                 "(docs/paper_scale.md says where it is downloaded)"
             )
@@ -71,7 +71,7 @@ def released_parts(scale: Scale) -> dict[str, Released]:
 
 def _find(folder: Path, name: str) -> Released | None:
     """A part of a pipeline, in diffusers' format or else in the original layout."""
-    if (folder / name / _shown_by(name)).is_file():
+    if (folder / name / _expected_file(name)).is_file():
         return Released(folder / name, converted=False)
     for place in (folder, _original(folder)):
         if found := sorted(place.glob(ORIGINAL[name])):
@@ -81,17 +81,17 @@ def _find(folder: Path, name: str) -> Released | None:
     return None
 
 
-def _shown_by(name: str) -> str:
+def _expected_file(name: str) -> str:
     return OWN_CONFIG.get(name, "config.json")
 
 
 def _original(folder: Path) -> Path:
-    """Where the hub has the original of `Wan2.1-T2V-1.3B-Diffusers`."""
+    """The folder of the original layout, named as on the hub: `Wan2.1-T2V-1.3B` for `Wan2.1-T2V-1.3B-Diffusers`."""
     return folder.with_name(folder.name.removesuffix("-Diffusers"))
 
 
 def link_released(scale: Scale, out: Path) -> None:
-    """A folder of the released codec, text encoder and teacher: links, or networks converted from the original layout.
+    """Make a folder of the released codec, text encoder and teacher, as links or converted from the original layout.
 
     Every file is hashed, and every network that a scale uses is read once.
     """

@@ -1,4 +1,4 @@
-"""Networks by the name of their experiment, and the check that exported weights are what they are taken for."""
+"""Networks by the name of their experiment, and the check that exported weights belong to it."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ RANDOM = "random"
 
 
 def as_experiment(network: WanVelocity, experiment: Experiment) -> nn.Module:
-    """A network as an experiment uses it: causal, with its memory policy, where the experiment is."""
+    """A network as an experiment uses it: made causal, with the memory policy, if the experiment is."""
     if experiment.causal is None:
         return network
     return CausalWan(network.transformer, experiment.causal.chunk, experiment.causal.memory)
@@ -33,20 +33,20 @@ def load_student(weights: Path, experiment: Experiment) -> nn.Module:
 
 
 def student_of(name: str, scale: str, assets: Assets, weights: Path | None) -> nn.Module:
-    """The network of an experiment by its name: the scale's teacher, or exported weights, which must be its own."""
+    """The network of an experiment by its name: the scale's teacher, or exported weights of that experiment."""
     if name == TEACHER or weights is None:
         return assets.teacher()
     return load_student(weights, load_experiment(name, scale))
 
 
 def start_of(experiment: Experiment, seed: int, assets: Assets, init: Path | None) -> nn.Module:
-    """What a generator starts from, as `experiment.init` says.
+    """The initial generator of an experiment, as its `init` says.
 
     Args:
-        experiment: whose generator it is.
-        seed: of a random start.
+        experiment: the experiment.
+        seed: of random weights.
         assets: with the teacher.
-        init: weights of the experiment that `init` names; None where it names none.
+        init: weights of the experiment that `experiment.init` names; None if it names none.
     """
     backbone = experiment.scale.backbone
     if experiment.init == RANDOM:
@@ -61,7 +61,7 @@ def trained_as(weights: Path) -> tuple[Experiment, int]:
     """The experiment and the seed of exported weights.
 
     Raises:
-        SaltError: no provenance there.
+        SaltError: the folder has no provenance.
     """
     path = weights / NAME
     try:
@@ -73,7 +73,7 @@ def trained_as(weights: Path) -> tuple[Experiment, int]:
 
 
 def as_recorded(experiment: Experiment, weights: Path) -> Experiment:
-    """The experiment under the title that records of these weights carry: imported ones are told from trained ones."""
+    """The experiment with the title that records of these weights carry; that of imported weights has a mark."""
     return experiment.model_copy(update={"title": experiment.title + MARK}) if are_released(weights) else experiment
 
 
@@ -87,11 +87,11 @@ def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) ->
 
     Args:
         weights: folder made by `salt train`.
-        experiment: what they are taken for.
-        seed: None: of any seed.
+        experiment: the one they should belong to.
+        seed: the one they should have; None: any.
 
     Raises:
-        SaltError: naming what differs; what leaves the weights as they are (titles, the evaluation) may.
+        SaltError: naming what differs; settings that do not affect weights (titles, the evaluation) may differ.
     """
     known, known_seed = trained_as(weights)
     wanted = known_seed if seed is None else seed
@@ -109,7 +109,7 @@ def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) ->
 
 
 def trained_student(weights: Path, scale: str, overrides: Mapping[str, str]) -> tuple[Experiment, int]:
-    """The experiment and the training seed of trained weights, as the files define it today; refused where they differ.
+    """The experiment of trained weights, as its files define it today, and the training seed.
 
     Args:
         weights: folder made by `salt train` or `salt import-released`.
@@ -117,7 +117,7 @@ def trained_student(weights: Path, scale: str, overrides: Mapping[str, str]) -> 
         overrides: dotted key of the experiment -> value, as in training.
 
     Raises:
-        SaltError: see `check_trained_as`.
+        SaltError: the files say something else than the weights' provenance; see `check_trained_as`.
     """
     known, seed = trained_as(weights)
     experiment = load_experiment(known.name, scale, overrides)
@@ -126,13 +126,13 @@ def trained_student(weights: Path, scale: str, overrides: Mapping[str, str]) -> 
 
 
 def check_weights_of(name: str, scale: str, option: str, weights: Path | None, none_for: tuple[str, ...]) -> None:
-    """Refuse weights that are missing, not asked for, or of another experiment than the one named.
+    """Refuse weights that are missing, superfluous, or of another experiment than the one named.
 
     Args:
         name: the experiment, or one of `none_for`.
         scale: the scale's name.
-        option: of the command line, for the message.
-        weights: what it was given.
+        option: the command-line option that gives them, for the message.
+        weights: the value of that option.
         none_for: names that need no weights.
     """
     if name in none_for:

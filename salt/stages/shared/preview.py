@@ -1,4 +1,4 @@
-"""Contact sheets of a network's samples on captions of neither training nor report, made while it trains."""
+"""Contact sheets of a network's samples during training, for captions that neither training nor report uses."""
 
 from pathlib import Path
 

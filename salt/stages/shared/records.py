@@ -15,7 +15,7 @@ from salt.training.provenance import git_state
 
 
 def model_cells(name: str, experiment: Experiment, seed: int, length: Length) -> list[ModelCell]:
-    """The cells of a student, of `teacher` or of `real`, of videos of a length."""
+    """The cells of a student, of `teacher` or of `real`, for videos of one length."""
     title = load_suite().real.method if name == REAL else experiment.title
     return length.cells(name, title, experiment.scale, seed, experiment.causal is not None)
 
@@ -26,7 +26,7 @@ def write_records(records: pd.DataFrame, path: Path, released: bool) -> None:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as a whole; `.gz` is compressed, to the same bytes for the same table."""
+    """Write a table atomically; a `.gz` is compressed, and its bytes depend on the table alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = frame.to_csv(index=False).encode()
     with whole_file(path) as temporary:
@@ -34,6 +34,6 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def commit() -> str | None:
-    """Of the program; None outside a git checkout."""
+    """The commit of the program; None outside a git checkout."""
     state = git_state()
     return None if state is None else str(state["commit"])

@@ -13,10 +13,10 @@ from salt.training.provenance import NAME, hash_files
 
 # --------------------------------------------------------------------------------------------- shipped
 def shipped_files(scale: Scale) -> dict[str, str]:
-    """Name -> SHA-256 of the assets that the repository ships, every file checked against its recorded hash.
+    """Name -> SHA-256 of the assets that the repository ships; every file is checked against its recorded hash.
 
     Raises:
-        SaltError: they are missing, or a file is not the one that was shipped.
+        SaltError: they are missing, or a file was changed.
     """
     source = repository_root() / scale.assets
     try:
@@ -34,7 +34,7 @@ def shipped_files(scale: Scale) -> dict[str, str]:
 
 
 def use_shipped(scale: Scale, out: Path) -> None:
-    """Copy what `shipped_files` has checked."""
+    """Check and copy the shipped files."""
     shipped_files(scale)
     with whole_folder(out) as folder:
         shutil.copytree(repository_root() / scale.assets, folder, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""How the networks of an experiment make latents, and what conditions them besides captions."""
+"""How latents are sampled from the networks of an experiment, and what they are conditioned on besides captions."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from salt.stages.shared.assets import Assets
 
 
 def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, length: Length) -> Source:
-    """How an experiment's network, on `device`, makes latents: a teacher guided, a causal student chunk by chunk."""
+    """How latents are sampled from a network on `device`: with guidance for a teacher, by chunks if it is causal."""
     shift, shape, causal = experiment.grid.shift, assets.latent_shape, experiment.causal
     model = in_precision(model, experiment.scale.evaluation.precision, device)
     if causal is not None:
@@ -27,6 +27,6 @@ def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, l
 
 
 def condition_of(assets: Assets, device: str) -> Condition:
-    """What conditions the networks of a scale besides captions, on `device`."""
+    """What the networks of a scale are conditioned on besides captions, on `device`."""
     conditioning = conditioning_of(assets.scale)
     return lambda items: conditioning.condition(items, assets.encode_first_frames, device)
