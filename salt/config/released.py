@@ -1,4 +1,4 @@
-"""Weights that others have published, in the place of a training: what `salt import EXPERIMENT` reads."""
+"""Weights that others have published, in the place of a training: what `salt import-released EXPERIMENT` reads."""
 
 import os
 from pathlib import Path, PurePosixPath

@@ -67,7 +67,7 @@ def is_complete(out: Path, experiment: Experiment, seed: int) -> bool:
     try:
         known = json.loads((out / NAME).read_text(encoding="utf-8"))
         same = (known["training_hash"], known["seed"]) == (training_hash(experiment), seed)
-        trained = "released" not in known  # `salt import` writes the same, of weights that others trained
+        trained = "released" not in known  # `salt import-released` writes the same, of weights that others trained
         return same and trained and known["weights"].items() <= hash_files(out).items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -102,7 +102,7 @@ def test_records_name_what_is_absent_and_count_it_nowhere(site, experiment, monk
 def test_an_unscored_dimension_is_named(site, experiment):
     jobs(site, experiment)
     with pytest.raises(
-        SaltError, match="there is no such file; accepted: what `salt vbench subject_consistency` leaves"
+        SaltError, match="there is no such file; accepted: what `salt score-vbench subject_consistency` leaves"
     ):
         score_model("sc_dmd", experiment, 0, site / "videos", site / "x_scores.csv", site / "details", None)
 

@@ -242,7 +242,7 @@ def test_a_part_that_lacks_or_is_of_another_protocol_is_refused(tmp_path, fake, 
     with pytest.raises(SaltError, match=r"versions is .*2\.0.* here"):
         gather([job])
     shutil.rmtree(job.out)
-    with pytest.raises(SaltError, match="there is no such file; accepted: what `salt vbench temporal"):
+    with pytest.raises(SaltError, match="there is no such file; accepted: what `salt score-vbench temporal"):
         gather([job])
 
 
