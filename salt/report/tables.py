@@ -222,7 +222,9 @@ def _controls(name: str, spec: TableSpec, records: Records) -> Table:
     """Videos spoilt on purpose: one row per control, in the order of the file."""
     path = records.folder / "controls.csv"
     if not path.exists():
-        raise SaltError(f"{path}: no records of {name}; accepted: what `salt score-controls` writes where no VBench scores")
+        raise SaltError(
+            f"{path}: no records of {name}; accepted: what `salt score-controls` writes where no VBench scores"
+        )
     metrics = metrics_of(records.board)
     frame = read_measurements(path)
     frame = frame[(frame["prompts"] == spec.prompts) & frame["metric"].isin(metrics)]
