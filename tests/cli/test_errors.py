@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from salt.files import sha256
-from support.chain import Made, refused
+from support.chain import Made, corrupted, refused
 
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 

@@ -56,9 +56,8 @@ def _files(job: DimensionJob) -> list[Path]:
     parts = sorted(job.out.glob(f"{job.dimension}.*of*_eval_results.json"))
     found = [job.results] if job.results.exists() else parts
     if not found:
-        raise SaltError(
-            f"{job.results}: there is no such file; accepted: what `salt score-vbench {job.dimension}` leaves"
-        )
+        made_by = f"salt score-vbench {job.dimension}"
+        raise SaltError(f"{job.results}: there is no such file; accepted: what `{made_by}` leaves")
     return found
 
 
