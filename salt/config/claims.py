@@ -125,7 +125,7 @@ def paper_claims(scale: Scale) -> list[tuple[PaperClaim, str, tuple[float, float
         for role, student in (("method", claim.method), ("baseline", claim.baseline)):
             _known(f"{key}.{role}.experiment", student.experiment, "experiment", experiment_names())
         found += [(claim, metric, _published(key, claim, metric, values)) for metric in claim.metrics]
-    return [one for one in found if one[0].first_frame == (scale.first_frame is not None)]
+    return [one for one in found if one[0].first_frame == scale.image_to_video]
 
 
 def _known(key: str, name: str, kind: str, names: Iterable[str]) -> None:

@@ -264,6 +264,11 @@ class Scale(Section):
         return self.first_frame is not None
 
     @property
+    def has_long_videos(self) -> bool:
+        """Whether videos of causal students beyond the training length are evaluated."""
+        return self.evaluation.long is not None
+
+    @property
     def image_tokens(self) -> int:
         """Tokens of a first frame's features; 0: networks take none."""
         return 0 if self.first_frame is None else self.first_frame.tokens

@@ -45,6 +45,10 @@ class Length(Protocol):
         """The cells of one model; arguments as for `cells_of`."""
         ...
 
+    def describe(self, prompts: str) -> str:
+        """Number and kind of the prompts, and the length, in words, as tables print them."""
+        ...
+
     def decides(self) -> dict[str, Any]:
         """What it adds to the protocol of a score."""
         ...
@@ -79,6 +83,10 @@ class TrainingLength:
     def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
         """Every solver and number of function evaluations."""
         return cells_of(name, title, scale, seed, causal)
+
+    def describe(self, prompts: str) -> str:
+        """The prompts alone."""
+        return f"{self.prompts} {prompts} prompts"
 
     def decides(self) -> dict[str, Any]:
         """Nothing."""
@@ -118,6 +126,10 @@ class BeyondTraining:
     def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
         """The main solver, at the NFE of long videos."""
         return long_cells(name, title, scale, seed, self.long)
+
+    def describe(self, prompts: str) -> str:
+        """The extended captions are those of long videos."""
+        return f"{self.prompts} extended prompts, videos of {self.clips} times the training length"
 
     def decides(self) -> dict[str, Any]:
         """The length, the policy of all students, and how in-clip and clip-to-clip scores are fused."""

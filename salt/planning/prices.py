@@ -13,7 +13,8 @@ from salt.config.base import Probability, Section
 from salt.config.files import accepted, as_mapping, read_mapping, relative
 from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
-from salt.evaluation.cells import REAL, TEACHER, cells_of, long_cells
+from salt.evaluation.cells import REAL, TEACHER
+from salt.evaluation.lengths import length_of_cells
 from salt.planning import cost
 from salt.planning.jobs import Planned
 from salt.workflow.resources import Resources
@@ -114,25 +115,21 @@ class Prices:
     def _made_once(self, rule: str, name: str) -> float | None:
         if rule == "ode_pairs":
             return cost.trajectories(self.experiment(name))
-        if self.scale.data is None or self.scale.first_frame is not None:  # of image-to-video every caption has a video
+        if self.scale.data is None or self.scale.image_to_video:  # of image-to-video every caption has a video
             return None
         evaluation = self.scale.evaluation  # as if no caption had a video
         return self.scale.clips * 2 * cost.video(self.experiment(TEACHER), evaluation.teacher_nfe)
 
     def _videos(self, job: Planned) -> list[tuple[int, float]]:
         """(how many videos, operations of one) of every cell."""
-        evaluation, long = self.scale.evaluation, self.scale.evaluation.long
-        seeds = len(evaluation.seeds)
-        if job.rule == "sample_long":
-            assert long is not None
-            experiment = self.experiment(job.name)
-            cells = long_cells(job.name, "", self.scale, job.seed, long)
-            return [(long.prompts * seeds, cost.video(experiment, c.nfe, long.length, long.memory)) for c in cells]
-        reference = job.name in (TEACHER, REAL)
-        experiment = self.experiment(TEACHER if reference else job.name)
-        cells = cells_of(job.name, "", self.scale, job.seed, experiment.causal is not None)
-        twice = 2 if job.name == TEACHER else 1  # guidance
-        return [(evaluation.prompts * seeds, twice * cost.video(experiment, c.nfe) if c.nfe else 0.0) for c in cells]
+        length = length_of_cells(self.scale, job.rule == "sample_long")
+        count = length.prompts * len(self.scale.evaluation.seeds)
+        experiment = self.experiment(TEACHER if job.name in (TEACHER, REAL) else job.name)
+        causal, guided = experiment.causal, 2 if job.name == TEACHER else 1
+        memory = length.memory(causal.memory) if causal else None
+        cells = length.cells(job.name, "", self.scale, job.seed, causal is not None)
+        each = (guided * cost.video(experiment, c.nfe, length.clips, memory) if c.nfe else 0.0 for c in cells)
+        return [(count, operations) for operations in each]
 
     def _disk(self, job: Planned) -> float:
         if job.rule == "import_released":
@@ -150,9 +147,7 @@ class Prices:
             assert experiment.pairs is not None
             return experiment.pairs.count * (experiment.grid.train_steps + 1) * latents
         if job.rule in ("sample", "sample_long"):
-            length = (
-                self.scale.evaluation.long.length if job.rule == "sample_long" and self.scale.evaluation.long else 1
-            )
+            length = length_of_cells(self.scale, job.rule == "sample_long").clips
             side = self.scale.vae.height * self.scale.vae.width if self.scale.vae else self._stored_pixels()
             each = VIDEO_BYTES * side * self.scale.world.frames * length / 1000
             return each * sum(count for count, _ in self._videos(job))
@@ -160,8 +155,8 @@ class Prices:
 
     def _first_frame(self, latents: float) -> float:
         """Bytes that are kept of one: its latents, and its features where networks take some."""
-        shown = self.scale.first_frame
-        return 0.0 if shown is None else latents + 2.0 * shown.tokens * (self.scale.backbone.image_dim or 0)
+        features = 2.0 * self.scale.image_tokens * (self.scale.backbone.image_dim or 0)
+        return latents + features if self.scale.image_to_video else 0.0
 
     def _stored_pixels(self) -> int:
         return (self.scale.world.size * self.scale.world.video_scale) ** 2

@@ -176,6 +176,8 @@ def claims(scale: Scale) -> list[Claim]:
 def _sampled(scale: Scale, cell: Cell) -> Sequence[int]:
     """The numbers of function evaluations with which a scale samples its students so."""
     evaluation = scale.evaluation
-    long = () if evaluation.long is None else evaluation.long.nfe
-    made = {"extended": evaluation.nfe, "short": evaluation.short_nfe, "long": long}
-    return made[cell.prompts] if cell.solver in evaluation.solvers else ()
+    if cell.solver not in evaluation.solvers:
+        return ()
+    if cell.prompts == "long":
+        return evaluation.long.nfe if evaluation.long else ()
+    return evaluation.short_nfe if cell.prompts == "short" else evaluation.nfe

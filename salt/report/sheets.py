@@ -12,7 +12,8 @@ import numpy as np
 
 from salt.data.vbench_prompts import AnyPrompt
 from salt.evaluation.cells import Cell
-from salt.evaluation.scorers import evaluation_prompts
+from salt.evaluation.lengths import length_of_cells
+from salt.evaluation.scorers import evaluation_prompts, scorer_of
 from salt.report.figure_context import FigureContext
 from salt.report.frames import SOLVER, STEP_COUNTS, pick, read_video, show, shown_prompts, tile, video_path
 from salt.report.style import WIDTH
@@ -49,10 +50,11 @@ _SAID = (
 
 def _shares(context: FigureContext, experiment: str, seeds: Sequence[int], nfe: int, long: bool) -> list[float]:
     """How many frames of all videos are as they should be, of each training seed; none where the truth is not known."""
-    if context.records.scale.evaluation.vbench is not None:
+    scale = context.records.scale
+    if not scorer_of(scale, length_of_cells(scale, long)).truth:
         return []
     cell = Cell(experiment, "long" if long else "extended", SOLVER, nfe)
-    if context.records.scale.first_frame is not None:
+    if scale.image_to_video:
         return context.records.values(cell.kind, cell, seeds, "i2v_subject")
     of_kind = [context.records.values(cell.kind, cell, seeds, metric) for metric in EXACT]
     kinds = [prompt.kind for prompt in evaluation_prompts(context.records.scale, long)]

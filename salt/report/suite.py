@@ -36,13 +36,19 @@ class Entry(Section):
     references: tuple[Literal["teacher", "real"], ...] = ()
     """Below the students, or drawn as well; seed 0 only."""
     first_frame: bool = False
-    """Of scales whose networks are shown a first frame; the others are of those whose are not."""
+    """Of image-to-video scales; the others are of text-to-video scales."""
     meaningful: bool = False
     """Of scales whose numbers mean something, alone."""
 
-    def is_at(self, scale: Scale) -> bool:
-        """Whether a scale has it."""
-        return self.first_frame == (scale.first_frame is not None) and (scale.meaningful or not self.meaningful)
+    def missing_at(self, scale: Scale) -> str:
+        """Why a scale does not have it; empty: it does."""
+        if self.first_frame != scale.image_to_video:
+            return f"networks are conditioned on {'a' if scale.image_to_video else 'no'} first frame"
+        if self.meaningful and not scale.meaningful:
+            return "numbers mean nothing"
+        if {"long", "long_videos"} & set(self.uses) and not scale.has_long_videos:
+            return "videos have one length (evaluation.long)"
+        return ""
 
 
 class TableSpec(Entry):
@@ -93,8 +99,8 @@ class Suite(Section):
 
     def at(self, scale: Scale) -> "Suite":
         """Those tables and figures that a scale has."""
-        tables = {name: entry for name, entry in self.tables.items() if entry.is_at(scale)}
-        figures = {name: entry for name, entry in self.figures.items() if entry.is_at(scale)}
+        tables = {name: entry for name, entry in self.tables.items() if not entry.missing_at(scale)}
+        figures = {name: entry for name, entry in self.figures.items() if not entry.missing_at(scale)}
         return self.model_copy(update={"tables": tables, "figures": figures})
 
 
@@ -110,12 +116,12 @@ def load_suite() -> Suite:
 
 
 def experiments_at(scale: Scale) -> list[str]:
-    """All experiments; where networks are shown a first frame, those that tables and figures name, and the teacher.
+    """All experiments; at image-to-video scales those that tables and figures name, and the teacher.
 
     Raises:
         SaltError: one of these that there is not.
     """
-    if scale.first_frame is None:
+    if not scale.image_to_video:
         return experiment_names()
     here = load_suite().at(scale)
     named = [row.experiment for table in here.tables.values() for row in table.rows]
@@ -141,8 +147,6 @@ def _named(kind: str, name: str, every: Mapping[str, Spec], here: Mapping[str, S
     if name not in every:
         raise SaltError(f"{kind} {name!r}: not in experiments/tables.yaml; {accepted(name, every)}")
     if name not in here:
-        first_frame = "no first frame" if scale.first_frame is None else "a first frame"
-        same = every[name].first_frame == (scale.first_frame is not None)
-        why = "numbers mean nothing" if same else f"networks are shown {first_frame}"
+        why = every[name].missing_at(scale)
         raise SaltError(f"{kind} {name}: not of scale {scale.name}, whose {why}; {accepted(name, here)}")
     return here[name]

@@ -14,7 +14,8 @@ from salt.config.paper import PaperValue, paper_values
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.evaluation.cells import REAL, TEACHER, Cell
-from salt.evaluation.video import ENCODER
+from salt.evaluation.lengths import length_of_cells
+from salt.evaluation.scorers import scorer_of
 from salt.report.metrics import all_metrics, metrics_of, percent
 from salt.report.records import Provenance, Records, one_protocol, read_measurements, released_in
 from salt.report.render import write_table
@@ -159,18 +160,12 @@ def _absent(records: Records, rows: Sequence[TableRow]) -> list[str]:
 
 
 def _protocol_line(records: Records, protocol: str, spec: TableSpec) -> str:
-    evaluation, long = records.scale.evaluation, records.scale.evaluation.long
-    prompts = f"{evaluation.prompts} {spec.prompts} prompts"
-    if spec.prompts == "long" and long is not None:
-        prompts = f"{long.prompts} extended prompts, videos of {long.length} times the training length"
-    vbench = long.vbench if spec.prompts == "long" and long is not None else evaluation.vbench
-    sampled = f"{prompts}, {evaluation.main_solver} solver"
+    evaluation = records.scale.evaluation
+    scorer = scorer_of(records.scale, length_of_cells(records.scale, spec.prompts == "long"))
+    sampled = f"{scorer.length.describe(spec.prompts)}, {evaluation.main_solver} solver"
     if evaluation.precision != "float32":
         sampled += f" in {evaluation.precision}"
-    if vbench is None:
-        return f"{protocol}, {sampled}"
-    scorer = vbench.describe(len(evaluation.seeds), records.scale.world.fps, f"H.264 crf {ENCODER['crf']}")
-    return f"{protocol}, {sampled}, {scorer}"
+    return ", ".join(part for part in (protocol, sampled, scorer.describe()) if part)
 
 
 # --------------------------------------------------------------------------------------------- comparisons

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from salt.config.files import accepted
 from salt.config.scale import Scale
 from salt.errors import SaltError
+from salt.evaluation.lengths import TrainingLength
+from salt.evaluation.scorers import scorer_of
 from salt.report.suite import Ablations, FigureSpec, Suite, TableSpec
 
 Entry = TableSpec | FigureSpec
@@ -46,16 +48,14 @@ class Entries:
     """Of every student, where the user says so."""
 
     @property
-    def vbench(self) -> bool:
-        """Whether the real VBench scores; there are no clips of its prompts, neither to encode nor to corrupt."""
-        return self.scale.evaluation.vbench is not None
+    def truth(self) -> bool:
+        """Whether there are clips of the prompts, to encode and to corrupt."""
+        return scorer_of(self.scale, TrainingLength(self.scale.evaluation)).truth
 
     @property
     def tables(self) -> dict[str, TableSpec]:
         """By name."""
-        return {
-            name: entry for name, entry in self.suite.tables.items() if not (self.vbench and "controls" in entry.uses)
-        }
+        return {name: entry for name, entry in self.suite.tables.items() if self.truth or "controls" not in entry.uses}
 
     @property
     def figures(self) -> dict[str, FigureSpec]:
@@ -86,4 +86,4 @@ class Entries:
 
     def references(self, entry: Entry) -> list[Run]:
         """What is printed or drawn beside them."""
-        return [(name, 0) for name in entry.references if not (name == REAL and self.vbench)]
+        return [(name, 0) for name in entry.references if self.truth or name != REAL]

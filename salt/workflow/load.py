@@ -10,8 +10,8 @@ from salt.config.files import accepted
 from salt.config.load import load_experiment, load_scale
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
-from salt.config.vbench import VBench
 from salt.errors import SaltError
+from salt.evaluation.lengths import Length, length_of_cells
 from salt.report.suite import experiments_at, load_suite
 from salt.workflow.entries import REFERENCES, TEACHER, Entries, check_entries
 from salt.workflow.layout import Layout
@@ -79,13 +79,12 @@ class Workflow:
     @property
     def dimensions(self) -> tuple[str, ...]:
         """What the real VBench scores of videos of training length, a job each; nothing where it does not score."""
-        return _dimensions(self.scale.evaluation.vbench)
+        return _dimensions(length_of_cells(self.scale, long=False))
 
     @property
     def long_dimensions(self) -> tuple[str, ...]:
         """The same of long videos."""
-        long = self.scale.evaluation.long
-        return _dimensions(long.vbench if long is not None else None)
+        return _dimensions(length_of_cells(self.scale, long=True))
 
     def beside_targets(self) -> list[str]:
         """The tables and figures of the scale beside this one."""
@@ -95,8 +94,8 @@ class Workflow:
         return [*suite.tables, *suite.figures]
 
 
-def _dimensions(vbench: VBench | None) -> tuple[str, ...]:
-    return vbench.dimensions() if vbench is not None else ()
+def _dimensions(length: Length) -> tuple[str, ...]:
+    return length.vbench.dimensions() if length.vbench else ()
 
 
 def released(experiments: Mapping[str, Experiment], students: Collection[str], scale: Scale) -> list[str]:
