@@ -14,7 +14,7 @@ import pytest
 from salt.config.vbench import FULL_INFO, OF_A_LIST, OF_ANY_PROMPT, OF_IMAGES, VBench
 from salt.errors import SaltError
 from salt.evaluation.vbench import weights as vbench_weights
-from salt.evaluation.vbench.board import DIMENSIONS, I2V_DIMENSIONS, KNOWN
+from salt.evaluation.vbench.board import DIMENSIONS, I2V_DIMENSIONS, KNOWN, TEXT
 from salt.evaluation.vbench.records import gather, vbench_records, vbench_wide
 from salt.evaluation.vbench.results import read_results
 from salt.evaluation.vbench.run import RUNNER, run_dimension
@@ -260,7 +260,7 @@ def test_an_absent_dimension_has_no_number_in_the_records(tmp_path, fake, cell):
     for job in (one, other):
         run_dimension(job, fake.folder, fake.python)
     scored = gather([one, other])
-    tidy = vbench_records(cell, scored, VBench()).set_index("metric")
+    tidy = vbench_records(cell, scored, TEXT).set_index("metric")
     assert tidy.loc["temporal_flickering", "n"] == 2
     lacking = tidy[tidy["n"] == 0]
     assert set(lacking.index) == {*DIMENSIONS, "quality", "semantic", "total"} - {"temporal_flickering"}
