@@ -119,7 +119,7 @@ class States:
         return [stage, content_hash(self.scale.world), content_hash(evaluation, None if long else {"long"})]
 
     def table(self, entry: Entry) -> State:
-        """One table besides its records: its entry, its titles, the published numbers."""
+        """One table besides its records: its entry, how its rows are printed, the published numbers, the claims."""
         return self._printed(self.stages.table, entry)
 
     def figure(self, entry: Entry) -> State:
@@ -135,6 +135,11 @@ class States:
         return [self._printed(self.stages.report, entry) for entry in entries]
 
     def _printed(self, stage: int, entry: Entry) -> State:
-        published = sha256(repository_root() / "experiments" / "paper_values.yaml")
-        titles = [self.experiments[name].title for name in experiments_of(entry)]
-        return [stage, published, entry.model_dump(), titles]
+        named = [self.experiments[name] for name in experiments_of(entry)]
+        printed = [[one.title, one.label, one.main_solver, one.look and one.look.model_dump()] for one in named]
+        return [stage, *map(_experiments_file, ("paper_values", "claims")), entry.model_dump(), printed]
+
+
+def _experiments_file(stem: str) -> str:
+    """SHA-256 of a file in `experiments/` that is no experiment."""
+    return sha256(repository_root() / "experiments" / f"{stem}.yaml")

@@ -9,19 +9,23 @@ from typing import get_args
 import pytest
 from typer.models import OptionInfo
 
-from salt.cli import app, doctor, paper, plan, released, student, teacher, vbench  # noqa: F401  (each registers its verbs)
+from salt.cli import app, register
 from support.chain import Salt, refused
 from support.obstacles import NEITHER, OBSTACLES, as_messages_say, everything
+
+register()
 
 READ = {
     "*": {"--teacher", "--latents", "--init", "--pairs", "--weights", "--prompts", "--source", "--lora", "--records"},
     "score": {"--videos"},
-    "vbench": {"--videos"},
+    "score-vbench": {"--videos"},
     "figure": {"--videos"},
     "report": {"--results", "--figures"},
 }
 """Verb, or * for all -> the options that name what it reads. All others that take a path name what it writes."""
-FILES = {(verb, "--out") for verb in ("score", "defect", "caches", "controls", "report", "export", "vbench")}
+FILES = {
+    (verb, "--out") for verb in ("score", "defect", "caches", "score-controls", "report", "export", "score-vbench")
+}
 LINKED = {"--scratch"}
 """Folders that may be a link: users move them."""
 
@@ -99,7 +103,7 @@ def test_a_place_below_a_file_is_refused(salt: Salt, tmp_path: Path, verb: str, 
 
 
 @pytest.mark.parametrize("name", [".", "..", "/", "below/.."])
-@pytest.mark.parametrize("verb", ["train", "teacher", "import"])
+@pytest.mark.parametrize("verb", ["train", "teacher", "import-released"])
 def test_a_folder_that_is_replaced_has_a_name_of_its_own(
     salt: Salt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, name: str
 ) -> None:

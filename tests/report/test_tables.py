@@ -189,14 +189,14 @@ def test_table1_is_of_image_to_video(results, images, tmp_path):
     records = Records(images / "records", load_scale("tiny_i2v"))
     table = build_table("table1", records, 2)
     ours = {row.name: row for row in table.rows if row.ours}
-    assert [(row.nfe, row.setting.solver) for row in ours.values()][:4] == [(8, "euler"), *[(4, "cm")] * 3]
+    assert [(row.nfe, row.cell.solver) for row in ours.values()][:4] == [(8, "euler"), *[(4, "cm")] * 3]
     assert [row.name for row in table.rows if not row.ours] == ["Ours-α, 4 NFE"]
     first = next(iter(ours.values()))
     assert set(first.ours) == set(first.paper) == set(table.metrics)
     assert {c.metric for c in table.comparisons} == set(table.metrics)
     i2v = next(c for c in table.comparisons if c.metric == "i2v")
     assert i2v.paper == pytest.approx(0.81)
-    means = records.prompt_scores(ours["SC-DMD (Ours), 4 NFE"].setting, (0, 1)).means()
+    means = records.prompt_scores(ours["SC-DMD (Ours), 4 NFE"].cell, (0, 1)).means()
     dimensions = list(records.board.dimensions)
     raw = {name: means[0, dimensions.index(name)] for name in ("i2v_subject", "i2v_background")}
     by_hand = 50 * ((raw["i2v_subject"] - 0.1462) / 0.8538 + (raw["i2v_background"] - 0.2615) / 0.7385)
@@ -231,7 +231,7 @@ def test_an_absent_dimension_is_not_run_and_never_0(results, tmp_path):
         frame.loc[lacking, "value"], frame.loc[lacking, "n"] = np.nan, 0
         frame.to_csv(path, index=False)
     table = build_table("table4", Records(records, load_scale("tiny")), 2)
-    (row,) = [row for row in table.rows if row.setting and row.setting.experiment == "sc_dmd"]
+    (row,) = [row for row in table.rows if row.cell and row.cell.experiment == "sc_dmd"]
     assert "quality" in row.ours
     assert not {"spatial_relationship", "semantic", "total"} & set(row.ours)
     assert not [c for c in table.comparisons if row in (c.method, c.baseline)]
