@@ -1,5 +1,6 @@
 """The rules of the house that ruff and mypy cannot hold: floors, sizes, nothing left for later."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LONGEST_FILE = 350  # lines
+LONGEST_LINE = 120  # characters of Markdown
 CODE = [
     path
     for folder in ("salt", "tests", "workflow")
@@ -51,3 +53,11 @@ def test_nothing_is_left_for_later(path: Path) -> None:
 def test_no_test_edits_the_search_path(path: Path) -> None:
     """What tests share is in tests/support, which pyproject.toml makes importable."""
     assert "sys" + ".path" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", [path for path in PROSE if path.suffix == ".md"], ids=lambda path: path.name)
+def test_markdown_lines_are_short(path: Path) -> None:
+    """Tables and code aside, whose lines cannot be broken."""
+    prose = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    long = [line for line in prose.splitlines() if len(line) > LONGEST_LINE and not line.startswith("|")]
+    assert not long
