@@ -149,7 +149,7 @@ def test_colour_may_leave_videos_out(tmp_path, fake, monkeypatch):
 def test_every_dimension_says_what_it_reads():
     assert set(NEEDS) == set(KNOWN) == {*OF_ANY_PROMPT, *OF_A_LIST, *OF_IMAGES}
     assert set(OF_IMAGES) == set(I2V_DIMENSIONS)
-    assert [DIMENSIONS[name].part for name in OF_ANY_PROMPT] == ["quality"] * 7 + ["semantic"] * 2
+    assert [DIMENSIONS[name].group for name in OF_ANY_PROMPT] == ["quality"] * 7 + ["semantic"] * 2
 
 
 @pytest.mark.parametrize("dimension", sorted(set(KNOWN) - {"temporal_flickering", "i2v_subject", "i2v_background"}))
