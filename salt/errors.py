@@ -1,4 +1,4 @@
-"""The errors a user can cause, each told in one line, and the exit codes that the workflow reads.
+"""The errors a user can cause, each reported in one line, and the exit codes that the workflow reads.
 
 `salt/cli` turns a `SaltError`, and memory that runs out, into that line and exit code 2; anything else is a bug and
 keeps its traceback.
@@ -18,6 +18,6 @@ class InterruptedBySignal(Exception):
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether Python or torch, on a GPU or on the CPU, could not have the memory that it asked for."""
-    told = str(error)
-    by_torch = isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
+    message = str(error)
+    by_torch = isinstance(error, RuntimeError) and ("out of memory" in message or "can't allocate memory" in message)
     return by_torch or isinstance(error, MemoryError)

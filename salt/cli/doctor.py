@@ -27,8 +27,8 @@ def doctor(
     """Look at this machine before hours are spent: libraries, devices, disk, weights, SLURM."""
     wrong = 0
     for look in (libraries(), devices(scale), weights(scale), released(scale), disk(scale, scratch), slurm()):
-        for state, what, told in look:
-            print(f"{state:<6} {what:<10} {told}", flush=True)
+        for state, what, message in look:
+            print(f"{state:<6} {what:<10} {message}", flush=True)
             wrong += state == "wrong"
     if wrong:
         print(f"{wrong} to mend before scale {scale} can run here")
@@ -98,10 +98,10 @@ def weights(scale: str) -> Iterator[Found]:
             yield "ok", "teacher", f"{len(shipped_files(loaded))} files of {loaded.assets}, each as it was shipped"
         else:
             parts = released_parts(loaded)
-            told = f"{len(parts)} released networks; `salt teacher` hashes and reads them"
+            message = f"{len(parts)} released networks; `salt teacher` hashes and reads them"
             if original := sum(part.converted for part in parts.values()):
-                told += f", and converts {original} from Wan's original layout"
-            yield "ok", "teacher", told
+                message += f", and converts {original} from Wan's original layout"
+            yield "ok", "teacher", message
     except SaltError as error:
         yield "wrong", "teacher", str(error)
     if loaded.data is None:
@@ -141,20 +141,20 @@ def disk(scale: str, scratch: Path) -> Iterator[Found]:
 
     place = next(folder for folder in (scratch.absolute(), *scratch.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    told = f"{free / 1e9:.0f} GB free at {scratch}"
+    message = f"{free / 1e9:.0f} GB free at {scratch}"
     try:
         jobs = jobs_of("all", scale, scratch)
     except SaltError as error:
         state: State = "note" if lacks_queries() else "wrong"  # `slurm` says what to do about the former
-        yield state, "disk", f"{told}; what `all` still writes is not known: {error}"
+        yield state, "disk", f"{message}; what `all` still writes is not known: {error}"
         return
     prices = Prices(scale, "h200", jobs)
     needed = sum(prices.of(job).disk for job in jobs if job.todo)
-    told += f", {needed / 1e9:.1f} GB still to be written by `all`"
+    message += f", {needed / 1e9:.1f} GB still to be written by `all`"
     if free > needed:
-        yield "ok", "disk", told
+        yield "ok", "disk", message
     else:
-        yield "wrong", "disk", f"{told}: free some, or set SALT_SCRATCH to a larger place"
+        yield "wrong", "disk", f"{message}: free some, or set SALT_SCRATCH to a larger place"
 
 
 def lacks_queries() -> bool:
@@ -175,10 +175,10 @@ def slurm() -> Iterator[Found]:
     if missing:
         here = ", ".join(command for command in SLURM_COMMANDS if command not in missing)
         stops = "no `snakemake` starts" if lacks_queries() else "`--profile slurm` cannot run"
-        told = (
+        message = (
             f"{here} here, but not {', '.join(missing)}: {stops}; put all of SLURM's client commands on PATH, or none"
         )
-        yield "wrong", "SLURM", told
+        yield "wrong", "SLURM", message
         return
     asked = os.environ.get("SALT_PARTITION", "gpu")
     try:

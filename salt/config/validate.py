@@ -105,8 +105,8 @@ def _explain(model: type[Section], path: Path, error: Mapping[str, Any]) -> str:
     if kind == "missing" and path[-1].isdecimal():
         return ": missing; accepted: a longer list"
     if kind == "missing":
-        told = _section(model, path[:-1]).model_fields[path[-1]].description or ""
-        return f": missing; accepted: {' '.join(told.split())}"
+        description = _section(model, path[:-1]).model_fields[path[-1]].description or ""
+        return f": missing; accepted: {' '.join(description.split())}"
     if kind == "model_type":
         return f" = {shown}: accepted: a mapping of {', '.join(_section(model, path).model_fields)}"
     return f" = {shown}: accepted: {message}"

@@ -142,7 +142,7 @@ class Autoregressive(Rollout):
         return RolloutOutput(sample, sample.x_0, steps)
 
     def _history(self, batch: Batch, step: int, role: str) -> tuple[int, Tensor]:
-        """How many clips come before the judged one, and what they are told."""
+        """How many clips come before the judged one, and the captions that condition them."""
         if self.history is None:
             return 0, batch.text
         clips = int(self.draws.shared(f"{role}/clips", batch, step) * (self.history.clips + 1))

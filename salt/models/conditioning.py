@@ -13,8 +13,8 @@ def bind(model: VelocityModel | ImageToVideoModel, text: Tensor, image: FirstFra
     if image is None:
         plain = cast(VelocityModel, model)
         return lambda x_t, t: plain(x_t, t, text)
-    shown = cast(ImageToVideoModel, model)
-    return lambda x_t, t: shown(x_t, t, text, image=image)
+    conditioned = cast(ImageToVideoModel, model)
+    return lambda x_t, t: conditioned(x_t, t, text, image=image)
 
 
 def guided(teacher: VelocityModel | ImageToVideoModel, batch: Batch, cfg_weight: float) -> Velocity:

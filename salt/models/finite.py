@@ -18,5 +18,5 @@ def check_finite(weights: Mapping[str, Tensor], source: Path | str, called: Mapp
     """
     for name, value in weights.items():
         if not bool(value.isfinite().all()):
-            told = called.get(name, name)
-            raise SaltError(f"{source}: weights {told!r} hold NaN or infinity; finite numbers are expected")
+            as_called = called.get(name, name)
+            raise SaltError(f"{source}: weights {as_called!r} hold NaN or infinity; finite numbers are expected")

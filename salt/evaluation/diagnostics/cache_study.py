@@ -17,7 +17,7 @@ Qualities and real clips need the ground truth of the captions. Where VBench sco
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ from salt.data.vbench_prompts import AnyPrompt
 from salt.errors import SaltError
 from salt.evaluation.cells import NO_SOLVER, RECORD_COLUMNS, shared_columns
 from salt.evaluation.diagnostics.caches import ChunkedSampling, cache_matrix, endpoint_mismatch, seam
+from salt.evaluation.diagnostics.defect import Quantity
 from salt.evaluation.groundtruth import scorer as groundtruth
 from salt.evaluation.groundtruth.long import FRAMES_OF_A_LATENT
 from salt.evaluation.lengths import TrainingLength
@@ -48,15 +49,7 @@ VERSION = 1
 """Raise it when a definition changes; part of the protocol."""
 
 
-class Key(NamedTuple):
-    """What was measured."""
-
-    metric: str
-    solver: str
-    nfe: int
-
-
-Measured = Iterator[tuple[Key, NDArray[np.float64]]]
+Measured = Iterator[tuple[Quantity, NDArray[np.float64]]]
 """One value for each video of a batch, `(B,)`."""
 
 
@@ -91,7 +84,7 @@ class DecodedChunks:
         """Change across and within chunks."""
         found = seam(self.codec.decode(latents), latents.shape[2], self.chunk)
         for name, values in found._asdict().items():
-            yield Key(f"seam_{name}", solver, nfe), values.double().cpu().numpy()
+            yield Quantity(f"seam_{name}", solver, nfe), values.double().cpu().numpy()
 
 
 def chunk_start(latent_frame: int) -> int:
@@ -144,7 +137,7 @@ def measure_caches(
         raise SaltError(f"{experiment.name}: makes its videos whole, without a cache; accepted: a causal student")
     evaluation = scale.evaluation
     prompts = diagnosed_prompts(scale)
-    measured: dict[Key, list[NDArray[np.float64]]] = {}
+    measured: dict[Quantity, list[NDArray[np.float64]]] = {}
     for start in tqdm(range(0, len(prompts), evaluation.batch_size), unit="batch", dynamic_ncols=True, disable=None):
         batch = prompts[start : start + evaluation.batch_size]
         items = [Item(prompt, evaluation.seeds[0]) for prompt in batch]
@@ -178,18 +171,18 @@ def _of_batch(rollout: ChunkedSampling, decoded: DecodedChunks, nfes: Sequence[i
     asked = [nfes] if decoded.truth else [(k,) for k in nfes]
     for (k_cache, k), latents in chain.from_iterable(cache_matrix(rollout, steps).items() for steps in asked):
         for name, values in decoded.qualities(latents).items() if decoded.truth else ():
-            yield Key(f"{name}@cache{k_cache}", rollout.solver, k), values[:, -1]
+            yield Quantity(f"{name}@cache{k_cache}", rollout.solver, k), values[:, -1]
             if k == k_cache:
                 for i, of_chunk in enumerate(values.T):
-                    yield Key(f"{name}@chunk{i}", rollout.solver, k), of_chunk
+                    yield Quantity(f"{name}@chunk{i}", rollout.solver, k), of_chunk
         if k == k_cache:
             yield from decoded.seams(latents, rollout.solver, k)
     for k in nfes:
         for i, defects in enumerate(endpoint_mismatch(rollout, k).mean(2).double().cpu().numpy().T):
-            yield Key(f"mismatch@chunk{i}", rollout.solver, k), defects
+            yield Quantity(f"mismatch@chunk{i}", rollout.solver, k), defects
 
 
-def _records(samples: dict[Key, NDArray[np.float64]], experiment: Experiment, seed: int) -> pd.DataFrame:
+def _records(samples: dict[Quantity, NDArray[np.float64]], experiment: Experiment, seed: int) -> pd.DataFrame:
     fixed = shared_columns(experiment, seed, caches_protocol(experiment.scale))
     rows = [
         fixed | key._asdict() | {"value": float(values.mean()), "n": len(values)} for key, values in samples.items()

@@ -47,7 +47,7 @@ States = list[Tensor]
 """States `(B, ...)` at (*grid, 0): one path for each sample."""
 
 
-class Key(NamedTuple):
+class Quantity(NamedTuple):
     """What was measured, and at which times: those of a triple, or in `t_s` the time that a path has reached."""
 
     metric: str
@@ -146,34 +146,34 @@ def _student_paths(velocity: Velocity, noise: Tensor, renoise: Renoise, plan: _P
     }
 
 
-def _measurements(velocity: Velocity, paths: Paths, fine: States, plan: _Plan) -> Iterator[tuple[Key, Tensor]]:
+def _measurements(velocity: Velocity, paths: Paths, fine: States, plan: _Plan) -> Iterator[tuple[Quantity, Tensor]]:
     """Every metric of a batch, `(B,)`."""
     grid, middle = plan.grid(plan.steps), plan.middle
     for solver in plan.evaluation.solvers:
         defects = path_defects(velocity, paths[solver, plan.steps], grid, middle)
         for i, (t_s, t_m, t_e) in enumerate(zip(grid, middle, (*grid[1:], 0.0), strict=True)):
-            yield Key(f"defect[{i}]", solver, plan.steps, t_s, t_m, t_e), defects[:, i]
-        yield Key("defect_mean", solver, plan.steps), defects.mean(1)
+            yield Quantity(f"defect[{i}]", solver, plan.steps, t_s, t_m, t_e), defects[:, i]
+        yield Quantity("defect_mean", solver, plan.steps), defects.mean(1)
     for solver in plan.evaluation.solvers:
         for few, many in combinations(sorted(plan.evaluation.nfe), 2):
             distance = rms(paths[solver, few][-1] - paths[solver, many][-1])
-            yield Key(f"cross_step[{few},{many}]", solver, many), distance
+            yield Quantity(f"cross_step[{few},{many}]", solver, many), distance
     if "euler" in plan.evaluation.solvers:
         teacher = dict(zip((*plan.fine, 0.0), fine, strict=True))
         for nfe in plan.evaluation.nfe:
             reached = (*plan.grid(nfe)[1:], 0.0)
             for i, (t, x) in enumerate(zip(reached, paths["euler", nfe][1:], strict=True), start=1):
-                yield Key(f"depth_error[{i}]", "euler", nfe, t), rms(x - teacher[t]) / rms(teacher[t])
+                yield Quantity(f"depth_error[{i}]", "euler", nfe, t), rms(x - teacher[t]) / rms(teacher[t])
 
 
-def _drawn_paths(paths: Paths, fine: States, plan: _Plan, samples: Sequence[int]) -> Iterator[tuple[object, ...]]:
+def _projected_paths(paths: Paths, fine: States, plan: _Plan, samples: Sequence[int]) -> Iterator[tuple[object, ...]]:
     """Rows of `TRAJECTORY_COLUMNS`; `samples` are the numbers of the first samples of the batch."""
-    shown = {(solver, nfe): (plan.grid(nfe), path) for (solver, nfe), path in paths.items() if solver == "euler"}
-    shown = {way: path for way, path in shown.items() if way[1] <= TRAJECTORY_MOST_STEPS}
-    shown[TEACHER, len(plan.fine)] = plan.fine, fine
+    euler = {(solver, nfe): (plan.grid(nfe), path) for (solver, nfe), path in paths.items() if solver == "euler"}
+    euler = {way: path for way, path in euler.items() if way[1] <= TRAJECTORY_MOST_STEPS}
+    euler[TEACHER, len(plan.fine)] = plan.fine, fine
     for place, sample in enumerate(samples):
         mean, directions = principal_plane(torch.stack([x[place].cpu() for x in fine]))
-        for (solver, nfe), (grid, path) in shown.items():
+        for (solver, nfe), (grid, path) in euler.items():
             for step, (t, x) in enumerate(zip((*grid, 0.0), path, strict=True)):
                 pc1, pc2 = (directions @ (x[place].cpu().double().flatten() - mean)).tolist()
                 yield sample, solver, nfe, step, t, pc1, pc2
@@ -219,8 +219,8 @@ def measure(
     evaluation = experiment.scale.evaluation
     plan = _Plan(evaluation, experiment.grid.steps, experiment.grid.shift)
     prompts = diagnosed_prompts(experiment.scale)
-    measured: dict[Key, list[Tensor]] = {}
-    drawn: list[tuple[object, ...]] = []
+    measured: dict[Quantity, list[Tensor]] = {}
+    projected: list[tuple[object, ...]] = []
     for start in tqdm(range(0, len(prompts), evaluation.batch_size), unit="batch", dynamic_ncols=True, disable=None):
         batch = prompts[start : start + evaluation.batch_size]
         draws = [Draw(evaluation.seeds[0], prompt.index) for prompt in batch]
@@ -233,9 +233,11 @@ def measure(
         _check_finite(experiment, seed, {**paths, (TEACHER, len(plan.fine)): fine}, batch)
         for key, values in _measurements(velocity, paths, fine, plan):
             measured.setdefault(key, []).append(values.double().cpu())
-        drawn += _drawn_paths(paths, fine, plan, range(start, min(start + len(batch), TRAJECTORY_SAMPLES)))
+        projected += _projected_paths(paths, fine, plan, range(start, min(start + len(batch), TRAJECTORY_SAMPLES)))
     samples = {key: torch.cat(parts) for key, parts in measured.items()}
-    return Diagnostics(_records(samples, experiment, seed), pd.DataFrame(drawn, columns=pd.Index(TRAJECTORY_COLUMNS)))
+    return Diagnostics(
+        _records(samples, experiment, seed), pd.DataFrame(projected, columns=pd.Index(TRAJECTORY_COLUMNS))
+    )
 
 
 def _check_finite(experiment: Experiment, seed: int, paths: Paths, batch: Sequence[AnyPrompt]) -> None:
@@ -248,9 +250,9 @@ def _check_finite(experiment: Experiment, seed: int, paths: Paths, batch: Sequen
             )
 
 
-def _records(samples: dict[Key, Tensor], experiment: Experiment, seed: int) -> pd.DataFrame:
+def _records(samples: dict[Quantity, Tensor], experiment: Experiment, seed: int) -> pd.DataFrame:
     """Means over samples, and the standard error of `defect_mean`."""
-    means: list[tuple[Key, float, int]] = []
+    means: list[tuple[Quantity, float, int]] = []
     for key, values in samples.items():
         means.append((key, float(values.mean()), len(values)))
         if key.metric == "defect_mean":
