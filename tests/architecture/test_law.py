@@ -83,4 +83,4 @@ def test_stage_numbers_and_resources_are_of_rules() -> None:
     resources = yaml.safe_load((ROOT / "workflow" / "resources.yaml").read_text())
     numbers = yaml.safe_load((ROOT / "workflow" / "stages.yaml").read_text())
     assert {name for scale in resources.values() for name in scale} <= {*BODIES, "default"}
-    assert set(numbers) <= {own_name(rule) for rule in BODIES} | {"paper"}
+    assert set(numbers) == {own_name(rule) for rule in BODIES}
