@@ -10,7 +10,7 @@ import torch
 
 from salt.flow.path import Velocity
 from salt.flow.semigroup import composed_endpoint, direct_endpoint, sc_loss
-from salt.flow.shapes import Flags, PerSample, Scalar, State
+from salt.flow.shapes import Flags, PerSample, State
 
 StopGradient: TypeAlias = Literal["none", "composed"]
 TimeWeight: TypeAlias = Literal["none", "one_minus_ts"]
@@ -26,8 +26,8 @@ def sc_objective(
     valid: Flags,
     stop_gradient: StopGradient,
     time_weight: TimeWeight,
-) -> Scalar:
-    """Return the mean of Eq. (8) over the valid samples, at the price of one evaluation of `velocity`.
+) -> PerSample:
+    """Return Eq. (8) of each sample, 0 where it has no triple, at the price of one evaluation of `velocity`.
 
     Args:
         velocity: the student, with its condition bound.
@@ -36,7 +36,7 @@ def sc_objective(
         t_s: the triple's times, with t_m and t_e.
         t_m: see t_s.
         t_e: see t_s.
-        valid: which samples have a triple. If none has, the result is 0 and its gradient exists and is 0.
+        valid: which samples have a triple. If none has, all are 0 and their gradient exists and is 0.
         stop_gradient: `none` is Eq. (8) as written; `composed` makes x_2 a constant target, as the released trainer.
         time_weight: `one_minus_ts` multiplies each sample by 1 - t_s, as the released trainer; `none` by 1.
     """
@@ -46,9 +46,8 @@ def sc_objective(
     loss = sc_loss(x_1, x_2) * valid
     match time_weight:
         case "one_minus_ts":
-            loss = loss * (1 - t_s)
+            return loss * (1 - t_s)
         case "none":
-            pass
+            return loss
         case _:
             assert_never(time_weight)
-    return loss.sum() / valid.sum().clamp(min=1)

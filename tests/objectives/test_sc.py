@@ -27,7 +27,11 @@ class Student:
         return torch.stack(torch.autograd.grad(loss, (self.a, self.b)))
 
 
-def objective(student, x_s, valid=(True, True, True), stop_gradient="none", time_weight="none"):
+def objective(student, x_s, *options, **named):
+    return each(student, x_s, *options, **named).mean()
+
+
+def each(student, x_s, valid=(True, True, True), stop_gradient="none", time_weight="none"):
     t_s, t_m, t_e = TIMES.unbind(1)
     return sc_objective(student, x_s, student(x_s, t_s), t_s, t_m, t_e, torch.tensor(valid), stop_gradient, time_weight)
 
@@ -43,13 +47,14 @@ def literal(student, x_s, i, stop):
 
 @pytest.mark.parametrize("stop_gradient", ["none", "composed"])
 @pytest.mark.parametrize("valid", [(True, True, True), (True, False, True), (False, False, True)])
-def test_mean_over_the_valid_samples(randn, stop_gradient, valid):
+def test_a_loss_for_each_sample_and_zero_where_there_is_no_triple(randn, stop_gradient, valid):
     """Eq. (8): value and gradient equal the literal endpoints, sample by sample."""
-    student, x_s = Student(), randn(3, 4)
-    got = objective(student, x_s, valid, stop_gradient)
-    expected = torch.cat([literal(student, x_s, i, stop_gradient == "composed") for i in range(3) if valid[i]]).mean()
+    student, x_s, weights = Student(), randn(3, 4), torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    got = each(student, x_s, valid, stop_gradient)
+    literally = [literal(student, x_s, i, stop_gradient == "composed") for i in range(3)]
+    expected = torch.cat(literally) * torch.tensor(valid)
     assert_close(got, expected)
-    assert_close(student.gradient(got), student.gradient(expected))
+    assert_close(student.gradient((got * weights).sum()), student.gradient((expected * weights).sum()))
 
 
 def test_gradient_by_finite_differences(randn):
@@ -89,11 +94,9 @@ def test_no_valid_sample_gives_a_zero_with_a_gradient(randn, stop_gradient):
 
 def test_time_weight(randn):
     student, x_s = Student(), randn(3, 4)
-    each = torch.cat([literal(student, x_s, i, True) for i in range(3)])
-    weighted = (each * (1 - TIMES[:, 0])).sum()
-    assert_close(objective(student, x_s, time_weight="one_minus_ts"), weighted / 3)
-    assert_close(objective(student, x_s, (True, True, False), time_weight="one_minus_ts"), 0.2 * each[1] / 2)
-    assert objective(student, x_s, (True, False, False), time_weight="one_minus_ts").item() == 0, "t_s = 1"
+    plain = torch.cat([literal(student, x_s, i, True) for i in range(3)])
+    weighted = each(student, x_s, (True, True, False), time_weight="one_minus_ts")
+    assert_close(weighted, plain * torch.tensor([0.0, 0.2, 0.0], dtype=torch.float64))
 
 
 def test_nothing_is_recorded_under_no_grad(randn):

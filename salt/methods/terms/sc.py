@@ -37,7 +37,7 @@ class SelfConsistency(Term):
         t_m, t_e, valid = self._triples.sample(place, u.repeat_interleave(len(place) // len(u), 0).to(place.device))
         if not max_over_ranks(bool(valid.any())):
             return sample.x_s.new_zeros(())
-        sc = sc_objective(
+        return sc_objective(
             sample.velocity,
             sample.x_s,
             sample.v_s,
@@ -47,5 +47,4 @@ class SelfConsistency(Term):
             valid,
             self._config.stop_gradient,
             self._config.time_weight,
-        )
-        return sc * valid.float().mean()  # from the mean over valid samples, which micro-batches could not add up
+        ).mean()
