@@ -33,7 +33,7 @@ def changed(states: States, name: str, **values: object) -> States:
 
 def test_weights_are_decided_by_the_experiment_its_data_and_its_start(smoke: Workflow) -> None:
     states = smoke.states
-    own = [1, training_hash(smoke.experiments["sc_dmd"])]
+    own = [states.stages.train, training_hash(smoke.experiments["sc_dmd"])]
     assert states.train("sc_dmd") == [*own, *states.latents(), *states.teacher()]
     start = smoke.experiments["self_forcing"].init
     assert states.train("self_forcing")[-len(states.train(start)) :] == states.train(start)
@@ -85,7 +85,7 @@ def test_published_weights_are_decided_by_their_checkpoint(paper: Workflow) -> N
     states, released = paper.states, paper.experiments["ode_init"].released
     assert states.weights("ode_init") == [1, content_hash(released), content_hash(paper.scale.backbone)]
     assert "/released/ode_init/seed0/" in paper.layout.weights("ode_init", 0)
-    assert states.weights("sc_dmd")[:2] == [1, training_hash(paper.experiments["sc_dmd"])]
+    assert states.weights("sc_dmd")[:2] == [states.stages.train, training_hash(paper.experiments["sc_dmd"])]
     assert paper.layout.printed == "paper_released"
     table = paper.entries.tables["table2"]
     assert {seed for name, seed in paper.entries.students(table) if name == "self_forcing"} == {0}
