@@ -309,3 +309,20 @@ def test_real_clips_show_what_the_prompts_say(tmp_path):
     assert contents(tmp_path / "extended_none_0") == contents(tmp_path / "short_none_0")
     videos = contents(tmp_path / "extended_none_0")
     assert any(videos[f"{p.id}/0.mp4"] != videos[f"{p.id}/1.mp4"] for p in prompts)
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_in_the_way_of_a_cell_is_named_and_left_alone(tmp_path, kind):
+    (tmp_path / "mine").mkdir()
+    place = tmp_path / "videos" / CELLS[0].name
+    place.parent.mkdir()
+    if kind == "file":
+        place.write_text("mine")
+    else:
+        place.symlink_to(tmp_path / "mine")
+    with pytest.raises(
+        SaltError, match=f"{CELLS[0].name}: a {kind}.* is in the way of a cell's videos; accepted: a folder"
+    ):
+        sample_cells(CELLS, source(), Pictures(), scorer(SCALE), tmp_path / "videos", {}, None)
+    assert place.is_symlink() == (kind == "link")
+    assert not list((tmp_path / "mine").iterdir())

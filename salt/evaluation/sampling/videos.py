@@ -32,7 +32,7 @@ from salt.evaluation.sampling.solvers import first_broken
 from salt.evaluation.sampling.sources import Item, Source
 from salt.evaluation.scorer import Scorer
 from salt.evaluation.video import decoded, growing_mp4, upscale
-from salt.files import write_text
+from salt.files import in_the_way, write_text
 from salt.models.protocol import Codec
 
 MADE_FROM, PROMPTS = "made_from.json", "prompts.json"
@@ -111,6 +111,8 @@ def sample_cells(
 
 def _claim(folder: Path, origin: dict[str, Any]) -> Path:
     """Empty a cell's folder unless its videos have this origin; write the origin before any video."""
+    if found := in_the_way(folder, "folder"):
+        raise SaltError(f"{folder}: {found} is in the way of a cell's videos; accepted: a folder, or nothing")
     path = folder / MADE_FROM
     try:
         same = json.loads(path.read_text(encoding="utf-8")) == origin
