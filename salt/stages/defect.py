@@ -28,11 +28,11 @@ def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, 
         device: where states are computed.
     """
     experiment, seed = trained_student(weights, scale, overrides)
+    if experiment.causal is not None:
+        raise SaltError(f"{experiment.name}: samples videos chunk by chunk; the defect is measured on whole clips")
     check_device(device)
     single_thread()
     assets = load_assets(teacher, experiment.scale)
-    if experiment.causal is not None:
-        raise SaltError(f"{experiment.name}: samples videos chunk by chunk; the defect is measured on whole clips")
     evaluation = experiment.scale.evaluation
     assets.on(device)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from salt.config.files import accepted
 from salt.config.scale import Scale
 from salt.errors import SaltError
+from salt.evaluation.cells import REAL, TEACHER
 from salt.evaluation.lengths import TrainingLength
 from salt.evaluation.scorers import scorer_of
 from salt.report.suite import Ablations, FigureSpec, Suite, TableSpec
@@ -13,7 +14,6 @@ from salt.report.suite import Ablations, FigureSpec, Suite, TableSpec
 Entry = TableSpec | FigureSpec
 Run = tuple[str, int]
 """An experiment or a reference, and its training seed."""
-TEACHER, REAL = "teacher", "real"
 REFERENCES = (TEACHER, REAL)
 """Sampled and scored, not distilled: the guided teacher and the codec's ceiling."""
 

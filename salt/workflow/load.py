@@ -11,9 +11,10 @@ from salt.config.load import load_experiment, load_scale
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.errors import SaltError
+from salt.evaluation.cells import TEACHER
 from salt.evaluation.lengths import Length, length_of_cells
 from salt.report.suite import experiments_at, load_suite
-from salt.workflow.entries import REFERENCES, TEACHER, Entries, check_entries
+from salt.workflow.entries import REFERENCES, Entries, check_entries
 from salt.workflow.layout import Layout
 from salt.workflow.resources import Resources
 from salt.workflow.settings import Settings

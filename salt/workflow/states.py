@@ -4,7 +4,6 @@ Snakemake records and compares these lists, and the folders of runs, latents and
 digests: values, their order and their types are part of what is on the disk.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -12,8 +11,10 @@ from salt.config.files import repository_root
 from salt.config.hashing import content_hash, training_hash
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
+from salt.digest import text_digest
+from salt.evaluation.cells import TEACHER
 from salt.files import sha256
-from salt.workflow.entries import TEACHER, Entry, experiments_of
+from salt.workflow.entries import Entry, experiments_of
 from salt.workflow.stages import Stages
 
 State = list[object]
@@ -21,7 +22,7 @@ State = list[object]
 
 def digest(state: State) -> str:
     """Names the folder of a run or a store, which thus continues itself and nothing that other values began."""
-    return hashlib.sha256(repr(state).encode()).hexdigest()[:8]
+    return text_digest(repr(state))[:8]
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class States:
         return [stage, content_hash(self.scale.world), content_hash(evaluation, None if long else {"long"})]
 
     def table(self, entry: Entry) -> State:
-        """One table besides its records: its entry, how its rows are printed, the published numbers, the claims."""
+        """One table besides its records: its entry, how its rows are printed, the published numbers."""
         return self._printed(self.stages.table, entry)
 
     def figure(self, entry: Entry) -> State:
@@ -127,8 +128,8 @@ class States:
         return self._printed(self.stages.figure, entry)
 
     def claims(self, entries: Collection[Entry]) -> list[State]:
-        """The same of all that the claims are about."""
-        return [self._printed(self.stages.claims, entry) for entry in entries]
+        """The same of all that the claims are about, and the claims themselves."""
+        return [[_experiments_file("claims")], *(self._printed(self.stages.claims, entry) for entry in entries)]
 
     def report(self, entries: Collection[Entry]) -> list[State]:
         """The same of all that the report holds."""
@@ -137,7 +138,7 @@ class States:
     def _printed(self, stage: int, entry: Entry) -> State:
         named = [self.experiments[name] for name in experiments_of(entry)]
         printed = [[one.title, one.label, one.main_solver, one.look and one.look.model_dump()] for one in named]
-        return [stage, *map(_experiments_file, ("paper_values", "claims")), entry.model_dump(), printed]
+        return [stage, _experiments_file("paper_values"), entry.model_dump(), printed]
 
 
 def _experiments_file(stem: str) -> str:

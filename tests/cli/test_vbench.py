@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-import salt.cli.measures  # noqa: F401  (each registers its verbs)
-from salt.cli import app
+from salt.cli import app, register
 from salt.config import load_experiment, repository_root
 from salt.config.vbench import VBench
 from salt.errors import SaltError
@@ -24,6 +23,8 @@ from salt.report.records import read_measurements
 from salt.stages import sample, score
 from salt.stages.score_vbench import score_dimension
 from salt.stages.shared.records import model_cells
+
+register()
 
 ROWS = [
     {"prompt_en": f"A person is doing {i}", "dimension": [name, "temporal_flickering"]}

@@ -13,9 +13,9 @@ import typer
 import yaml
 import yte
 
-import salt.cli.assets
-import salt.cli.measures  # noqa: F401  (each registers its verbs)
-from salt.cli import app
+from salt.cli import app, register
+
+register()
 
 ROOT = Path(__file__).parents[2]
 SUITE = yaml.safe_load((ROOT / "experiments" / "tables.yaml").read_text())

@@ -47,8 +47,6 @@ from salt.models.protocol import CausalModel, Codec, TextEncoder
 
 VERSION = 1
 """Raise it when a definition changes; part of the protocol."""
-
-
 Measured = Iterator[tuple[Quantity, NDArray[np.float64]]]
 """One value for each video of a batch, `(B,)`."""
 

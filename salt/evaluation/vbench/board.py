@@ -16,8 +16,6 @@ from salt.config.vbench import Formula
 from salt.errors import SaltError
 
 Group = Literal["quality", "semantic", "i2v"]
-
-
 TOLERANCE = 1e-6
 
 
@@ -62,16 +60,10 @@ I2V_DIMENSIONS: dict[str, Dimension] = {
 
 
 KNOWN: dict[str, Dimension] = DIMENSIONS | I2V_DIMENSIONS
-
-
 I2V_LEFT_OUT = {"repository": "temporal_flickering", "leaderboard": "camera_motion"}
 """The dimension of VBench-I2V that does not count, by formula: its `scripts/constant.py`, or its leaderboard's."""
-
-
 BOOLEAN = ("dynamic_degree", "human_action")
 """Dimensions whose entries are true or false."""
-
-
 PERCENT = ("imaging_quality",)
 """Dimensions whose entries run from 0 to 100, while the score is their mean / 100."""
 

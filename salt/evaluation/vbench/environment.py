@@ -11,8 +11,6 @@ from salt.errors import SaltError
 from salt.files import sha256, write_text
 
 LOCK = Path("workflow", "envs", "vbench.lock.txt")
-
-
 PYTHON = (3, 11)
 """The last Python for which transformers 4.33.2 can be installed: tokenizers 0.13.3 has no later wheels."""
 

@@ -22,8 +22,6 @@ from salt.files import write_text
 
 VideoResult = dict[str, Any]
 """One video of one dimension: `video_path`, `video_results`, and whatever else a scorer adds."""
-
-
 Results = dict[str, tuple[float, list[VideoResult]]]
 
 

@@ -23,14 +23,8 @@ from salt.models.wan import WanVelocity, load_wan
 from salt.training.provenance import hash_files
 
 CODEC, VAE, TRANSFORMER, TEXT_ENCODER, TOKENIZER = "codec", "vae", "transformer", "text_encoder", "tokenizer"
-
-
 IMAGE_ENCODER, IMAGE_PROCESSOR = "image_encoder", "image_processor"
-
-
 LARGER = "larger"
-
-
 OWN_CONFIG = {TOKENIZER: "tokenizer_config.json", IMAGE_PROCESSOR: "preprocessor_config.json"}
 """The file that parts without a `config.json` have in its place."""
 
