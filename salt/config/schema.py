@@ -18,6 +18,9 @@ from salt.config.scale import Backbone, Scale, Solver
 from salt.config.train import Train
 
 
+Exits = Literal["uniform", "last"]
+
+
 # ------------------------------------------------------------------------------------------ the method
 class Grid(Section):
     """T^(K) and T_train (Eq. 9): `steps` levels for inference, `train_steps` for training, both shifted."""
@@ -76,6 +79,8 @@ class Rollout(Section):
     """Mixed-step rollout (Sec. 3.3): K -> how often a rollout takes K steps; None: always |T_train|."""
     history: History | None = None
     """The clips in memory before the judged one; None: there are none."""
+    exits: Exits = Field(default="uniform", exclude_if=lambda value: value == "uniform")
+    """Where along its grid a rollout is judged: at any level, all alike, or at the last one only."""
 
     @model_validator(mode="after")
     def _law(self) -> "Rollout":
@@ -170,17 +175,42 @@ class Experiment(Section):
             raise ValueError(
                 f"objectives.dmd.teacher=larger, but scale {self.scale.name} has no `larger`: own is accepted"
             )
+        if self.objectives.dmd is not None and self.objectives.dmd.teacher == "exact" and self.scale.exact is None:
+            raise ValueError(
+                f"objectives.dmd.teacher=exact, but the world of scale {self.scale.name} cannot name its modes (it has "
+                "no `exact`): own is accepted"
+            )
+        if self.scale.exact is not None:
+            self._small_networks()
         if self.objectives.pcm is not None:
             self._whole_phases(self.objectives.pcm)
-        if self.objectives.ode is not None and self.causal is None:
+        if self.objectives.ode is not None and self.causal is None and self.scale.exact is None:
             raise ValueError("objectives.ode starts causal students: give causal.chunk")
         if self.objectives.align is not None and self.rollout.kind != "autoregressive":
             raise ValueError(f"objectives.align compares autoregressive rollouts, but rollout.kind={self.rollout.kind}")
         if self.causal is not None:
-            frames = 1 + (self.scale.world.frames - 1) // 4
+            frames = self.scale.latent_shape[1]
             self._whole_chunks(frames, self.causal.chunk)
             self._within_rotary_table(frames, self.causal.memory)
         return self
+
+    def _small_networks(self) -> None:
+        """What members of an ensemble, which are rows of one batch, cannot have."""
+        train, dmd, align = self.train, self.objectives.dmd, self.objectives.align
+        if train.accumulate > 1 or train.shard or train.context_parallel > 1:
+            raise ValueError(
+                f"the networks of scale {self.scale.name} are trained many at once, on one batch in one process: "
+                "accepted: train.accumulate=1, shard=false, context_parallel=1"
+            )
+        if dmd is not None and dmd.normaliser == "global":
+            raise ValueError("objectives.dmd.normaliser=global would mix the members of an ensemble: per_sample or none")
+        if align is not None and align.features == "teacher":
+            raise ValueError("objectives.align.features=teacher: an exact teacher has no features; accepted: critic")
+        if self.causal is not None and (self.causal.chunk, self.causal.memory.window) != (1, 1):
+            raise ValueError(
+                f"causal.chunk={self.causal.chunk}, causal.memory.window={self.causal.memory.window}: small causal "
+                "networks see the one chunk before; accepted: chunk 1, window 1"
+            )
 
     def _whole_phases(self, pcm: PCM) -> None:
         if self.causal is not None:

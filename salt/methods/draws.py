@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from salt.config.objectives import NoiseLaw
+from salt.config.schema import Exits
 from salt.flow.grid import shift_time
 from salt.models.protocol import Batch
 from salt.streams import Streams
@@ -28,9 +29,14 @@ class Draws:
         drawn = [self.streams.integers(f"{role}/index{i or ''}", step, batch.samples, levels) for i in range(number)]
         return torch.stack(drawn, dim=1).flatten().to(batch.x_0.device)
 
+    def exits(self, law: Exits, role: str, batch: Batch, step: int, levels: int, number: int = 1) -> Tensor:
+        """Where rollouts are judged: `places`, or the last level for all."""
+        places = self.places(role, batch, step, levels, number)
+        return places if law == "uniform" else torch.full_like(places, levels - 1)
+
     def shared(self, purpose: str, batch: Batch, step: int) -> float:
         """One uniform number for a whole update, on all processes and micro-batches."""
-        return self.streams.uniform(purpose, step, [batch.samples[0] // self.batch_size]).item()
+        return self.streams.uniform(purpose, step, [batch.samples[0] // self.batch_size])[0].item()
 
     def noising(self, law: NoiseLaw, role: str, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """A noise level t per sample, uniform, shifted and clamped, and eps."""

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import torch
 from torch import Tensor
 
 from salt.flow.path import Velocity, guide
@@ -15,6 +16,12 @@ def bind(model: VelocityModel | ImageToVideoModel, text: Tensor, image: FirstFra
         return lambda x_t, t: plain(x_t, t, text)
     conditioned = cast(ImageToVideoModel, model)
     return lambda x_t, t: conditioned(x_t, t, text, image=image)
+
+
+def told(text: Tensor, t_s: Tensor) -> Tensor:
+    """Captions `(B, L, D)` with one more token that says a time `(B,)`, D times."""
+    token = t_s.to(text)[:, None, None].expand(-1, 1, text.shape[2])
+    return torch.cat([text, token], dim=1)
 
 
 def guided(teacher: VelocityModel | ImageToVideoModel, batch: Batch, cfg_weight: float) -> Velocity:
