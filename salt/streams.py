@@ -1,12 +1,16 @@
 """The named random streams of `salt.draws` as tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from salt.draws import generator
+from salt.draws import Rewound, generator
+
+Draw: TypeAlias = Callable[[np.random.Generator], NDArray[Any]]
 
 
 class Streams:
@@ -48,24 +52,23 @@ class MemberStreams(Streams):
     def __init__(self, seeds: Sequence[int]) -> None:
         super().__init__(seeds[0])
         self.seeds = tuple(seeds)
+        self._one = Rewound()
 
     def normal(self, purpose: str, step: int, samples: Sequence[int], shape: Sequence[int] = ()) -> Tensor:
         """Standard normal `(E * len(samples), *shape)`, float32."""
         size = (len(samples), *shape)
-        blocks = self._blocks(purpose, step, samples)
-        return torch.from_numpy(np.concatenate([one.standard_normal(size, dtype=np.float32) for one in blocks]))
+        return self._joined(purpose, step, samples, lambda one: one.standard_normal(size, dtype=np.float32))
 
     def uniform(self, purpose: str, step: int, samples: Sequence[int], shape: Sequence[int] = ()) -> Tensor:
         """Uniform on [0, 1), `(E * len(samples), *shape)`, float32."""
         size = (len(samples), *shape)
-        blocks = self._blocks(purpose, step, samples)
-        return torch.from_numpy(np.concatenate([one.random(size, dtype=np.float32) for one in blocks]))
+        return self._joined(purpose, step, samples, lambda one: one.random(size, dtype=np.float32))
 
     def integers(self, purpose: str, step: int, samples: Sequence[int], high: int) -> Tensor:
         """Uniform on {0, ..., high - 1}, `(E * len(samples),)`, int64: floor(u high), so that a u serves every `high`."""
-        blocks = self._blocks(purpose, step, samples)
-        u = np.concatenate([one.random(len(samples)) for one in blocks])
-        return torch.from_numpy((u * high).astype(np.int64))
+        size = len(samples)
+        return self._joined(purpose, step, samples, lambda one: (one.random(size) * high).astype(np.int64))
 
-    def _blocks(self, purpose: str, step: int, samples: Sequence[int]) -> list[np.random.Generator]:
-        return [generator(seed, purpose, step, samples[0]) for seed in self.seeds]
+    def _joined(self, purpose: str, step: int, samples: Sequence[int], draw: Draw) -> Tensor:
+        drawn = [draw(self._one.to(seed, purpose, step, samples[0])) for seed in self.seeds]
+        return torch.from_numpy(np.concatenate(drawn))

@@ -8,9 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Section
-
-Solver = Literal["euler", "cm"]
+from salt.config.base import Name, Section, Solver
 
 
 class Mode(Section):
@@ -35,7 +33,10 @@ class Mixture(Section):
     @model_validator(mode="after")
     def _modes(self) -> "Mixture":
         size = len(next(iter(self.captions.values()))[0].mean)
+        number = len(next(iter(self.captions.values())))
         for caption, modes in self.captions.items():
+            if len(modes) != number:
+                raise ValueError(f"captions.{caption}: {len(modes)} modes; accepted: {number}, as the first caption has")
             if not isclose(total := sum(mode.weight for mode in modes), 1, abs_tol=1e-6):
                 raise ValueError(f"captions.{caption}: the weights of its modes add up to {total:g}; accepted: 1")
             for mode in modes:
@@ -126,6 +127,8 @@ class Exact(Section):
     """Seeds with which everything was chosen."""
     confirm: Phase = Phase(first=100, last=131)
     """Fresh seeds, on which claims are decided that were written down before."""
+    most_updates: PositiveInt | None = None
+    """No arm is trained for more updates than this; None: each for as many as it says. For smoke."""
     pool: PositiveInt = 16384
     """Trajectories of the exact teacher that students are started with."""
     measured: Measured = Measured()

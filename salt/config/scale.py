@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Precision, Probability, Section, is_none
+from salt.config.base import Name, Precision, Probability, Section, Solver, is_none
 from salt.config.data import Data
-from salt.config.lab import Exact, Solver
+from salt.config.lab import Exact
 from salt.config.memory import Memory
 from salt.config.released import Below
 from salt.config.vbench import VBench

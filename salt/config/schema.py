@@ -10,15 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Probability, Section, is_none
+from salt.config.base import Name, Probability, Section, Solver, is_none
 from salt.config.memory import Memory
 from salt.config.objectives import PCM, Objectives
 from salt.config.released import Released
-from salt.config.scale import Backbone, Scale, Solver
+from salt.config.scale import Backbone, Scale
 from salt.config.train import Train
-
-
-Exits = Literal["uniform", "last"]
 
 
 # ------------------------------------------------------------------------------------------ the method
@@ -79,8 +76,9 @@ class Rollout(Section):
     """Mixed-step rollout (Sec. 3.3): K -> how often a rollout takes K steps; None: always |T_train|."""
     history: History | None = None
     """The clips in memory before the judged one; None: there are none."""
-    exits: Exits = Field(default="uniform", exclude_if=lambda value: value == "uniform")
-    """Where along its grid a rollout is judged: at any level, all alike, or at the last one only."""
+    last: Probability = Field(default=0.0, exclude_if=lambda value: not value)
+    """Share of samples (autoregressive: of updates) that are judged at the last level of their grid; all others at any
+    level, each as often, as published trainers do."""
 
     @model_validator(mode="after")
     def _law(self) -> "Rollout":
@@ -96,7 +94,8 @@ class Pairs(Section):
     """The trajectories on which `objectives.ode` regresses."""
 
     teacher: Name = "teacher"
-    """`teacher`, or the experiment of a causal one, whose chunks are conditioned on the clean chunks before them."""
+    """`teacher`, or the experiment of a causal one, whose chunks are conditioned on the clean chunks before them; in an
+    exact world `exact`, the closed form of the one that the student needs."""
     count: PositiveInt = 768
     shard_size: PositiveInt = 256
     solver_steps: PositiveInt = 48
@@ -160,7 +159,8 @@ class Experiment(Section):
             raise ValueError("objectives.dmd and train.critic belong together: give both or neither")
         if (self.objectives.ode is None) != (self.pairs is None):
             raise ValueError("objectives.ode and pairs belong together: give both or neither")
-        if self.pairs is not None and self.pairs.teacher not in ("teacher", self.init):
+        exact = () if self.scale.exact is None else ("exact",)
+        if self.pairs is not None and self.pairs.teacher not in ("teacher", self.init, *exact):
             raise ValueError(
                 f"pairs.teacher={self.pairs.teacher}, but init={self.init}: accepted: `teacher`, or the causal teacher "
                 "that init names, since a student starts from the teacher it imitates"
@@ -203,7 +203,9 @@ class Experiment(Section):
                 "accepted: train.accumulate=1, shard=false, context_parallel=1"
             )
         if dmd is not None and dmd.normaliser == "global":
-            raise ValueError("objectives.dmd.normaliser=global would mix the members of an ensemble: per_sample or none")
+            raise ValueError(
+                "objectives.dmd.normaliser=global would mix the members of an ensemble: per_sample or none"
+            )
         if align is not None and align.features == "teacher":
             raise ValueError("objectives.align.features=teacher: an exact teacher has no features; accepted: critic")
         if self.causal is not None and (self.causal.chunk, self.causal.memory.window) != (1, 1):

@@ -34,10 +34,6 @@ def modes_of(world: Mixture | Chain) -> Modes:
 
 
 def _modes_of_mixture(world: Mixture) -> Modes:
-    most = max(len(modes) for modes in world.captions.values())
-    for caption, modes in world.captions.items():
-        if len(modes) != most:
-            raise SaltError(f"exact.world.captions.{caption}: {len(modes)} modes; accepted: {most}, as others have")
     every = [list(modes) for modes in world.captions.values()]
     weights = torch.tensor([[mode.weight for mode in modes] for modes in every], dtype=torch.float64)
     means = torch.tensor([[mode.mean for mode in modes] for modes in every], dtype=torch.float64)
@@ -125,9 +121,7 @@ class ExactData:
         noise = self.streams.normal("data/noise", 0, samples, modes.factors.shape[3:])
         x_0 = modes.sample(condition, draw_mode(modes, condition, u), noise)
         text = torch.eye(len(captions.names))[condition][:, None]
-        return Batch(
-            x_0.view(-1, *self.exact.world.latent_shape), text, captions.encode([""]), tuple(samples)
-        )
+        return Batch(x_0.view(-1, *self.exact.world.latent_shape), text, captions.encode([""]), tuple(samples))
 
 
 def draw_mode(modes: Modes, condition: Tensor, u: Tensor) -> Tensor:
@@ -155,7 +149,13 @@ class ExactPairs:
 
 @torch.no_grad()
 def pairs_of(
-    exact: Exact, teacher: VelocityModel, levels: int, shift: float, solver_steps: int, cfg_weight: float, streams: MemberStreams
+    exact: Exact,
+    teacher: VelocityModel,
+    levels: int,
+    shift: float,
+    solver_steps: int,
+    cfg_weight: float,
+    streams: MemberStreams,
 ) -> ExactPairs:
     """Trajectories of the guided exact teacher: `exact.pool` of them, captions in turn.
 
@@ -204,7 +204,13 @@ class CausalTeacher(torch.nn.Module):
         first = torch.tensor([1.0, 0.0], dtype=torch.float64)[None, :, None].expand(len(x), 2, 1)
         c, s = cos(radians(self._world.angle)), sin(radians(self._world.angle))
         turned = [
-            torch.cat([first, torch.stack([c * before[:, 0] - k * s * before[:, 1], k * s * before[:, 0] + c * before[:, 1]], 1)], 2)
+            torch.cat(
+                [
+                    first,
+                    torch.stack([c * before[:, 0] - k * s * before[:, 1], k * s * before[:, 0] + c * before[:, 1]], 1),
+                ],
+                2,
+            )
             for k in (1.0, -1.0)
         ]
         means = torch.stack(turned)  # (2, B, 2, T)
@@ -216,9 +222,7 @@ class CausalTeacher(torch.nn.Module):
 
 
 @torch.no_grad()
-def causal_pairs_of(
-    exact: Exact, levels: int, shift: float, solver_steps: int, streams: MemberStreams
-) -> ExactPairs:
+def causal_pairs_of(exact: Exact, levels: int, shift: float, solver_steps: int, streams: MemberStreams) -> ExactPairs:
     """The same of the exact causal teacher of a chain, every chunk given the clean one before it."""
     world = exact.world
     if not isinstance(world, Chain):

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from salt.config.objectives import NoiseLaw
-from salt.config.schema import Exits
 from salt.flow.grid import shift_time
 from salt.models.protocol import Batch
 from salt.streams import Streams
@@ -29,10 +28,13 @@ class Draws:
         drawn = [self.streams.integers(f"{role}/index{i or ''}", step, batch.samples, levels) for i in range(number)]
         return torch.stack(drawn, dim=1).flatten().to(batch.x_0.device)
 
-    def exits(self, law: Exits, role: str, batch: Batch, step: int, levels: int, number: int = 1) -> Tensor:
-        """Where rollouts are judged: `places`, or the last level for all."""
+    def exits(self, last: float, role: str, batch: Batch, step: int, levels: int, number: int = 1) -> Tensor:
+        """Where rollouts are judged, `(B * number,)`: `places`, but a share `last` of them at the last level."""
         places = self.places(role, batch, step, levels, number)
-        return places if law == "uniform" else torch.full_like(places, levels - 1)
+        if not last:
+            return places
+        u = self.streams.uniform(f"{role}/last", step, batch.samples, (number,)).flatten().to(places.device)
+        return torch.where(u < last, levels - 1, places)
 
     def shared(self, purpose: str, batch: Batch, step: int) -> float:
         """One uniform number for a whole update, on all processes and micro-batches."""

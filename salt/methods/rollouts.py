@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, distributed
 
-from salt.config.schema import Causal, Exits, Experiment, History
+from salt.config.schema import Causal, Experiment, History
 from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.methods.draws import Draws
@@ -61,7 +61,7 @@ class NoisedData(Rollout):
     grid: Sequence[float]
     causal: Causal | None
     draws: Draws
-    exits: Exits = "uniform"
+    last: float = 0.0
 
     def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Every sample, or every chunk of a causal student, at its own t_s."""
@@ -71,7 +71,7 @@ class NoisedData(Rollout):
         velocity = bind(self.model, batch.text, batch.image)
         if self.causal is not None:
             velocity = by_chunk(velocity, number, chunk)
-        index = self.draws.exits(self.exits, role, batch, step, len(self.grid), number)
+        index = self.draws.exits(self.last, role, batch, step, len(self.grid), number)
         noise = self.draws.normal(f"{role}/noise", batch, step)
         sample = noised_data(velocity, fold_chunks(batch.x_0, chunk), self.grid, fold_chunks(noise, chunk), index)
         return RolloutOutput(sample, unfold_chunks(sample.x_0, number), len(self.grid))
@@ -85,11 +85,11 @@ class BackwardSimulation(Rollout):
     model: Any
     grid: Sequence[float]
     draws: Draws
-    exits: Exits = "uniform"
+    last: float = 0.0
 
     def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Every sample at its own t_s, on the student's own path."""
-        index = self.draws.exits(self.exits, role, batch, step, len(self.grid))
+        index = self.draws.exits(self.last, role, batch, step, len(self.grid))
         noise = self.draws.normal(f"{role}/noise", batch, step)
         velocity = bind(self.model, batch.text, batch.image)
         renoise = partial(_renoise, self.draws, batch, step, role, 1)
@@ -111,13 +111,15 @@ class Autoregressive(Rollout):
     """|T_train|."""
     shift: float
     draws: Draws
-    exits: Exits = "uniform"
+    last: float = 0.0
 
     def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Mixed-step rollout: K is drawn, then its exit."""
         steps = self._draw_steps(self.draws.shared(f"{role}/steps", batch, step))
         exit_at = int(self.draws.shared(f"{role}/exit", batch, step) * steps)
-        return self.run(batch, step, role, steps, exit_at if self.exits == "uniform" else steps - 1)
+        if self.last and self.draws.shared(f"{role}/last", batch, step) < self.last:
+            exit_at = steps - 1
+        return self.run(batch, step, role, steps, exit_at)
 
     def run(self, batch: Batch, step: int, role: str, steps: int, exit_at: int) -> RolloutOutput:
         """A rollout of K = `steps` that every chunk leaves at T^(K)[exit_at]."""
@@ -176,11 +178,11 @@ def build_rollout(experiment: Experiment, model: Any, draws: Draws) -> Rollout:
     rollout, causal = experiment.rollout, experiment.causal
     if rollout.kind == "autoregressive" and causal is not None:
         law = rollout.steps or {levels: 1.0}
-        return Autoregressive(model, causal, law, rollout.history, levels, shift, draws, rollout.exits)
+        return Autoregressive(model, causal, law, rollout.history, levels, shift, draws, rollout.last)
     grid = time_grid(levels, shift)
     if rollout.kind == "backward_simulation":
-        return BackwardSimulation(model, grid, draws, rollout.exits)
-    return NoisedData(model, grid, causal, draws, rollout.exits)
+        return BackwardSimulation(model, grid, draws, rollout.last)
+    return NoisedData(model, grid, causal, draws, rollout.last)
 
 
 def max_over_ranks(value: int) -> int:

@@ -128,7 +128,9 @@ class EnsembleCausal(nn.Module):
     def __init__(self, members: int, channels: int, text: int, config: SmallNetwork) -> None:
         super().__init__()
         self.members, self._channels = members, channels
-        self.mlp = MemberMLP(members, 2 * channels + 1, channels, text, config)  # x_t, the chunk before, whether there is one
+        self.mlp = MemberMLP(
+            members, 2 * channels + 1, channels, text, config
+        )  # x_t, the chunk before, whether there is one
 
     def forward(self, x_t: Tensor, t: Tensor, text: Tensor, clean: Tensor | None = None) -> Tensor:
         """A whole clip `(E * B, C, T, 1, 1)`; t `(E * B,)` or `(E * B, T)`; every chunk sees the one before it."""

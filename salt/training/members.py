@@ -38,11 +38,13 @@ def clip(network: nn.Module, largest: float, where: str) -> dict[str, float]:
     some = bool(alive.any())
     if some and not bool(alive.all()):
         _name_the_lost(parameters, alive, where)
-    for parameter in parameters:
-        if parameter.grad is not None:
-            parameter.grad.mul_(_column((largest / (norms + 1e-6)).clamp(max=1.0), parameter))
-        if some:
+        for parameter in parameters:
             parameter[~alive] = math.nan
+    factors = (largest / (norms + 1e-6)).clamp(max=1.0)
+    if bool((factors < 1).any()):
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.mul_(_column(factors, parameter))
     return {"grad_norm": norms[alive].mean().item(), "members": float(alive.sum())}
 
 
@@ -59,7 +61,8 @@ def _name_the_lost(parameters: list[nn.Parameter], alive: Tensor, where: str) ->
 
 
 def _norms(gradients: list[Tensor]) -> Tensor:
-    return torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0).sqrt()
+    each = torch.stack([torch.linalg.vector_norm(gradient, dim=(1, 2)) for gradient in gradients])
+    return torch.linalg.vector_norm(each, dim=0)
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
