@@ -79,25 +79,28 @@ class Plan:
         """As sentences."""
         name = relative(claims_path())
         if self.commit is None:
-            lines = [f"Plan: {name}, SHA-256 {self.sha256[:SHORT]}; no git checkout knows it, so its age is not known."]
+            lines = [f"Plan: {name}, SHA-256 {self.sha256[:SHORT]}; no commit of it is known here, nor its age."]
         else:
             lines = [f"Plan: {name}, commit {self.commit[:SHORT]} of {self.date}."]
         if self.uncommitted:
             lines.append("The plan has changes that are not committed.")
-        if not runs:
-            return [*lines, "Confirming runs: none yet."]
         told = [_run_text(run, self.older[run.name]) for run in runs]
-        return [*lines, f"Confirming runs: {'; '.join(told)}.", self._age()]
+        return [*lines, f"Confirming runs: {'; '.join(told) or 'none'}.", self.age]
 
-    def _age(self) -> str:
+    @property
+    def age(self) -> str:
+        """In a sentence: whether it was there before the confirming runs."""
+        if not self.older:
+            return "There is no confirming run yet."
         if self.changed:
             return f"{self.why_not[0].upper()}{self.why_not[1:]}."
         if self.registered:
             return "The plan is older than every confirming run, and has the text that they saw."
         late = [name for name, older in self.older.items() if older is False]
         if late:
-            return f"The plan has the text that they saw, but its commit is not older than {', '.join(late)}."
-        return "The plan has the text that they saw; whether its commit is older is not known."
+            names = ", ".join(late)
+            return f"The plan has the text that the confirming runs saw, but its commit is not older than {names}."
+        return "The plan has the text that the confirming runs saw; whether its commit is older is not known."
 
 
 def read_plan(runs: Sequence[Run]) -> Plan:

@@ -181,7 +181,7 @@ def _summary(judgement: Judgement) -> str:
     number = len(judgement.confirm)
     counted = f"Of {number} claims on confirming seeds: {count(judgement.confirm)}."
     explored = f"Of the same on explored seeds: {count(judgement.explore)}."
-    return " ".join([*([instrument(judgement)] if judgement.failed else []), counted, explored])
+    return " ".join([*([instrument(judgement)] if judgement.failed else []), counted, explored, judgement.plan.age])
 
 
 def _must(control: Control) -> str:

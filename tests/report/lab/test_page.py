@@ -10,7 +10,7 @@ from salt.errors import SaltError
 from salt.report.lab.forest import forest
 from salt.report.lab.page import make_lab_report
 from salt.report.lab.tables import make_lab_table
-from support.lab_records import LAB, VERDICTS, of_nobody
+from support.lab_records import LAB, VERDICTS, of_arms, of_nobody
 
 VOID = {"meta", "img", "link", "br", "line", "rect", "circle", "polygon"}
 PICTURE = base64.b64decode(
@@ -87,6 +87,20 @@ def test_a_failed_control_is_the_first_thing(folder, page):
 def test_a_scale_without_meaning_warns(page):
     text = page(dataclasses.replace(LAB, name="lab_smoke", meaningful=False))
     assert '<p class="warning">lab_smoke: numbers mean nothing' in text
+
+
+def test_a_lab_of_one_member_that_lacks_cells_is_shown(folder, page):
+    """The smoke scale: one seed, fewer steps, no numbers to speak of."""
+    for path in folder.records.iterdir():
+        path.unlink()
+    for seed in (0, 100):
+        rows = [row for row in of_arms([seed, seed + 1], "smoke") if row["seed"] == seed and row["nfe"] != 16]
+        folder.write(f"core_{seed}-{seed}", rows)
+    folder.write_controls([row for row in of_nobody() if row["nfe"] != 16 and row["seed"] < 2])
+    words = Page(page(dataclasses.replace(LAB, meaningful=False))).words
+    assert "unbounded" in words
+    assert "6 no verdict" in words
+    assert "lab: numbers mean nothing" in words
 
 
 def test_nothing_is_shown_without_the_controls(tmp_path):

@@ -47,7 +47,7 @@ def test_outside_git_the_age_is_not_known(folder):
     plan = read_plan(found)
     assert (plan.commit, plan.date, plan.uncommitted, plan.registered, plan.why_not) == (None, None, False, False, "")
     text = " ".join(plan.lines(found))
-    assert "no git checkout knows it, so its age is not known" in text
+    assert "no commit of it is known here, nor its age" in text
     assert "whether its commit is older is not known" in text
 
 
@@ -104,5 +104,5 @@ def test_a_shallow_checkout_does_not_know_when_the_plan_changed(folder, git, tmp
 
 
 def test_no_runs_yet(folder, git):
-    assert "Confirming runs: none yet." in read_plan(()).lines(())
+    assert read_plan(()).lines(())[-2:] == ["Confirming runs: none.", "There is no confirming run yet."]
     assert not read_plan(()).registered

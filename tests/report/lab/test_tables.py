@@ -83,6 +83,7 @@ def test_claims_stand_in_both_phases_with_their_verdicts(folder):
         "**Of 6 claims on confirming seeds: 1 holds; 1 holds, below the smallest effect; 1 opposite; 1 absent; "
         "1 not resolved; 1 saturated. Of the same on explored seeds: "
     )
+    assert summary.endswith("saw; whether its commit is older is not known.**")
     row = next(line for line in text.splitlines() if line.startswith("| up is worse"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:3] == ["up is worse than base. (Sec. 1)", "**holds**", "> 0"]
