@@ -98,14 +98,20 @@ class Workshop:
     def _streams(self) -> MemberStreams:
         return MemberStreams(self.seeds)
 
+    @cached_property
+    def _experiments(self) -> dict[str, Experiment]:
+        return {}
+
     def set_of(self, arm: str) -> ArmSet:
         """The set that an arm is in."""
         return self.arms.sets[self.arms.set_of(arm)]
 
     def experiment(self, arm: str) -> Experiment:
         """What an arm is."""
-        found: Arm = self.arms.all[arm]
-        return experiment_of(found, self.set_of(arm).world, self.lab)
+        if arm not in self._experiments:
+            found: Arm = self.arms.all[arm]
+            self._experiments[arm] = experiment_of(found, self.set_of(arm).world, self.lab)
+        return self._experiments[arm]
 
     def folder(self, arm: str) -> Path:
         """An arm's run directory, named by its experiment and by those of what it starts from."""
