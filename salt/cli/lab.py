@@ -1,4 +1,4 @@
-"""`salt lab-table` and `lab-report`: what the lab decides, from its records, without networks."""
+"""The verbs of the lab, from nothing to what is read."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,15 +6,37 @@ from typing import Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import OutFile, OutFolder, Records
+from salt.cli.options import OutFile, OutFolder, Records, followed
 
-LabScale = Annotated[str, typer.Option("--lab", help="Stem of a file in experiments/scales that has exact worlds.")]
+LabName = Annotated[str, typer.Option("--lab", help="Scale of the lab: lab, or lab_smoke.")]
+Arms = Annotated[
+    Path,
+    typer.Option("--scratch", help="Run directories and weights; the same command continues there.", callback=followed),
+]
+
+
+@app.command("lab-arms")
+def lab_arms(
+    name: Annotated[str, typer.Argument(help="A set of experiments/lab/arms.yaml.")],
+    lab: LabName,
+    first: Annotated[int, typer.Option("--first", min=0, help="Seed of the ensemble's first member.")],
+    scratch: Arms,
+    out: OutFolder,
+) -> None:
+    """Train the arms of one set for one ensemble of seeds, and measure them. To resume, run the same command again."""
+    from salt.config.lab_arms import check_ensemble
+
+    check_ensemble(name, lab, first)
+
+    from salt.stages.lab_arms import run  # after what is quick to refuse: torch takes seconds
+
+    run(name, lab, first, scratch, out)
 
 
 @app.command("lab-table")
 def lab_table(
     name: Annotated[str, typer.Argument(help="lab_controls or lab_claims.")],
-    lab: LabScale,
+    lab: LabName,
     records: Records,
     out: OutFolder,
 ) -> None:
@@ -26,7 +48,7 @@ def lab_table(
 
 @app.command("lab-report")
 def lab_report(
-    lab: LabScale,
+    lab: LabName,
     results: Annotated[Path, typer.Option("--results", help="Folder of the lab's tables.")],
     figures: Annotated[Path, typer.Option("--figures", help="Folder of the figures.")],
     out: OutFile,

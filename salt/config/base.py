@@ -9,6 +9,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """The stem of a file in experiments/."""
 Precision = Literal["float32", "bfloat16"]
+Solver = Literal["euler", "cm"]
 
 
 def is_none(value: object) -> bool:

@@ -9,10 +9,10 @@ from typing import Literal, get_args
 
 from pydantic import Field, PositiveInt, model_validator
 
-from salt.config.base import Name, Section
+from salt.config.base import Name, Section, Solver
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
 from salt.config.paper import Metric, PaperValue, paper_values
-from salt.config.scale import Scale, Solver
+from salt.config.scale import Scale
 from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
 

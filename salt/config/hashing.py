@@ -21,9 +21,10 @@ NOT_TRAINING: dict[str, Any] = {
         *("context_parallel", "recompute", "shard", "threads"),
     },
     "scale": {
-        **dict.fromkeys(("name", "extends", "beside", "meaningful", "assets"), True),
+        **dict.fromkeys(("name", "extends", "beside", "lab", "meaningful", "assets"), True),
         **dict.fromkeys(("larger", "teacher", "training_seeds", "evaluation"), True),
         "world": {"video_scale", "fps"},
+        "exact": {"explore", "confirm", "measured"},
     },
 }
 """The keys that leave the trained weights as they are: names, book-keeping, and how videos are sampled, stored

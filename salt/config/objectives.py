@@ -32,9 +32,10 @@ class DMD(Section):
     normaliser: Literal["per_sample", "global", "none"] = "per_sample"
     """Divide the direction by mean |x - x_0^real| of each sample (released code), of the batch, or not at all."""
     noise: NoiseLaw = NoiseLaw()
-    teacher: Literal["own", "larger"] = Field(default="own", exclude_if=lambda value: value == "own")
+    teacher: Literal["own", "larger", "exact"] = Field(default="own", exclude_if=lambda value: value == "own")
     """`own`: the scale's teacher, of the student's size; `larger`: the scale's `larger` one, while the critic keeps the
-    student's size (Self-Forcing and its descendants: 14B for a student of 1.3B)."""
+    student's size (Self-Forcing and its descendants: 14B for a student of 1.3B); `exact`: the posterior mean of a world
+    that can name its modes."""
 
 
 class SC(Section):

@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Precision, Probability, Section, is_none
+from salt.config.base import Name, Precision, Probability, Section, Solver, is_none
 from salt.config.data import Data
+from salt.config.lab import Exact
 from salt.config.memory import Memory
 from salt.config.released import Below
 from salt.config.vbench import VBench
 
 MASK_CHANNELS = 4
 """Channels of the mask of given frames: one for each video frame of a latent frame, as in Wan 2.1 I2V."""
-Solver = Literal["euler", "cm"]
 Split = Literal["train", "validation", "report"]
 
 
@@ -126,6 +126,10 @@ class Backbone(Section):
     """The network's own width, if it takes features of an image."""
 
 
+NO_WAN = Backbone(num_layers=1, num_attention_heads=1, attention_head_dim=2, ffn_dim=1)
+"""In a scale whose networks are no Wan."""
+
+
 class FirstFrame(Section):
     """Image-to-video: networks are conditioned on a clip's first frame, as latents beside x_t (Wan 2.1 I2V)."""
 
@@ -202,7 +206,9 @@ class Scale(Section):
     """A scale whose tables and figures are made with this one's: image-to-video beside text-to-video (Table 1)."""
     meaningful: bool = True
     """False: the numbers mean nothing, and every table says so."""
-    assets: str
+    lab: Name = Field(default="lab", exclude_if=lambda value: value == "lab")
+    """The scale of the lab that is run with this one."""
+    assets: str = ""
     """Folder of codec, text encoder and teacher: in the repository if they are shipped, below `SALT_WEIGHTS` if they
     are linked."""
     teacher: Literal["shipped", "train", "linked"] = "shipped"
@@ -216,13 +222,23 @@ class Scale(Section):
     vae: VAE | None = Field(default=None, exclude_if=is_none)
     """Wan's autoencoder in place of `codec`; None: the tiny codec."""
     text: Text = Text()
-    backbone: Backbone
+    backbone: Backbone = Field(default=NO_WAN, exclude_if=lambda value: value == NO_WAN)
     """The Wan of this scale: num_layers, num_attention_heads, attention_head_dim, ffn_dim, ..."""
+    exact: Exact | None = Field(default=None, exclude_if=is_none)
+    """A world of known modes and small networks in place of world, codec, text and backbone; None: there is none."""
     first_frame: FirstFrame | None = Field(default=None, exclude_if=is_none)
     """Networks are conditioned on a clip's first frame besides its caption; None: they are not (text-to-video)."""
     larger: Larger | None = Field(default=None, exclude_if=is_none)
     """The teacher of experiments with `objectives.dmd.teacher: larger`; None: there is none."""
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _one_kind_of_network(self) -> "Scale":
+        if (self.exact is None) == (self.backbone == NO_WAN):
+            raise ValueError("backbone and exact: accepted: backbone (a Wan) or exact (small networks), one of them")
+        if self.exact is None and not self.assets:
+            raise ValueError("assets: missing; accepted: the folder of codec, text encoder and teacher")
+        return self
 
     @model_validator(mode="after")
     def _data_has_a_vae(self) -> "Scale":
@@ -239,6 +255,8 @@ class Scale(Section):
     @model_validator(mode="after")
     def _networks_take_what_is_given(self) -> "Scale":
         channels, backbone = self.latent_shape[0], self.backbone
+        if self.exact is not None:
+            return self
         wanted = 2 * channels + MASK_CHANNELS if self.image_to_video else backbone.out_channels
         if backbone.in_channels != wanted:
             more = f", {MASK_CHANNELS} of the mask, those of the first frame" if self.image_to_video else ""
@@ -286,6 +304,8 @@ class Scale(Section):
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
         """`(C, T, h, w)` of a clip."""
+        if self.exact is not None:
+            return self.exact.world.latent_shape
         frames = 1 + (self.world.frames - 1) // 4
         if self.vae is not None:
             return self.vae.channels, frames, self.vae.height // 8, self.vae.width // 8

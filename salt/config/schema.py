@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Probability, Section, is_none
+from salt.config.base import Name, Probability, Section, Solver, is_none
 from salt.config.memory import Memory
 from salt.config.objectives import PCM, Objectives
 from salt.config.released import Released
-from salt.config.scale import Backbone, Scale, Solver
+from salt.config.scale import Backbone, Scale
 from salt.config.train import Train
 
 
@@ -76,6 +76,9 @@ class Rollout(Section):
     """Mixed-step rollout (Sec. 3.3): K -> how often a rollout takes K steps; None: always |T_train|."""
     history: History | None = None
     """The clips in memory before the judged one; None: there are none."""
+    last: Probability = Field(default=0.0, exclude_if=lambda value: not value)
+    """Share of samples (autoregressive: of updates) that are judged at the last level of their grid; all others at any
+    level, each as often, as published trainers do."""
 
     @model_validator(mode="after")
     def _law(self) -> "Rollout":
@@ -91,7 +94,8 @@ class Pairs(Section):
     """The trajectories on which `objectives.ode` regresses."""
 
     teacher: Name = "teacher"
-    """`teacher`, or the experiment of a causal one, whose chunks are conditioned on the clean chunks before them."""
+    """`teacher`, or the experiment of a causal one, whose chunks are conditioned on the clean chunks before them; in an
+    exact world `exact`, the closed form of the one that the student needs."""
     count: PositiveInt = 768
     shard_size: PositiveInt = 256
     solver_steps: PositiveInt = 48
@@ -155,7 +159,8 @@ class Experiment(Section):
             raise ValueError("objectives.dmd and train.critic belong together: give both or neither")
         if (self.objectives.ode is None) != (self.pairs is None):
             raise ValueError("objectives.ode and pairs belong together: give both or neither")
-        if self.pairs is not None and self.pairs.teacher not in ("teacher", self.init):
+        exact = () if self.scale.exact is None else ("exact",)
+        if self.pairs is not None and self.pairs.teacher not in ("teacher", self.init, *exact):
             raise ValueError(
                 f"pairs.teacher={self.pairs.teacher}, but init={self.init}: accepted: `teacher`, or the causal teacher "
                 "that init names, since a student starts from the teacher it imitates"
@@ -170,17 +175,44 @@ class Experiment(Section):
             raise ValueError(
                 f"objectives.dmd.teacher=larger, but scale {self.scale.name} has no `larger`: own is accepted"
             )
+        if self.objectives.dmd is not None and self.objectives.dmd.teacher == "exact" and self.scale.exact is None:
+            raise ValueError(
+                f"objectives.dmd.teacher=exact, but the world of scale {self.scale.name} cannot name its modes (it has "
+                "no `exact`): own is accepted"
+            )
+        if self.scale.exact is not None:
+            self._small_networks()
         if self.objectives.pcm is not None:
             self._whole_phases(self.objectives.pcm)
-        if self.objectives.ode is not None and self.causal is None:
+        if self.objectives.ode is not None and self.causal is None and self.scale.exact is None:
             raise ValueError("objectives.ode starts causal students: give causal.chunk")
         if self.objectives.align is not None and self.rollout.kind != "autoregressive":
             raise ValueError(f"objectives.align compares autoregressive rollouts, but rollout.kind={self.rollout.kind}")
         if self.causal is not None:
-            frames = 1 + (self.scale.world.frames - 1) // 4
+            frames = self.scale.latent_shape[1]
             self._whole_chunks(frames, self.causal.chunk)
             self._within_rotary_table(frames, self.causal.memory)
         return self
+
+    def _small_networks(self) -> None:
+        """What members of an ensemble, which are rows of one batch, cannot have."""
+        train, dmd, align = self.train, self.objectives.dmd, self.objectives.align
+        if train.accumulate > 1 or train.shard or train.context_parallel > 1:
+            raise ValueError(
+                f"the networks of scale {self.scale.name} are trained many at once, on one batch in one process: "
+                "accepted: train.accumulate=1, shard=false, context_parallel=1"
+            )
+        if dmd is not None and dmd.normaliser == "global":
+            raise ValueError(
+                "objectives.dmd.normaliser=global would mix the members of an ensemble: per_sample or none"
+            )
+        if align is not None and align.features == "teacher":
+            raise ValueError("objectives.align.features=teacher: an exact teacher has no features; accepted: critic")
+        if self.causal is not None and (self.causal.chunk, self.causal.memory.window) != (1, 1):
+            raise ValueError(
+                f"causal.chunk={self.causal.chunk}, causal.memory.window={self.causal.memory.window}: small causal "
+                "networks see the one chunk before; accepted: chunk 1, window 1"
+            )
 
     def _whole_phases(self, pcm: PCM) -> None:
         if self.causal is not None:

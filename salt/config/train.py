@@ -31,6 +31,8 @@ class Critic(Section):
     """AdamW of the critic: lr, betas, weight_decay, clip, warmup, decay."""
     ratio: PositiveInt = 5
     """Critic updates per generator update."""
+    knows_exit: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether it sees, beside the caption, the t_s at which the student left its sample; published critics do not."""
 
 
 class EMA(Section):

@@ -86,7 +86,7 @@ def validate(model: type[AnySection], merged: Merged, source: str) -> AnySection
     error = min(
         errors, key=lambda one: one["type"] != "extra_forbidden"
     )  # a misspelt key before what it leaves missing
-    path = tuple(str(part) for part in error["loc"])
+    path = _keys(model, tuple(str(part) for part in error["loc"]))
     given_by_none = error["type"] == "missing" and path not in merged.origins and not path[-1].isdecimal()
     layer = None if given_by_none else merged.blame(path)
     place, prefix = (layer.source, layer.prefix) if layer else (source, ())
@@ -116,13 +116,36 @@ def _section(model: type[Section], path: Path) -> type[Section]:
     """The class of the section at `path`, seen through `| None`, `tuple[..., ...]` and `dict[..., ...]`."""
     keys = iter(path)
     for key in keys:
-        if not key.isdecimal():
+        if not key.isdecimal() and key in model.model_fields:
             annotation = model.model_fields[key].annotation
-            choices = (annotation, *get_args(annotation))
-            model = next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, Section))
+            choices = _sections_of(annotation)
+            # of several kinds the one that has all that follows: messages are about a key that is there or near one
+            model = max(choices, key=lambda choice: len(set(path) & choice.model_fields.keys()))
             if get_origin(annotation) is dict:
                 next(keys, None)  # a name, of the mapping's own
     return model
+
+
+def _sections_of(annotation: Any) -> list[type[Section]]:
+    """The classes of sections that an annotation names, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _sections_of(part)]
+
+
+def _keys(model: type[Section], location: Path) -> Path:
+    """The keys of a file at a location of pydantic's, which names the kind of a section besides its key."""
+    keys: list[str] = []
+    here: list[type[Section]] = [model]
+    for part in location:
+        kinds = [one for one in here if part in get_args(getattr(one.model_fields.get("kind"), "annotation", None))]
+        if kinds and len(here) > 1:
+            here = kinds
+            continue
+        keys.append(part)
+        fields = [one.model_fields[part] for one in here if part in one.model_fields]
+        here = [found for field in fields for found in _sections_of(field.annotation)] or here
+    return tuple(keys)
 
 
 def shown_value(value: Any) -> str:

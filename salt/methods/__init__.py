@@ -22,7 +22,7 @@ def build_method(
     generator: nn.Module,
     teacher: nn.Module | None,
     streams: Streams,
-    larger: nn.Module | None = None,
+    judge: nn.Module | None = None,
 ) -> Method:
     """The method that an experiment's objectives ask for.
 
@@ -32,7 +32,7 @@ def build_method(
         generator: the network to train, initialised as `experiment.init` says; causal where `experiment.causal` is.
         teacher: what is distilled, and what the critic starts from; bidirectional. dmd and pcm need it.
         streams: where all random draws come from.
-        larger: what is distilled in its place, where `objectives.dmd.teacher` says so; the critic starts as before.
+        judge: what is distilled in its place, where `objectives.dmd.teacher` says so; the critic starts as before.
 
     Raises:
         SaltError: one of these without a teacher.
@@ -46,6 +46,5 @@ def build_method(
     if experiment.objectives.pcm is not None:
         return PhasedConsistency(experiment, generator, teacher, streams)
     critic = copy.deepcopy(teacher).requires_grad_(True)
-    judge = teacher if larger is None else larger
-    components = Components.of(experiment, generator, critic, judge, streams)
+    components = Components.of(experiment, generator, critic, teacher if judge is None else judge, streams)
     return Distill(experiment, components, build_terms(experiment.objectives, components))

@@ -15,7 +15,6 @@ from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.flow.path import interpolate
 from salt.methods.terms import Components, Term
-from salt.models.conditioning import bind
 from salt.models.protocol import Batch
 from salt.objectives.regression import flow_matching_loss
 
@@ -30,7 +29,7 @@ class Distill:
             raise SaltError(f"{experiment.name}: distillation needs objectives.dmd and train.critic")
         self.trainable: dict[str, nn.Module] = {"generator": components.generator, "critic": components.critic}
         self.constant: tuple[nn.Module, ...] = (components.teacher.requires_grad_(False),)
-        self._critic, self._rollout, self._draws = components.critic, components.rollout, components.draws
+        self._critic_of, self._rollout, self._draws = components.critic_of, components.rollout, components.draws
         self._noise, self._ratio = dmd.noise, critic.ratio
         self._terms = tuple(terms)
 
@@ -66,7 +65,7 @@ class Distill:
     def _critic_loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
         """Flow matching on the student's samples, which are constants here."""
         with torch.no_grad():
-            x_0 = self._rollout(batch, step, "critic").x_0
+            output = self._rollout(batch, step, "critic")
         t, eps = self._draws.noising(self._noise, "critic", batch, step)
-        critic = bind(self._critic, batch.text, batch.image)
-        return flow_matching_loss(critic(interpolate(x_0, eps, t), t), x_0, eps).mean(), {}
+        critic = self._critic_of(batch, output)
+        return flow_matching_loss(critic(interpolate(output.x_0, eps, t), t), output.x_0, eps).mean(), {}

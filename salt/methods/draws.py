@@ -28,9 +28,17 @@ class Draws:
         drawn = [self.streams.integers(f"{role}/index{i or ''}", step, batch.samples, levels) for i in range(number)]
         return torch.stack(drawn, dim=1).flatten().to(batch.x_0.device)
 
+    def exits(self, last: float, role: str, batch: Batch, step: int, levels: int, number: int = 1) -> Tensor:
+        """Where rollouts are judged, `(B * number,)`: `places`, but a share `last` of them at the last level."""
+        places = self.places(role, batch, step, levels, number)
+        if not last:
+            return places
+        u = self.streams.uniform(f"{role}/last", step, batch.samples, (number,)).flatten().to(places.device)
+        return torch.where(u < last, levels - 1, places)
+
     def shared(self, purpose: str, batch: Batch, step: int) -> float:
         """One uniform number for a whole update, on all processes and micro-batches."""
-        return self.streams.uniform(purpose, step, [batch.samples[0] // self.batch_size]).item()
+        return self.streams.uniform(purpose, step, [batch.samples[0] // self.batch_size])[0].item()
 
     def noising(self, law: NoiseLaw, role: str, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """A noise level t per sample, uniform, shifted and clamped, and eps."""

@@ -61,6 +61,7 @@ class NoisedData(Rollout):
     grid: Sequence[float]
     causal: Causal | None
     draws: Draws
+    last: float = 0.0
 
     def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Every sample, or every chunk of a causal student, at its own t_s."""
@@ -70,7 +71,7 @@ class NoisedData(Rollout):
         velocity = bind(self.model, batch.text, batch.image)
         if self.causal is not None:
             velocity = by_chunk(velocity, number, chunk)
-        index = self.draws.places(role, batch, step, len(self.grid), number)
+        index = self.draws.exits(self.last, role, batch, step, len(self.grid), number)
         noise = self.draws.normal(f"{role}/noise", batch, step)
         sample = noised_data(velocity, fold_chunks(batch.x_0, chunk), self.grid, fold_chunks(noise, chunk), index)
         return RolloutOutput(sample, unfold_chunks(sample.x_0, number), len(self.grid))
@@ -84,10 +85,11 @@ class BackwardSimulation(Rollout):
     model: Any
     grid: Sequence[float]
     draws: Draws
+    last: float = 0.0
 
     def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Every sample at its own t_s, on the student's own path."""
-        index = self.draws.places(role, batch, step, len(self.grid))
+        index = self.draws.exits(self.last, role, batch, step, len(self.grid))
         noise = self.draws.normal(f"{role}/noise", batch, step)
         velocity = bind(self.model, batch.text, batch.image)
         renoise = partial(_renoise, self.draws, batch, step, role, 1)
@@ -109,11 +111,15 @@ class Autoregressive(Rollout):
     """|T_train|."""
     shift: float
     draws: Draws
+    last: float = 0.0
 
     def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Mixed-step rollout: K is drawn, then its exit."""
         steps = self._draw_steps(self.draws.shared(f"{role}/steps", batch, step))
-        return self.run(batch, step, role, steps, int(self.draws.shared(f"{role}/exit", batch, step) * steps))
+        exit_at = int(self.draws.shared(f"{role}/exit", batch, step) * steps)
+        if self.last and self.draws.shared(f"{role}/last", batch, step) < self.last:
+            exit_at = steps - 1
+        return self.run(batch, step, role, steps, exit_at)
 
     def run(self, batch: Batch, step: int, role: str, steps: int, exit_at: int) -> RolloutOutput:
         """A rollout of K = `steps` that every chunk leaves at T^(K)[exit_at]."""
@@ -171,11 +177,12 @@ def build_rollout(experiment: Experiment, model: Any, draws: Draws) -> Rollout:
     levels, shift = experiment.grid.train_steps, experiment.grid.shift
     rollout, causal = experiment.rollout, experiment.causal
     if rollout.kind == "autoregressive" and causal is not None:
-        return Autoregressive(model, causal, rollout.steps or {levels: 1.0}, rollout.history, levels, shift, draws)
+        law = rollout.steps or {levels: 1.0}
+        return Autoregressive(model, causal, law, rollout.history, levels, shift, draws, rollout.last)
     grid = time_grid(levels, shift)
     if rollout.kind == "backward_simulation":
-        return BackwardSimulation(model, grid, draws)
-    return NoisedData(model, grid, causal, draws)
+        return BackwardSimulation(model, grid, draws, rollout.last)
+    return NoisedData(model, grid, causal, draws, rollout.last)
 
 
 def max_over_ranks(value: int) -> int:

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import torch
 from torch import Tensor
 
 from salt.flow.path import Velocity, guide
@@ -17,9 +18,17 @@ def bind(model: VelocityModel | ImageToVideoModel, text: Tensor, image: FirstFra
     return lambda x_t, t: conditioned(x_t, t, text, image=image)
 
 
+def told(text: Tensor, t_s: Tensor) -> Tensor:
+    """Captions `(B, L, D)` with one more token that says a time `(B,)`, D times."""
+    token = t_s.to(text)[:, None, None].expand(-1, 1, text.shape[2])
+    return torch.cat([text, token], dim=1)
+
+
 def guided(teacher: VelocityModel | ImageToVideoModel, batch: Batch, cfg_weight: float) -> Velocity:
     """The field of a guided teacher under a batch's captions; both branches see its first frames, as Wan's do."""
     cond = bind(teacher, batch.text, batch.image)
+    if cfg_weight == 1:  # `guide` would give the conditional branch, bit for bit
+        return lambda x_t, t: cond(x_t, t).to(x_t.dtype)
     uncond = bind(teacher, batch.empty_text.expand_as(batch.text), batch.image)
 
     def velocity(x_t: Tensor, t: Tensor) -> Tensor:

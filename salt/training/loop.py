@@ -21,7 +21,8 @@ from salt.config.train import Train
 from salt.errors import InterruptedBySignal, SaltError
 from salt.methods.protocol import Method
 from salt.models.precision import compute_in
-from salt.models.protocol import Batch
+from salt.models.protocol import Batch, Ensemble
+from salt.training import members
 from salt.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from salt.training.metrics import open_metrics
 from salt.training.parallel import ALONE, Workers
@@ -142,15 +143,20 @@ def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
         batch = job.data.batch(samples).to(job.device)
         with compute_in(config.precision, job.device):
             loss, extra = job.method.loss(role, batch, state.step)
-        # processes that share samples each hold a part of the gradient: their sum, not their mean, enters the average
-        torch.autograd.backward(loss * workers.context / config.accumulate)
+        # processes that share samples each hold a part of the gradient: their sum, not their mean, enters the average;
+        # an ensemble's loss is the mean over its members, each of which is trained by its own
+        torch.autograd.backward(loss * members.number(network) * workers.context / config.accumulate)
         for name, value in {"loss": loss.item(), **extra}.items():
             metrics[name] = metrics.get(name, 0.0) + value / config.accumulate
     if not state.split:  # split networks average their gradients in backward
         workers.average_gradients(parameters)
     metrics = workers.mean(metrics)
     optimisation = state.configs[role]
-    metrics["grad_norm"] = gathered(nn.utils.clip_grad_norm_(parameters, optimisation.clip)).item()
+    if isinstance(network, Ensemble):
+        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}  # not so if one diverged
+        metrics |= members.clip(network, optimisation.clip, f"{job.run}: step {state.step + 1}, {role}")
+    else:
+        metrics["grad_norm"] = gathered(nn.utils.clip_grad_norm_(parameters, optimisation.clip)).item()
     _refuse_non_finite(job, state.step, role, metrics)
     factor = lr_factor(optimisation, state.updates[role], state.step / config.iterations)
     take_step(state.optimisers[role], factor)

@@ -15,6 +15,7 @@ from salt.evaluation.cells import TEACHER
 from salt.evaluation.lengths import Length, length_of_cells
 from salt.report.suite import experiments_at, load_suite
 from salt.workflow.entries import REFERENCES, Entries, check_entries
+from salt.workflow.lab import Lab
 from salt.workflow.layout import Layout
 from salt.workflow.resources import Resources
 from salt.workflow.settings import Settings
@@ -76,6 +77,11 @@ class Workflow:
     def layout(self) -> Layout:
         """Where everything lies."""
         return Layout(self.settings, self.entries, self.states, self.resources)
+
+    @cached_property
+    def lab(self) -> Lab:
+        """The lab beside this scale."""
+        return Lab.load(self.settings, self.scale, self.states.stages)
 
     @property
     def dimensions(self) -> tuple[str, ...]:

@@ -27,6 +27,11 @@ class Stages(Section):
     figure: PositiveInt
     claims: PositiveInt
     report: PositiveInt
+    lab_controls: PositiveInt
+    lab_arms: PositiveInt
+    lab_table: PositiveInt
+    lab_figure: PositiveInt
+    lab_report: PositiveInt
 
 
 def load_stages(folder: Path) -> Stages:

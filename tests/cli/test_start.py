@@ -23,6 +23,7 @@ VERBS += (
     "figure",
     "claims",
     "report",
+    "lab-arms",
     "lab-table",
     "lab-report",
     "import-released",

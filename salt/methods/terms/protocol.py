@@ -7,8 +7,10 @@ from typing import Any, Protocol, TypeAlias
 from torch import Tensor, nn
 
 from salt.config.schema import Experiment, Grid
+from salt.flow.path import Velocity
 from salt.methods.draws import Draws
 from salt.methods.rollouts import Rollout, RolloutOutput, build_rollout
+from salt.models.conditioning import bind, told
 from salt.models.protocol import Batch
 from salt.streams import Streams
 
@@ -48,6 +50,13 @@ class Components:
     grid: Grid
     rollout: Rollout
     draws: Draws
+    knows_exit: bool = False
+    """Whether the critic is told the t_s of the samples it judges."""
+
+    def critic_of(self, batch: Batch, output: RolloutOutput) -> Velocity:
+        """The critic under a batch's conditions, for samples that a rollout made of it."""
+        text = told(batch.text, output.sample.t_s) if self.knows_exit else batch.text
+        return bind(self.critic, text, batch.image)
 
     @classmethod
     def of(
@@ -56,4 +65,5 @@ class Components:
         """Those of an experiment: its networks, and the rollout that it asks for."""
         draws = Draws(streams, experiment.train.batch_size)
         rollout = build_rollout(experiment, generator, draws)
-        return cls(generator, critic, teacher, experiment.grid, rollout, draws)
+        knows_exit = experiment.train.critic is not None and experiment.train.critic.knows_exit
+        return cls(generator, critic, teacher, experiment.grid, rollout, draws, knows_exit)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from salt.config.files import relative, repository_root
+from salt.config.lab_arms import load_arms, scale_of
 from salt.config.lab_claims import claims_path
-from salt.config.load import load_scale
+from salt.config.load import load_experiment, load_scale
 from salt.errors import SaltError
 from salt.files import sha256
 from salt.git import ask_git
@@ -44,6 +45,19 @@ def load_lab(scale: str) -> Lab:
         raise SaltError(f"--lab {scale}: this scale has no exact world; accepted: lab, or another scale with `exact`")
     explore, confirm = (tuple(range(p.first, p.last + 1)) for p in (loaded.exact.explore, loaded.exact.confirm))
     return Lab(scale, explore, confirm, loaded.meaningful)
+
+
+def arm_titles(lab: str) -> dict[str, str]:
+    """Every arm by its name, and how it prints: its own title, or its row's.
+
+    Raises:
+        SaltError: a mistake in experiments/lab/arms.yaml or in a row.
+    """
+    return {
+        name: arm.title or load_experiment(arm.row, scale_of(one.world, lab).name).title
+        for one in load_arms().sets.values()
+        for name, arm in one.arms.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,219 @@
+"""Rule `lab_arms`: the arms of one set, trained and measured for one ensemble of seeds.
+
+An arm that is complete is not trained again, and one that was stopped goes on; measuring takes seconds.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from salt.config.files import repository_root
+from salt.config.hashing import training_hash
+from salt.config.lab import Chain, Exact
+from salt.config.lab_arms import Arm, ArmSet, Arms, check_ensemble, experiment_of, load_arms
+from salt.config.schema import Experiment
+from salt.data.exact import ExactData, ExactPairs, captions_of, causal_pairs_of, modes_of, pairs_of
+from salt.digest import text_digest
+from salt.errors import SaltError
+from salt.evaluation.lab.measure import clouds, measure_arm
+from salt.files import sha256, whole_file, write_text
+from salt.methods import build_method
+from salt.methods.protocol import Method
+from salt.models.ensemble import EnsembleCausal, EnsembleVelocity, load_ensemble, lost_members, save_ensemble
+from salt.models.exact import ExactTeacher
+from salt.streams import MemberStreams
+from salt.training.job import run_training
+from salt.training.loop import Data
+from salt.training.provenance import NAME, git_state
+
+VERSION = 1
+"""Raise it when a change of code changes what is trained."""
+PLAN = "experiments/lab/claims.yaml"
+log = logging.getLogger(__name__)
+
+
+def run(name: str, lab: str, first: int, scratch: Path, records: Path) -> None:
+    """Train and measure.
+
+    Args:
+        name: the set.
+        lab: scale of the lab.
+        first: seed of the first member; an ensemble of a phase begins there.
+        scratch: folder of weights and run directories.
+        records: folder of the records.
+
+    Raises:
+        SaltError: an unknown set, seeds of no phase, weights of another ensemble, all members lost.
+    """
+    arms = load_arms()
+    chosen = arms.named(name)
+    seeds = check_ensemble(name, lab, first)
+    torch.set_num_threads(1)
+    workshop = Workshop(arms, lab, seeds, scratch)
+    measured: list[pd.DataFrame] = []
+    drawn: list[pd.DataFrame] = []
+    lost: dict[str, list[int]] = {}
+    for arm in chosen.arms:
+        experiment = workshop.experiment(arm)
+        for updates, network in workshop.trained(arm):
+            if gone := [seeds[member] for member in lost_members(network)]:
+                lost[arm] = gone
+            measured.append(measure_arm(network, experiment, arm, seeds, updates))
+        if chosen.world == "mixture":
+            drawn.append(clouds(network, experiment, arm))
+        log.info("%s: measured", arm)
+    stem = f"{name}_{seeds[0]}-{seeds[-1]}"
+    _write_table(pd.concat(measured), records / f"{stem}.csv.gz")
+    if drawn:
+        _write_table(pd.concat(drawn), records / f"{stem}_clouds.csv.gz")
+    about = {
+        **(git_state() or {"commit": None, "dirty": None}),
+        "plan_sha256": sha256(repository_root() / PLAN),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": workshop.seconds(chosen),
+        "lost": lost,
+    }
+    write_text(records / f"{stem}.json", json.dumps(about, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where the arms of one ensemble of seeds are trained; each in a folder that what decides it names."""
+
+    arms: Arms
+    lab: str
+    seeds: Sequence[int]
+    scratch: Path
+
+    @cached_property
+    def _streams(self) -> MemberStreams:
+        return MemberStreams(self.seeds)
+
+    def set_of(self, arm: str) -> ArmSet:
+        """The set that an arm is in."""
+        return self.arms.sets[self.arms.set_of(arm)]
+
+    def experiment(self, arm: str) -> Experiment:
+        """What an arm is."""
+        found: Arm = self.arms.all[arm]
+        return experiment_of(arm, found, self.set_of(arm).world, self.lab)
+
+    def folder(self, arm: str) -> Path:
+        """An arm's run directory, named by its experiment and by those of what it starts from."""
+        return self.scratch / arm / f"{self.seeds[0]}-{self.seeds[-1]}" / text_digest(repr(self._state(arm)))[:8]
+
+    def weights(self, arm: str) -> Path:
+        """An arm's weights at the end of its training, which this makes sure of."""
+        out = self.folder(arm) / "weights"
+        starts = self._starts(arm)
+        inputs = {role: self.weights(start) for role, start in starts.items()}
+        experiment = self.experiment(arm)
+
+        def build() -> tuple[Method, Data]:
+            return self._build(experiment, inputs)
+
+        def snapshot(step: int, network: nn.Module) -> None:
+            save_ensemble(network, self._snapshot(arm, step))
+
+        run_training(
+            experiment, self.seeds[0], build, self.folder(arm), out, save_ensemble, inputs,
+            on_preview=snapshot, wait=True,
+        )  # fmt: skip
+        return out
+
+    def trained(self, arm: str) -> Iterator[tuple[int, nn.Module]]:
+        """The averaged networks of an arm at the updates at which it is measured, the last at its end."""
+        experiment = self.experiment(arm)
+        out, train = self.weights(arm), experiment.train
+        every = range(train.preview_every, train.iterations, train.preview_every) if train.preview_every else ()
+        for step in every:
+            if _is_doubled(step, train.preview_every):
+                yield step, self._loaded(experiment, self._snapshot(arm, step))
+        yield train.iterations, self._loaded(experiment, out)
+
+    def seconds(self, chosen: ArmSet) -> float:
+        """What the training of a set's arms took."""
+        known = [json.loads((self.folder(arm) / "weights" / NAME).read_text(encoding="utf-8")) for arm in chosen.arms]
+        return round(sum(one["seconds"] for one in known), 1)
+
+    def _snapshot(self, arm: str, step: int) -> Path:
+        return self.folder(arm) / "snapshots" / f"step_{step:06d}"
+
+    def _starts(self, arm: str) -> dict[str, str]:
+        """Role -> the arm whose networks it starts from."""
+        experiment = self.experiment(arm)
+        starts = {} if experiment.init == "random" else {"init": experiment.init}
+        if experiment.objectives.dmd is not None:
+            starts["critic"] = self.set_of(arm).critic
+        for role, start in starts.items():
+            if start not in self.arms.all:
+                raise SaltError(f"experiments/lab/arms.yaml: {arm}: {role} = {start}: no such arm")
+        return starts
+
+    def _state(self, arm: str) -> list[object]:
+        starts = [[role, self._state(start)] for role, start in self._starts(arm).items()]
+        return [VERSION, training_hash(self.experiment(arm)), starts]
+
+    def _network(self, experiment: Experiment, causal: bool) -> EnsembleVelocity | EnsembleCausal:
+        exact = _exact(experiment)
+        text = len(captions_of(exact.world).names)
+        if causal:
+            network: EnsembleVelocity | EnsembleCausal = EnsembleCausal(
+                len(self.seeds), exact.world.latent_shape[0], text, exact.network
+            )
+        else:
+            network = EnsembleVelocity(len(self.seeds), exact.world.latent_shape, text, exact.network)
+        network.mlp.initialise(self.seeds)
+        return network
+
+    def _loaded(self, experiment: Experiment, weights: Path | None, causal: bool | None = None) -> nn.Module:
+        network = self._network(experiment, experiment.causal is not None if causal is None else causal)
+        if weights is not None:
+            load_ensemble(network, weights)
+        return network
+
+    def _build(self, experiment: Experiment, inputs: Mapping[str, Path]) -> tuple[Method, Data]:
+        exact, dmd = _exact(experiment), experiment.objectives.dmd
+        generator = self._loaded(experiment, inputs.get("init"))
+        critic = None if dmd is None else self._loaded(experiment, inputs["critic"], causal=False)
+        judge = None if dmd is None else ExactTeacher(modes_of(exact.world))
+        method = build_method(experiment, generator, critic, self._streams, judge)
+        return method, self._data(experiment)
+
+    def _data(self, experiment: Experiment) -> ExactData | ExactPairs:
+        exact, pairs, grid = _exact(experiment), experiment.pairs, experiment.grid
+        if pairs is None:
+            return ExactData(exact, self._streams)
+        levels, shift, steps = grid.train_steps, grid.shift, pairs.solver_steps
+        if isinstance(exact.world, Chain):
+            return causal_pairs_of(exact, levels, shift, steps, self._streams)
+        teacher = ExactTeacher(modes_of(exact.world))
+        return pairs_of(exact, teacher, levels, shift, steps, pairs.cfg_weight, self._streams)
+
+
+def _is_doubled(step: int, first: int) -> bool:
+    """Whether a step is `first` times a power of two: where learning curves are measured."""
+    ratio = step // first
+    return step % first == 0 and ratio & (ratio - 1) == 0
+
+
+def _exact(experiment: Experiment) -> Exact:
+    exact = experiment.scale.exact
+    if exact is None:
+        raise SaltError(f"{experiment.name}: scale {experiment.scale.name} has no exact world; accepted: a lab scale")
+    return exact
+
+
+def _write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write records as a whole file, the same bytes for the same numbers."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
+        frame.to_csv(temporary, index=False, compression={"method": "gzip", "mtime": 0})

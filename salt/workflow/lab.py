@@ -1,0 +1,137 @@
+"""What the rules of the lab look up: its sets of arms, its ensembles of seeds, and where its files lie.
+
+The lab is run beside every scale, whose file names the scale of its lab (`lab: lab_smoke`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from salt.config.files import repository_root
+from salt.config.hashing import content_hash, training_hash
+from salt.config.lab import Exact, Phase
+from salt.config.lab_arms import Arms, experiment_of, load_arms, scale_of
+from salt.config.lab_figures import LabFigures, load_figures
+from salt.config.scale import Scale
+from salt.files import sha256
+from salt.workflow.settings import Settings
+from salt.workflow.stages import Stages
+from salt.workflow.states import State
+
+PhaseName = Literal["explore", "confirm"]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The lab of one scale."""
+
+    settings: Settings
+    name: str
+    """The scale of the mixture; that of the chain lies beside it."""
+    arms: Arms
+    drawn: LabFigures
+    stages: Stages
+    tables: tuple[str, ...] = ("lab_controls", "lab_claims")
+
+    @classmethod
+    def load(cls, settings: Settings, scale: Scale, stages: Stages) -> "Lab":
+        """Read the files in experiments/lab.
+
+        Raises:
+            SaltError: a mistake in any of them, in one line.
+        """
+        return cls(settings, scale.lab, load_arms(), load_figures(), stages)
+
+    # ------------------------------------------------------------------------------------------------ places
+    @property
+    def scratch(self) -> str:
+        """Weights and logs."""
+        return Path(self.settings.scratch, self.name).as_posix()
+
+    @property
+    def results(self) -> str:
+        """Tables and the report."""
+        return Path(self.settings.out, "results", self.name).as_posix()
+
+    @property
+    def records(self) -> str:
+        """What tables and figures are made from."""
+        return f"{self.results}/records"
+
+    @property
+    def figures(self) -> str:
+        """The figures."""
+        return Path(self.settings.out, "paper_figures", self.name).as_posix()
+
+    # --------------------------------------------------------------------------------------------- ensembles
+    @cached_property
+    def exact(self) -> Exact:
+        """The section of the mixture's scale; phases and members are the same in both worlds."""
+        exact = scale_of("mixture", self.name).exact
+        assert exact is not None
+        return exact
+
+    def ensembles(self, *phases: PhaseName) -> list[str]:
+        """Each ensemble of seeds of some phases, as it stands in names of files: `0-15`."""
+        chosen: list[Phase] = [getattr(self.exact, phase) for phase in phases]
+        members = self.exact.members
+        firsts = [seed for phase in chosen for seed in range(phase.first, phase.last + 1, members)]
+        return [f"{first}-{first + members - 1}" for first in firsts]
+
+    @property
+    def every_ensemble(self) -> list[str]:
+        """Of both phases."""
+        return self.ensembles("explore", "confirm")
+
+    # ---------------------------------------------------------------------------------------------- records
+    def records_of(self, sets: Sequence[str], ensembles: Sequence[str]) -> list[str]:
+        """The record files of some sets."""
+        return [f"{self.records}/{name}_{ensemble}.csv.gz" for name in sets for ensemble in ensembles]
+
+    def starts_of(self, name: str, ensemble: str) -> list[str]:
+        """The records of the sets that hold what the arms of a set start from, other than its own."""
+        one = self.arms.sets[name]
+        experiments = [experiment_of(arm, each, one.world, self.name) for arm, each in one.arms.items()]
+        starts = [one.critic, *(experiment.init for experiment in experiments if experiment.init != "random")]
+        sets = [found for start in starts if (found := self.arms.set_of(start)) != name]
+        return self.records_of(list(dict.fromkeys(sets)), [ensemble])
+
+    def records_of_figure(self, name: str) -> list[str]:
+        """What a figure is drawn from."""
+        spec = self.drawn.figures[name]
+        sets = list(dict.fromkeys(self.arms.set_of(arm) for arm in spec.arms))
+        return self.records_of(sets, self.ensembles_of_figure(name))
+
+    def ensembles_of_figure(self, name: str) -> list[str]:
+        """The confirming ensembles, or the first of them, so that the picture that readers see first is quick to make."""
+        confirming = self.ensembles("confirm")
+        return confirming[:1] if self.drawn.figures[name].first_ensemble else confirming
+
+    @property
+    def all_records(self) -> list[str]:
+        """Of every set and ensemble."""
+        return self.records_of(list(self.arms.sets), self.every_ensemble)
+
+    # ----------------------------------------------------------------------------------------------- states
+    def state_of_arms(self, name: str) -> State:
+        """What decides the records of a set: its experiments, and how they are measured."""
+        one = self.arms.sets[name]
+        experiments = {arm: experiment_of(arm, each, one.world, self.name) for arm, each in one.arms.items()}
+        exact = scale_of(one.world, self.name).exact
+        assert exact is not None
+        trained: State = [[arm, training_hash(experiment)] for arm, experiment in experiments.items()]
+        return [self.stages.lab_arms, content_hash(exact.measured), *trained]
+
+    def state_of_controls(self) -> State:
+        """What decides the analytic controls."""
+        return [
+            self.stages.lab_controls,
+            *(content_hash(scale_of(world, self.name).exact) for world in ("mixture", "chain")),
+        ]
+
+    def state_of_results(self, rule: Literal["lab_table", "lab_figure", "lab_report"]) -> State:
+        """What decides a table, a figure or the report besides records: the files that say what is claimed and drawn."""
+        folder = repository_root() / "experiments" / "lab"
+        return [getattr(self.stages, rule), *(sha256(path) for path in sorted(folder.glob("*.yaml")))]
