@@ -98,7 +98,12 @@ class Plan:
             lines = [f"Plan: {name}, commit {self.commit[:SHORT]} of {self.date}."]
         if self.uncommitted:
             lines.append("The plan has changes that are not committed.")
-        told = [_run_text(run, self.older[run.name]) for run in runs]
+        groups: dict[str, list[Run]] = {}
+        for run in runs:
+            groups.setdefault(_commit_text(run, self.older[run.name]), []).append(run)
+        told = [
+            f"{', '.join(run.name for run in of_it)} ({commit}, {_when(of_it)})" for commit, of_it in groups.items()
+        ]
         return [*lines, f"Confirming runs: {'; '.join(told) or 'none'}.", self.age]
 
     @property
@@ -139,8 +144,15 @@ def _comes_after(root: Path, plan: str | None, run: str | None) -> bool | None:
     return None if known is None else ask_git(root, "merge-base", "--is-ancestor", plan, known) is not None
 
 
-def _run_text(run: Run, older: bool | None) -> str:
-    commit = "no commit" if run.info.commit is None else f"commit {run.info.commit[:SHORT]}"
+def _commit_text(run: Run, older: bool | None) -> str:
+    if run.info.commit is None:
+        return "no commit"
     edited = " with uncommitted changes" if run.info.dirty else ""
-    known = "" if older is not None or run.info.commit is None else ", unknown here"
-    return f"{run.name} ({commit}{edited}{known}, finished {run.info.finished})"
+    known = "" if older is not None else ", unknown here"
+    return f"commit {run.info.commit[:SHORT]}{edited}{known}"
+
+
+def _when(runs: Sequence[Run]) -> str:
+    """When the first and the last of them were finished."""
+    times = sorted(run.info.finished for run in runs)
+    return f"finished {times[0]}" + (f" to {times[-1]}" if times[-1] != times[0] else "")
