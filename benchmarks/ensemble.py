@@ -26,7 +26,7 @@ from salt.training.state import TrainState
 
 def iteration(arm: str, members: int) -> Callable[[], None]:
     """One iteration of an arm with so many members, from random networks."""
-    experiment = experiment_of(arm, load_arms().all[arm], "mixture", "lab")
+    experiment = experiment_of(load_arms().all[arm], "mixture", "lab")
     exact = experiment.scale.exact
     assert exact is not None
     seeds, text = range(members), len(captions_of(exact.world).names)

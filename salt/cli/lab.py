@@ -8,17 +8,25 @@ import typer
 from salt.cli import app
 from salt.cli.options import OutFile, OutFolder, Records, followed
 
-LabName = Annotated[str, typer.Option("--lab", help="Scale of the lab: lab, or lab_smoke.")]
+LabScale = Annotated[str, typer.Option("--lab", help="Stem of a file in experiments/scales that has exact worlds.")]
 Arms = Annotated[
     Path,
     typer.Option("--scratch", help="Run directories and weights; the same command continues there.", callback=followed),
 ]
 
 
+@app.command("lab-controls")
+def lab_controls(lab: LabScale, out: OutFile) -> None:
+    """Records of what is known in closed form: exact maps, injected errors, truth against truth."""
+    from salt.stages.lab_controls import run
+
+    run(lab, out)
+
+
 @app.command("lab-arms")
 def lab_arms(
     name: Annotated[str, typer.Argument(help="A set of experiments/lab/arms.yaml.")],
-    lab: LabName,
+    lab: LabScale,
     first: Annotated[int, typer.Option("--first", min=0, help="Seed of the ensemble's first member.")],
     scratch: Arms,
     out: OutFolder,
@@ -36,7 +44,7 @@ def lab_arms(
 @app.command("lab-table")
 def lab_table(
     name: Annotated[str, typer.Argument(help="lab_controls or lab_claims.")],
-    lab: LabName,
+    lab: LabScale,
     records: Records,
     out: OutFolder,
 ) -> None:
@@ -48,7 +56,7 @@ def lab_table(
 
 @app.command("lab-report")
 def lab_report(
-    lab: LabName,
+    lab: LabScale,
     results: Annotated[Path, typer.Option("--results", help="Folder of the lab's tables.")],
     figures: Annotated[Path, typer.Option("--figures", help="Folder of the figures.")],
     out: OutFile,

@@ -116,10 +116,10 @@ def _section(model: type[Section], path: Path) -> type[Section]:
     """The class of the section at `path`, seen through `| None`, `tuple[..., ...]` and `dict[..., ...]`."""
     keys = iter(path)
     for key in keys:
-        if not key.isdecimal() and key in model.model_fields:
+        if key in model.model_fields:
             annotation = model.model_fields[key].annotation
+            # of several kinds the one that knows most of what follows
             choices = _sections_of(annotation)
-            # of several kinds the one that has all that follows: messages are about a key that is there or near one
             model = max(choices, key=lambda choice: len(set(path) & choice.model_fields.keys()))
             if get_origin(annotation) is dict:
                 next(keys, None)  # a name, of the mapping's own

@@ -26,7 +26,17 @@ READ = {
 """Verb, or * for all -> the options that name what it reads. All others that take a path name what it writes."""
 FILES = {
     (verb, "--out")
-    for verb in ("score", "defect", "caches", "score-controls", "report", "lab-report", "export", "score-vbench")
+    for verb in (
+        "score",
+        "defect",
+        "caches",
+        "score-controls",
+        "report",
+        "lab-controls",
+        "lab-report",
+        "export",
+        "score-vbench",
+    )
 }
 LINKED = {"--scratch"}
 """Folders that may be a link: users move them."""

@@ -23,6 +23,7 @@ VERBS += (
     "figure",
     "claims",
     "report",
+    "lab-controls",
     "lab-arms",
     "lab-table",
     "lab-report",

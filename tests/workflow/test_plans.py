@@ -202,7 +202,13 @@ def test_a_message_says_the_rule_and_the_student_of_every_job(snakemake: Snakema
     run = snakemake("-n", *TARGETS, *LONG, "--config", "seeds=1")
     said = re.findall(r"^Job \d+: (\w+)(.*)$", run.stdout, re.MULTILINE)
     names = {name.removeprefix("beside_") for name, _ in said}
-    assert names == RULE_NAMES - LAB_RULES - {"all", "import_released", "score_vbench", "latents_part", "ode_pairs_part"}
+    assert names == RULE_NAMES - LAB_RULES - {
+        "all",
+        "import_released",
+        "score_vbench",
+        "latents_part",
+        "ode_pairs_part",
+    }
     assert all(re.search(r"scale tiny(_i2v)?\b", rest) for _, rest in said)
     assert ("train", " sc_dmd, seed 0: its weights, scale tiny") in said
 
