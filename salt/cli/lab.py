@@ -6,19 +6,27 @@ from typing import Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import OutFolder, followed
+from salt.cli.options import OutFile, OutFolder, Records, followed
 
-LabName = Annotated[str, typer.Option("--lab", help="Scale of the lab: lab, or lab_smoke.")]
+LabScale = Annotated[str, typer.Option("--lab", help="Stem of a file in experiments/scales that has exact worlds.")]
 Arms = Annotated[
     Path,
     typer.Option("--scratch", help="Run directories and weights; the same command continues there.", callback=followed),
 ]
 
 
+@app.command("lab-controls")
+def lab_controls(lab: LabScale, out: OutFile) -> None:
+    """Records of what is known in closed form: exact maps, injected errors, truth against truth."""
+    from salt.stages.lab_controls import run
+
+    run(lab, out)
+
+
 @app.command("lab-arms")
 def lab_arms(
     name: Annotated[str, typer.Argument(help="A set of experiments/lab/arms.yaml.")],
-    lab: LabName,
+    lab: LabScale,
     first: Annotated[int, typer.Option("--first", min=0, help="Seed of the ensemble's first member.")],
     scratch: Arms,
     out: OutFolder,
@@ -31,3 +39,29 @@ def lab_arms(
     from salt.stages.lab_arms import run  # after what is quick to refuse: torch takes seconds
 
     run(name, lab, first, scratch, out)
+
+
+@app.command("lab-table")
+def lab_table(
+    name: Annotated[str, typer.Argument(help="lab_controls or lab_claims.")],
+    lab: LabScale,
+    records: Records,
+    out: OutFolder,
+) -> None:
+    """The lab's controls, or its pre-registered claims, as CSV, Markdown and LaTeX."""
+    from salt.stages.lab_table import run
+
+    run(name, lab, records, out)
+
+
+@app.command("lab-report")
+def lab_report(
+    lab: LabScale,
+    results: Annotated[Path, typer.Option("--results", help="Folder of the lab's tables.")],
+    figures: Annotated[Path, typer.Option("--figures", help="Folder of the figures.")],
+    out: OutFile,
+) -> None:
+    """Everything that the lab decides in one HTML file."""
+    from salt.stages.lab_report import run
+
+    run(lab, results, figures, out)

@@ -13,6 +13,7 @@ from typing import Any
 
 from salt.config.claims import PaperClaims
 from salt.config.files import repository_root
+from salt.config.lab_claims import LabClaims
 from salt.config.load import OF_ONE_FILE
 from salt.config.paper import PaperRows
 from salt.config.scale import Scale
@@ -50,6 +51,7 @@ def schemas() -> dict[str, Schema]:
         "scale": _file(scale, {**own, "defaults": defaults}, definitions),
         "paper_values": {"$schema": DIALECT, **PaperRows.model_json_schema()},
         "claims": {"$schema": DIALECT, **PaperClaims.model_json_schema()},
+        "lab_claims": {"$schema": DIALECT, **LabClaims.model_json_schema()},
     }
 
 

@@ -39,7 +39,9 @@ class Mixture(Section):
         number = len(next(iter(self.captions.values())))
         for caption, modes in self.captions.items():
             if len(modes) != number:
-                raise ValueError(f"captions.{caption}: {len(modes)} modes; accepted: {number}, as the first caption has")
+                raise ValueError(
+                    f"captions.{caption}: {len(modes)} modes; accepted: {number}, as the first caption has"
+                )
             if not isclose(total := sum(mode.weight for mode in modes), 1, abs_tol=1e-6):
                 raise ValueError(f"captions.{caption}: the weights of its modes add up to {total:g}; accepted: 1")
             for mode in modes:

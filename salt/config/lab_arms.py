@@ -138,8 +138,8 @@ def check_ensemble(name: str, lab: str, first: int) -> tuple[int, ...]:
     return ensemble(exact, first)
 
 
-def experiment_of(name: str, arm: Arm, world: World, lab: str) -> Experiment:
-    """An arm's experiment, under the arm's name and title."""
+def experiment_of(arm: Arm, world: World, lab: str) -> Experiment:
+    """An arm's experiment: its row at the lab's scale of a world, with what it overrides and under its title."""
     overrides = {key: json.dumps(value) for key, value in arm.set.items()}
     experiment = load_experiment(arm.row, scale_of(world, lab).name, overrides)
     exact, train = experiment.scale.exact, experiment.train
@@ -147,4 +147,4 @@ def experiment_of(name: str, arm: Arm, world: World, lab: str) -> Experiment:
         most = exact.most_updates
         every = min(train.preview_every, most // 2)
         train = train.model_copy(update={"iterations": min(train.iterations, most), "preview_every": every})
-    return experiment.model_copy(update={"name": name, "title": arm.title or experiment.title, "train": train})
+    return experiment.model_copy(update={"title": arm.title or experiment.title, "train": train})

@@ -6,7 +6,7 @@ Every error of pydantic becomes one line: file, dotted key, value, what is accep
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -113,12 +113,16 @@ def _explain(model: type[Section], path: Path, error: Mapping[str, Any]) -> str:
 
 
 def _section(model: type[Section], path: Path) -> type[Section]:
-    """The class of the section at `path`, seen through `| None` and `tuple[..., ...]`."""
-    for key in path:
-        if not key.isdecimal() and key in model.model_fields:
-            choices = _sections_of(model.model_fields[key].annotation)
-            # of several kinds the one that has all that follows: messages are about a key that is there or near one
+    """The class of the section at `path`, seen through `| None`, `tuple[..., ...]` and `dict[..., ...]`."""
+    keys = iter(path)
+    for key in keys:
+        if key in model.model_fields:
+            annotation = model.model_fields[key].annotation
+            # of several kinds the one that knows most of what follows
+            choices = _sections_of(annotation)
             model = max(choices, key=lambda choice: len(set(path) & choice.model_fields.keys()))
+            if get_origin(annotation) is dict:
+                next(keys, None)  # a name, of the mapping's own
     return model
 
 

@@ -4,6 +4,7 @@ It is made of the files that `salt table`, `salt claims` and `salt figure` wrote
 """
 
 import base64
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,14 +22,7 @@ from salt.report.records import code_commit
 from salt.report.render import heading
 from salt.report.suite import load_suite
 
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Salt: results at scale {{ scale.name }}</title>
-<style>
+STYLE = Markup("""\
 :root { color-scheme: light; --line: #d8d8d8; --soft: #f5f6f7; --ink: #1d2126; --quiet: #5b636b; }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 1180px; margin: 0 auto; padding: 1.5rem; }
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; }
@@ -45,7 +39,17 @@ th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
 .number { text-align: right; white-space: nowrap; } em { color: var(--quiet); }
 .v-reproduced { color: #00724f; } .v-not-reproduced { color: #b34700; }
 .v-inconclusive, .v-not-tested { color: var(--quiet); }
-figure { margin: 1rem 0 2rem; } figure img { max-width: 100%; height: auto; border: 1px solid var(--line); }
+figure { margin: 1rem 0 2rem; } figure img { max-width: 100%; height: auto; border: 1px solid var(--line); }""")
+"""Of every page."""
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Salt: results at scale {{ scale.name }}</title>
+<style>
+{{ style }}
 </style>
 </head>
 <body>
@@ -93,23 +97,28 @@ def make_report(scale: str, results_dir: Path, figures_dir: Path, out: Path) -> 
     parts = [
         Part(name, markdown_to_html(path.read_text(encoding="utf-8"))) for name, path in texts.items() if path.exists()
     ]
-    parts += [Part(name, _figure(path, suite.figures[name].title)) for name, path in pictures.items() if path.exists()]
+    parts += [
+        Part(name, figure_html(path, suite.figures[name].title)) for name, path in pictures.items() if path.exists()
+    ]
     if not parts:
         raise SaltError(f"{results_dir}: no claims, tables or figures; accepted: the folder that `salt table` wrote to")
     missing = [name for name, path in {**texts, **pictures}.items() if not path.exists()]
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, page.render(scale=load_scale(scale), commit=code_commit(), parts=parts, missing=missing))
+    write_text(
+        out, page.render(style=STYLE, scale=load_scale(scale), commit=code_commit(), parts=parts, missing=missing)
+    )
     return out
 
 
-def _figure(path: Path, title: str) -> Markup:
+def figure_html(path: Path, title: str) -> Markup:
+    """A picture under its title, within the page."""
     data = base64.b64encode(path.read_bytes()).decode()
     html = '<h2>{}{}</h2><figure><img alt="{}" src="data:image/png;base64,{}"></figure>'
     return Markup(html).format(heading(path.stem), title, title, data)
 
 
-def markdown_to_html(text: str) -> Markup:
+def markdown_to_html(text: str, verdicts: Collection[str] = get_args(Verdict)) -> Markup:
     """A table's or the claims' Markdown: headings one level down, numbers to the right, verdicts in their colours."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
@@ -119,7 +128,7 @@ def markdown_to_html(text: str) -> Markup:
         if token.attrs.pop("style", None) == "text-align:right":
             token.attrSet("class", "number")
         for opening, inside in pairwise(token.children or []):
-            if opening.type == "strong_open" and inside.content in get_args(Verdict):
-                opening.attrSet("class", f"v-{inside.content.replace(' ', '-')}")
+            if opening.type == "strong_open" and inside.content in verdicts:
+                opening.attrSet("class", f"v-{inside.content.replace(',', '').replace(' ', '-')}")
     page: str = markdown.renderer.render(tokens, markdown.options, {})
     return Markup(page.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>"))

@@ -183,14 +183,17 @@ def to_latex(table: Table) -> str:
     frame = main_frame(table)
     frame = frame.T if len(table.metrics) > WIDEST else frame
     caption = " ".join([f"{table.title}.", *table.provenance.lines()])
-    parts = [_latex(frame, caption, f"tab:{table.name}")]
+    parts = [latex_table(frame, caption, f"tab:{table.name}")]
     if table.comparisons:
         differences = comparison_frame(table).set_index(["Comparison", "Metric"])
-        parts.append(_latex(differences, f"{table.title}: differences. {differences_note()}", f"tab:{table.name}-diff"))
+        parts.append(
+            latex_table(differences, f"{table.title}: differences. {differences_note()}", f"tab:{table.name}-diff")
+        )
     return "\n".join(parts)
 
 
-def _latex(frame: pd.DataFrame, caption: str, label: str) -> str:
+def latex_table(frame: pd.DataFrame, caption: str, label: str, columns: str | None = None) -> str:
+    """A booktabs table; `columns`: how its columns are set, its index among them; None: numbers to the right."""
     style = frame.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
     text: str = style.to_latex(
         hrules=True,
@@ -198,7 +201,7 @@ def _latex(frame: pd.DataFrame, caption: str, label: str) -> str:
         label=label,
         multicol_align="c",
         position_float="centering",
-        column_format="l" * frame.index.nlevels + "r" * len(frame.columns),
+        column_format=columns or "l" * frame.index.nlevels + "r" * len(frame.columns),
     )
     return text
 

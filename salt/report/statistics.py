@@ -159,6 +159,44 @@ def seed_interval(values: ArrayLike, baseline: ArrayLike | None = None, *, level
     return _interval(float(difference.mean()), error, max(difference.size - 1, 1), level, "training seeds")
 
 
+def halves_interval(one: ArrayLike, other: ArrayLike, *, level: float = LEVEL) -> Interval:
+    """Welch's interval of a difference of two means over training seeds that are not paired.
+
+    With fewer than two seeds on a side the interval is unbounded.
+    """
+    sides = [np.asarray(side, dtype=np.float64) for side in (one, other)]
+    if any(side.size == 0 or not np.isfinite(side).all() for side in sides):
+        raise SaltError("interval over training seeds: no value on one side, or one that is not finite")
+    estimate, error, degrees = float(sides[0].mean() - sides[1].mean()), np.inf, 1.0
+    if all(side.size > 1 for side in sides):
+        parts = [float(side.var(ddof=1)) / side.size for side in sides]
+        error = float(np.sqrt(sum(parts)))
+        spread = sum(part**2 / (side.size - 1) for part, side in zip(parts, sides, strict=True))
+        degrees = sum(parts) ** 2 / spread if spread else float(sum(side.size for side in sides) - 2)
+    return _interval(estimate, error, degrees, level, "training seeds")
+
+
+def two_sided_p(interval: Interval) -> float:
+    """The p value of Student's t test that the true value is 0; 1 where nothing is known of the spread."""
+    if not interval.bounded:
+        return 1.0
+    if interval.standard_error == 0:
+        return float(interval.estimate == 0)
+    return float(2 * stats.t.sf(abs(interval.estimate) / interval.standard_error, interval.degrees_of_freedom))
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Holm's adjusted p values of a family, in the order given: an adjusted p <= a controls the family's error at a.
+
+    The smallest of m is multiplied with m, the next with m - 1, and so on; none is less than one before it, or above 1.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1.0)
+    return adjusted
+
+
 def minimum_detectable_difference(interval: Interval, power: float = 0.8) -> float:
     """The smallest true difference that such an experiment finds (interval excludes 0) with probability `power`."""
     t = stats.t(interval.degrees_of_freedom)

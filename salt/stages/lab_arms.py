@@ -23,7 +23,7 @@ from salt.config.schema import Experiment
 from salt.data.exact import ExactData, ExactPairs, captions_of, causal_pairs_of, modes_of, pairs_of
 from salt.digest import text_digest
 from salt.errors import SaltError
-from salt.evaluation.lab.measure import clouds, measure_arm
+from salt.evaluation.lab.measure import CLOUD_COLUMNS, clouds, measure_arm
 from salt.files import sha256, whole_file, write_text
 from salt.methods import build_method
 from salt.methods.protocol import Method
@@ -66,14 +66,15 @@ def run(name: str, lab: str, first: int, scratch: Path, records: Path) -> None:
         for updates, network in workshop.trained(arm):
             if gone := [seeds[member] for member in lost_members(network)]:
                 lost[arm] = gone
-            measured.append(measure_arm(network, experiment, arm, seeds, updates))
+            if _makes_samples(experiment):
+                measured.append(measure_arm(network, experiment, arm, seeds, updates))
         if chosen.world == "mixture":
-            drawn.append(clouds(network, experiment, arm))
+            drawn.append(clouds(network, experiment, arm, seeds))
         log.info("%s: measured", arm)
     stem = f"{name}_{seeds[0]}-{seeds[-1]}"
     _write_table(pd.concat(measured), records / f"{stem}.csv.gz")
-    if drawn:
-        _write_table(pd.concat(drawn), records / f"{stem}_clouds.csv.gz")
+    clouds_of_all = pd.concat(drawn) if drawn else pd.DataFrame(columns=pd.Index(CLOUD_COLUMNS))
+    _write_table(clouds_of_all, records / f"{stem}_clouds.csv.gz")
     about = {
         **(git_state() or {"commit": None, "dirty": None}),
         "plan_sha256": sha256(repository_root() / PLAN),
@@ -104,7 +105,7 @@ class Workshop:
     def experiment(self, arm: str) -> Experiment:
         """What an arm is."""
         found: Arm = self.arms.all[arm]
-        return experiment_of(arm, found, self.set_of(arm).world, self.lab)
+        return experiment_of(found, self.set_of(arm).world, self.lab)
 
     def folder(self, arm: str) -> Path:
         """An arm's run directory, named by its experiment and by those of what it starts from."""
@@ -197,6 +198,11 @@ class Workshop:
             return causal_pairs_of(exact, levels, shift, steps, self._streams)
         teacher = ExactTeacher(modes_of(exact.world))
         return pairs_of(exact, teacher, levels, shift, steps, pairs.cfg_weight, self._streams)
+
+
+def _makes_samples(experiment: Experiment) -> bool:
+    """Whether it is measured: a critic's start in a chain makes whole sequences, which no student does."""
+    return experiment.causal is not None or not isinstance(_exact(experiment).world, Chain)
 
 
 def _is_doubled(step: int, first: int) -> bool:

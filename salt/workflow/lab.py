@@ -93,7 +93,7 @@ class Lab:
     def starts_of(self, name: str, ensemble: str) -> list[str]:
         """The records of the sets that hold what the arms of a set start from, other than its own."""
         one = self.arms.sets[name]
-        experiments = [experiment_of(arm, each, one.world, self.name) for arm, each in one.arms.items()]
+        experiments = [experiment_of(each, one.world, self.name) for arm, each in one.arms.items()]
         starts = [one.critic, *(experiment.init for experiment in experiments if experiment.init != "random")]
         sets = [found for start in starts if (found := self.arms.set_of(start)) != name]
         return self.records_of(list(dict.fromkeys(sets)), [ensemble])
@@ -118,7 +118,7 @@ class Lab:
     def state_of_arms(self, name: str) -> State:
         """What decides the records of a set: its experiments, and how they are measured."""
         one = self.arms.sets[name]
-        experiments = {arm: experiment_of(arm, each, one.world, self.name) for arm, each in one.arms.items()}
+        experiments = {arm: experiment_of(each, one.world, self.name) for arm, each in one.arms.items()}
         exact = scale_of(one.world, self.name).exact
         assert exact is not None
         trained: State = [[arm, training_hash(experiment)] for arm, experiment in experiments.items()]

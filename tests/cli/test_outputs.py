@@ -21,10 +21,12 @@ READ = {
     "score-vbench": {"--videos"},
     "figure": {"--videos"},
     "report": {"--results", "--figures"},
+    "lab-report": {"--results", "--figures"},
 }
 """Verb, or * for all -> the options that name what it reads. All others that take a path name what it writes."""
 FILES = {
-    (verb, "--out") for verb in ("score", "defect", "caches", "score-controls", "report", "export", "score-vbench")
+    (verb, "--out")
+    for verb in ("score", "defect", "caches", "score-controls", "report", "lab-report", "export", "score-vbench")
 }
 LINKED = {"--scratch"}
 """Folders that may be a link: users move them."""

@@ -23,6 +23,8 @@ VERBS += (
     "figure",
     "claims",
     "report",
+    "lab-table",
+    "lab-report",
     "import-released",
     "export",
     "plan",

@@ -2,15 +2,20 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from salt.errors import SaltError
 from salt.report.statistics import (
     PromptScores,
+    halves_interval,
+    holm,
     minimum_detectable_difference,
     paired_interval,
     prompt_scores,
     seed_interval,
+    two_sided_p,
 )
 
 TRUE = 0.3
@@ -160,6 +165,46 @@ def test_seed_interval_is_student_t():
             seed_interval(bad)
     with pytest.raises(SaltError, match="2 values against 1"):
         seed_interval([1.0, 2.0], [1.0])
+
+
+def test_halves_interval_is_welchs():
+    one, other = np.array([1.0, 2.0, 4.0, 3.5]), np.array([2.0, 2.2, 1.9])
+    interval = halves_interval(one, other, level=0.999)
+    expected = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.999)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    assert interval.estimate == pytest.approx(one.mean() - other.mean())
+    assert not halves_interval([1.0], other).bounded
+    assert halves_interval([1.0, 1.0], [1.0, 1.0]).low == 0.0
+    with pytest.raises(SaltError, match="no value on one side"):
+        halves_interval([], other)
+
+
+def test_two_sided_p_is_that_of_students_t_and_its_interval_agrees():
+    values = [0.3, 0.1, 0.4, 0.2]
+    interval = seed_interval(values)
+    assert two_sided_p(interval) == pytest.approx(stats.ttest_1samp(values, 0.0).pvalue)
+    edge = seed_interval(np.array(values) - interval.low)
+    assert two_sided_p(edge) == pytest.approx(0.05)
+    assert two_sided_p(seed_interval([0.3])) == 1.0
+    assert two_sided_p(seed_interval([0.3, 0.3])) == 0.0
+    assert two_sided_p(seed_interval([0.0, 0.0])) == 1.0
+
+
+def test_holm_against_a_hand_computed_example():
+    # sorted .005 .01 .03 .04 -> times 4 3 2 1: .02 .03 .06 .04, and none below one before it
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == pytest.approx([1.0, 1.0])
+    assert holm([]).size == 0
+
+
+@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12), alpha=st.floats(0.001, 0.2))
+def test_holm_rejects_what_stepping_down_rejects(p, alpha):
+    order, rejected = np.argsort(p, kind="stable"), np.zeros(len(p), dtype=bool)
+    for rank, place in enumerate(order):
+        if p[place] * (len(p) - rank) > alpha:
+            break
+        rejected[place] = True
+    assert (holm(p) <= alpha).tolist() == rejected.tolist()
 
 
 def test_minimum_detectable_difference_is_found_with_the_stated_power():

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 SUITE = yaml.safe_load((ROOT / "experiments" / "tables.yaml").read_text())
 RULES = [ROOT / "workflow" / "Snakefile", *sorted((ROOT / "workflow").rglob("*.smk"))]
 SIDE_FILES = ("resources.yaml", "stages.yaml")
+LAB_RULES = {"lab", "lab_controls", "lab_arms", "lab_table", "lab_figure", "lab_report"}
 HEADS = r"^(?:rule|use rule \w+ as) (\w+)(?::| with:)"
 RULE_NAMES = set(re.findall(HEADS, "".join(path.read_text() for path in RULES), re.MULTILINE))
 ABLATIONS = ["ablation_sc_dmd", "ablation_salt_causal_forcing"]
@@ -30,6 +31,7 @@ HERE = {kind: {k: v for k, v in SUITE[kind].items() if not v.get("first_frame")}
 """Of text-to-video; the others are of the scale beside it, by rules whose names begin with `beside_`."""
 BESIDE = {kind: {k: v for k, v in SUITE[kind].items() if v.get("first_frame")} for kind in ("tables", "figures")}
 ENTRIES = [*HERE["tables"].values(), *HERE["figures"].values()]
+LAB_TARGETS = ["lab", "fig_lab", "fig_lab_lambda", "fig_lab_map", "fig_lab_chain", "lab_controls", "lab_claims"]
 TARGETS = ["all", "claims", "report", *SUITE["tables"], *SUITE["figures"], *ABLATIONS]
 NOT_AT_SMOKE = {*BESIDE["tables"], *BESIDE["figures"], "fig_lambda"}
 """smoke_i2v is run by its own name, and a sweep runs no rule that nothing else does."""
@@ -90,6 +92,27 @@ def test_image_to_video_is_made_beside_the_rest(snakemake: Snakemake) -> None:
     assert own["train"] == jobs["beside_train"], "by its own name, too"
 
 
+@pytest.mark.parametrize(("scale", "lab", "ensembles"), [("tiny", "lab", 3), ("smoke", "lab_smoke", 2)])
+def test_the_lab_is_run_beside_every_scale(snakemake: Snakemake, scale: str, lab: str, ensembles: int) -> None:
+    """A job for each set of arms and ensemble of seeds; nothing of the scale's own."""
+    sets = yaml.safe_load((ROOT / "experiments" / "lab" / "arms.yaml").read_text())["sets"]
+    run = snakemake("-n", *LAB_TARGETS, "--config", f"scale={scale}", "out=elsewhere")
+    jobs, text = planned(run), run.stdout + run.stderr
+    assert {target: jobs[target] for target in LAB_TARGETS} == dict.fromkeys(LAB_TARGETS, 1)
+    assert jobs["lab_arms"] == ensembles * len(sets)
+    assert set(jobs) <= {*LAB_RULES, *LAB_TARGETS, "total"}
+    assert set(re.findall(r"--lab (\w+)", text)) == {lab}
+    verbs = typer.main.get_command(app).commands
+    for verb, words in set(re.findall(r"salt (lab-[a-z]+) (.*) > \S+ 2>&1", text)):
+        verbs[verb].make_context(verb, words.split())
+
+
+def test_the_picture_of_the_lab_needs_its_core_alone(snakemake: Snakemake) -> None:
+    jobs = planned(snakemake("-n", "fig_lab", "--config", "out=elsewhere"))
+    assert jobs["lab_arms"] <= 4
+    assert jobs["lab_figure"] == jobs["lab_controls"] == 1
+
+
 def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> None:
     run = snakemake("-n", *TARGETS, *LONG, "--config", "seeds=1")
     planned_calls = re.findall(r"^Shell command: (?!None)(.*)$", run.stdout, re.MULTILINE)
@@ -98,7 +121,7 @@ def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> Non
     verbs = typer.main.get_command(app).commands
     for verb, words in {call.groups() for call in calls}:
         verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
-    rules = RULE_NAMES - {"all", "import_released", "sample_long", "score_long", "score_vbench"}
+    rules = RULE_NAMES - LAB_RULES - {"all", "import_released", "sample_long", "score_long", "score_vbench"}
     rules -= {"latents_part", "ode_pairs_part"}
     assert {call[1] for call in calls} == {rule.replace("_", "-") for rule in rules}
     long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
@@ -179,7 +202,13 @@ def test_a_message_says_the_rule_and_the_student_of_every_job(snakemake: Snakema
     run = snakemake("-n", *TARGETS, *LONG, "--config", "seeds=1")
     said = re.findall(r"^Job \d+: (\w+)(.*)$", run.stdout, re.MULTILINE)
     names = {name.removeprefix("beside_") for name, _ in said}
-    assert names == RULE_NAMES - {"all", "import_released", "score_vbench", "latents_part", "ode_pairs_part"}
+    assert names == RULE_NAMES - LAB_RULES - {
+        "all",
+        "import_released",
+        "score_vbench",
+        "latents_part",
+        "ode_pairs_part",
+    }
     assert all(re.search(r"scale tiny(_i2v)?\b", rest) for _, rest in said)
     assert ("train", " sc_dmd, seed 0: its weights, scale tiny") in said
 
@@ -319,14 +348,15 @@ def test_rules_hold_no_science_and_no_retries(path: Path) -> None:
 def test_the_side_files_name_rules_that_exist() -> None:
     resources, stages = (yaml.safe_load((ROOT / "workflow" / name).read_text()) for name in SIDE_FILES)
     assert {rule for part in resources.values() for rule in part} <= {*RULE_NAMES, "default"}
-    assert {*stages, "all", "latents_part", "ode_pairs_part", "sample_long", "score_long"} == RULE_NAMES
+    assert {*stages, "all", "lab", "latents_part", "ode_pairs_part", "sample_long", "score_long"} == RULE_NAMES
 
 
 def test_every_scale_has_resources() -> None:
     resources = yaml.safe_load((ROOT / "workflow" / "resources.yaml").read_text())
     scales = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "experiments" / "scales").glob("*.yaml")}
-    assert set(resources) == {name for name, keys in scales.items() if "extends" not in keys}
-    assert {keys["extends"] for keys in scales.values() if "extends" in keys} <= set(resources)
+    videos = {name: keys for name, keys in scales.items() if not name.startswith("lab")}  # the lab is run beside them
+    assert set(resources) == {name for name, keys in videos.items() if "extends" not in keys}
+    assert {keys["extends"] for keys in videos.values() if "extends" in keys} <= set(resources)
 
 
 @pytest.mark.parametrize(

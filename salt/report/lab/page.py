@@ -1,0 +1,138 @@
+"""`salt lab-report`: controls, claims and figures of the lab in one HTML file that needs nothing beside it.
+
+It is made of the files that `salt lab-table` and `salt figure` wrote, so it cannot say anything else. It opens with the
+controls: where one fails, the page says so before anything else, and no claim has a verdict.
+"""
+
+import csv
+from pathlib import Path
+from typing import get_args
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from salt.errors import SaltError
+from salt.files import write_text
+from salt.report.html import STYLE, Part, figure_html, markdown_to_html
+from salt.report.lab.forest import forest
+from salt.report.lab.plan import Lab
+from salt.report.lab.verdicts import Verdict
+from salt.report.records import code_commit
+
+FIGURES = {
+    "fig_lab": "More steps, and what self-consistency does about it, where the truth is known",
+    "fig_lab_lambda": "Sharpness against composition: why the weight of self-consistency has an optimum",
+    "fig_lab_map": "When more steps hurt, and what repairs it",
+    "fig_lab_chain": "Chunk after chunk: drift, and the cache",
+}
+"""Name, and title on the page, in its order."""
+PROVENANCE = "## Where the numbers come from"
+MARKED = (*get_args(Verdict), "yes", "no")
+"""Words that have a colour where they are set in bold."""
+LAB_STYLE = Markup("""\
+.v-holds, .v-yes { color: #00724f; } .v-holds-below-the-smallest-effect { color: #1f6f9c; }
+.v-opposite, .v-no { color: #b34700; }
+.v-absent, .v-not-resolved, .v-saturated, .v-no-verdict { color: var(--quiet); }
+.forest { width: 100%; max-width: 1140px; font: 13px system-ui, sans-serif; } .forest .small { font-size: 11px; }
+body { max-width: 1280px; } td:first-child { min-width: 12rem; } td:nth-child(2) { min-width: 7rem; }
+td:last-child { min-width: 9rem; }""")
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Salt: the lab</title>
+<style>
+{{ style }}
+{{ lab_style }}
+</style>
+</head>
+<body>
+<h1>The lab: few-step distillation in worlds whose truth is known</h1>
+{% if not lab.meaningful %}<p class="warning">{{ lab.name }}: numbers mean nothing. This scale only shows that every
+rule runs.</p>{% endif %}
+{% if failed %}<p class="warning">No verdict: the instrument fails {{ failed | length }} of its controls.
+{% for line in failed %}{{ line.text }} It fails: {{ line.reason }}. {% endfor %}</p>{% endif %}
+<p class="quiet">Everything on this page was made by the workflow from the records of scale {{ lab.name }};
+{{ commit }}.</p>
+<nav>{% for part in parts %}<a href="#{{ part.name }}">{{ part.name }}</a>{% endfor %}</nav>
+{% for part in parts %}
+<section id="{{ part.name }}">
+{{ part.body }}
+</section>
+{% endfor %}
+{% if missing %}<h2>Not made</h2><p>{{ missing | join(", ") }}</p>{% endif %}
+</body>
+</html>
+"""
+
+
+def make_lab_report(lab: Lab, results_dir: Path, figures_dir: Path, out: Path) -> Path:
+    """Write the page; the same files give the same bytes.
+
+    Args:
+        lab: whose results these are.
+        results_dir: holds `tables/lab_controls.*` and `tables/lab_claims.*`.
+        figures_dir: holds `fig_lab*.png`.
+        out: the HTML file; its folder is made where it is missing.
+
+    Raises:
+        SaltError: no controls or no claims: nothing may be shown without them.
+    """
+    tables = results_dir / "tables"
+    controls, claims = (_read(tables, name) for name in ("lab_controls", "lab_claims"))
+    pictures = {name: figures_dir / f"{name}.png" for name in FIGURES}
+    figures = [Part(name, figure_html(path, FIGURES[name])) for name, path in pictures.items() if path.exists()]
+    first = [part for part in figures if part.name == "fig_lab"]
+    plot = forest(_lines(tables / "lab_claims.csv"))
+    parts = [
+        Part("lab_controls", markdown_to_html(controls[0], MARKED)),
+        *first,
+        Part("lab_claims", _with_plot(markdown_to_html(claims[0], MARKED), plot)),
+        *(part for part in figures if part not in first),
+        Part("provenance", markdown_to_html(claims[1], MARKED)),
+    ]
+    page = (
+        Environment(autoescape=True, undefined=StrictUndefined)
+        .from_string(PAGE)
+        .render(
+            style=STYLE,
+            lab_style=LAB_STYLE,
+            lab=lab,
+            commit=code_commit(),
+            failed=[line for line in _lines(tables / "lab_controls.csv") if line["holds"] == "no"],
+            parts=parts,
+            missing=[name for name, path in pictures.items() if not path.exists()],
+        )
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, page)
+    return out
+
+
+def _read(tables: Path, name: str) -> tuple[str, str]:
+    """A table's Markdown: what it says, and where its numbers come from."""
+    path = tables / f"{name}.md"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        accepted = f"the folder that `salt lab-table {name}` wrote to"
+        raise SaltError(f"{path}: cannot be read: {error.strerror}; accepted: {accepted}") from error
+    said, _, source = text.partition(PROVENANCE)
+    return said, PROVENANCE + source
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    """The lines of a table's CSV."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise SaltError(f"{path}: cannot be read: {error.strerror}; accepted: as `salt lab-table` wrote it") from error
+
+
+def _with_plot(table: Markup, plot: Markup) -> Markup:
+    """The plot above the table, below its heading and summary."""
+    before, found, after = table.partition('<div class="wide">')
+    return Markup(before + plot + found + after)

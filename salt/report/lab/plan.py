@@ -1,0 +1,132 @@
+"""The lab that is reported on: its scale, its two phases, and the plan, which must be older than the runs that decide.
+
+The plan is `experiments/lab/claims.yaml`. Its age is git's to say: the commit that last changed it must be the commit
+of a confirming run, or one before that. What a run saw is told by the digest that it left: the file must still have it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from salt.config.files import relative, repository_root
+from salt.config.lab_claims import claims_path
+from salt.config.load import load_scale
+from salt.errors import SaltError
+from salt.files import sha256
+from salt.git import ask_git
+from salt.report.lab.records import Run
+
+SHORT = 10
+"""Digits of a commit as printed."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A scale with exact worlds, as far as its report needs it."""
+
+    name: str
+    explore: tuple[int, ...]
+    """Training seeds with which everything was chosen."""
+    confirm: tuple[int, ...]
+    """Fresh ones."""
+    meaningful: bool = True
+    """False: its numbers mean nothing."""
+
+
+def load_lab(scale: str) -> Lab:
+    """The lab of a scale.
+
+    Raises:
+        SaltError: no such scale, or one without exact worlds.
+    """
+    loaded = load_scale(scale)
+    if loaded.exact is None:
+        raise SaltError(f"--lab {scale}: this scale has no exact world; accepted: lab, or another scale with `exact`")
+    explore, confirm = (tuple(range(p.first, p.last + 1)) for p in (loaded.exact.explore, loaded.exact.confirm))
+    return Lab(scale, explore, confirm, loaded.meaningful)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of the plan's age and of its runs."""
+
+    sha256: str
+    """Of the file as it is now."""
+    commit: str | None
+    """That last changed it, in full; None: not under git, or never committed."""
+    date: str | None
+    """Of that commit, YYYY-MM-DD."""
+    uncommitted: bool
+    """Whether the file has changes that are not committed."""
+    older: dict[str, bool | None]
+    """Confirming run: whether its commit comes after the plan's, or is the same; None: git cannot tell."""
+    changed: tuple[str, ...]
+    """Confirming runs that saw another text."""
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing can be decided by these runs; empty: the plan is what they saw."""
+        if not self.changed:
+            return ""
+        return f"the plan is not what it was: {', '.join(self.changed)} ran with another text of it"
+
+    @property
+    def registered(self) -> bool:
+        """Whether git shows the plan, as it is, to be older than every confirming run."""
+        return bool(self.older) and all(self.older.values()) and not (self.uncommitted or self.changed)
+
+    def lines(self, runs: Sequence[Run]) -> list[str]:
+        """As sentences."""
+        name = relative(claims_path())
+        if self.commit is None:
+            lines = [f"Plan: {name}, SHA-256 {self.sha256[:SHORT]}; no commit of it is known here, nor its age."]
+        else:
+            lines = [f"Plan: {name}, commit {self.commit[:SHORT]} of {self.date}."]
+        if self.uncommitted:
+            lines.append("The plan has changes that are not committed.")
+        told = [_run_text(run, self.older[run.name]) for run in runs]
+        return [*lines, f"Confirming runs: {'; '.join(told) or 'none'}.", self.age]
+
+    @property
+    def age(self) -> str:
+        """In a sentence: whether it was there before the confirming runs."""
+        if not self.older:
+            return "There is no confirming run yet."
+        if self.changed:
+            return f"{self.why_not[0].upper()}{self.why_not[1:]}."
+        if self.registered:
+            return "The plan is older than every confirming run, and has the text that they saw."
+        late = [name for name, older in self.older.items() if older is False]
+        if late:
+            names = ", ".join(late)
+            return f"The plan has the text that the confirming runs saw, but its commit is not older than {names}."
+        return "The plan has the text that the confirming runs saw; whether its commit is older is not known."
+
+
+def read_plan(runs: Sequence[Run]) -> Plan:
+    """The plan as it is now, against the confirming runs."""
+    path = claims_path()
+    digest, root = sha256(path), repository_root()
+    changed = tuple(run.name for run in runs if run.info.plan_sha256 != digest)
+    commit = date = None
+    if ask_git(root, "rev-parse", "--is-shallow-repository") == "false":
+        found = (ask_git(root, "log", "-1", "--format=%H %cs", "--", str(path)) or "").split()
+        commit, date = found if len(found) == 2 else (None, None)
+    uncommitted = bool(ask_git(root, "status", "--porcelain", "--", str(path)))
+    older = {run.name: _comes_after(root, commit, run.info.commit) for run in runs}
+    return Plan(digest, commit, date, uncommitted, older, changed)
+
+
+def _comes_after(root: Path, plan: str | None, run: str | None) -> bool | None:
+    """Whether `plan` is the commit `run` or one before it; None where one of them is not known here."""
+    if plan is None or run is None:
+        return None
+    known = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{run}^{{commit}}")
+    return None if known is None else ask_git(root, "merge-base", "--is-ancestor", plan, known) is not None
+
+
+def _run_text(run: Run, older: bool | None) -> str:
+    commit = "no commit" if run.info.commit is None else f"commit {run.info.commit[:SHORT]}"
+    edited = " with uncommitted changes" if run.info.dirty else ""
+    known = "" if older is not None or run.info.commit is None else ", unknown here"
+    return f"{run.name} ({commit}{edited}{known}, finished {run.info.finished})"
