@@ -10,6 +10,9 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from salt.config.base import Name, Section, Solver
 
+TOKEN_WIDTH = 4
+"""Numbers of a token of a small network's features: its width, shared among the chunks, is some tokens for each."""
+
 
 class Mode(Section):
     """One Gaussian of a mixture."""

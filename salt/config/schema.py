@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.base import Name, Probability, Section, Solver, is_none
+from salt.config.lab import TOKEN_WIDTH, Exact
 from salt.config.memory import Memory
 from salt.config.objectives import PCM, Objectives
 from salt.config.released import Released
@@ -181,7 +182,7 @@ class Experiment(Section):
                 "no `exact`): own is accepted"
             )
         if self.scale.exact is not None:
-            self._small_networks()
+            self._small_networks(self.scale.exact)
         if self.objectives.pcm is not None:
             self._whole_phases(self.objectives.pcm)
         if self.objectives.ode is not None and self.causal is None and self.scale.exact is None:
@@ -194,7 +195,7 @@ class Experiment(Section):
             self._within_rotary_table(frames, self.causal.memory)
         return self
 
-    def _small_networks(self) -> None:
+    def _small_networks(self, exact: Exact) -> None:
         """What members of an ensemble, which are rows of one batch, cannot have."""
         train, dmd, align = self.train, self.objectives.dmd, self.objectives.align
         if train.accumulate > 1 or train.shard or train.context_parallel > 1:
@@ -208,6 +209,11 @@ class Experiment(Section):
             )
         if align is not None and align.features == "teacher":
             raise ValueError("objectives.align.features=teacher: an exact teacher has no features; accepted: critic")
+        if align is not None and exact.network.width % (tokens := TOKEN_WIDTH * self.scale.latent_shape[1]):
+            raise ValueError(
+                f"objectives.align: scale.exact.network.width={exact.network.width} is shared among the chunks, in "
+                f"tokens of {TOKEN_WIDTH}: accepted: a multiple of {tokens}"
+            )
         if self.causal is not None and (self.causal.chunk, self.causal.memory.window) != (1, 1):
             raise ValueError(
                 f"causal.chunk={self.causal.chunk}, causal.memory.window={self.causal.memory.window}: small causal "

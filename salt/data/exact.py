@@ -45,7 +45,7 @@ def turns(world: Chain, chunks: int) -> tuple[Tensor, Tensor]:
     """Every future of a chain: its probability `(M,)`, and the angle by which each chunk is turned in all, `(M, chunks)`."""
     signs = torch.tensor(list(product((1.0, -1.0), repeat=chunks - 1)), dtype=torch.float64).reshape(-1, chunks - 1)
     left, right = world.weights
-    shares = torch.where(signs > 0, left, right).prod(1)
+    shares = torch.where(signs > 0, signs.new_tensor(left), signs.new_tensor(right)).prod(1)  # of numbers: float32
     angles = torch.cat([torch.zeros(len(signs), 1, dtype=torch.float64), signs.cumsum(1)], dim=1)
     return shares, angles * radians(world.angle)
 

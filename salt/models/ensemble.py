@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import pad, silu
 
-from salt.config.lab import SmallNetwork
+from salt.config.lab import TOKEN_WIDTH, SmallNetwork
 from salt.config.memory import Memory
 from salt.errors import SaltError
 from salt.files import whole_folder
@@ -66,10 +66,7 @@ class MemberMLP(nn.Module):
         Raises:
             SaltError: the batch is not the same number of samples for each member.
         """
-        if len(x) % self.members:
-            raise SaltError(
-                f"an ensemble of {self.members} members was given {len(x)} samples; accepted: a multiple of {self.members}"
-            )
+        self.check(len(x))
         octaves = 2.0 ** torch.arange(self._frequencies, device=t.device)
         angles = t[:, None] * octaves * torch.pi / 2
         words = pad(text, (0, 0, 0, TOKENS - text.shape[1])).flatten(1)
@@ -77,6 +74,14 @@ class MemberMLP(nn.Module):
         for layer in list(self.layers)[:-1]:
             h = silu(layer(h))
         return h
+
+    def check(self, samples: int) -> None:
+        """A batch that is not the same number of samples for each member is a `SaltError`."""
+        if samples % self.members:
+            raise SaltError(
+                f"an ensemble of {self.members} members was given {samples} samples; accepted: a multiple of "
+                f"{self.members}"
+            )
 
     def initialise(self, seeds: Sequence[int]) -> None:
         """Random weights, of each member by its own seed."""
@@ -103,7 +108,7 @@ class EnsembleVelocity(nn.Module):
     def features(self, x_t: Tensor, t: Tensor, text: Tensor, block: int | None) -> Tensor:
         """The last hidden layer, its width shared among the T frames: `(E * B, T, tokens, 4)`."""
         hidden = self.mlp.hidden(x_t.flatten(1), t, text).flatten(0, 1)
-        return hidden.unflatten(1, (x_t.shape[2], -1, 4))
+        return hidden.unflatten(1, (x_t.shape[2], -1, TOKEN_WIDTH))
 
 
 @dataclass
@@ -134,6 +139,7 @@ class EnsembleCausal(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, text: Tensor, clean: Tensor | None = None) -> Tensor:
         """A whole clip `(E * B, C, T, 1, 1)`; t `(E * B,)` or `(E * B, T)`; every chunk sees the one before it."""
+        self.mlp.check(len(x_t))  # its chunks may be a multiple where clips are none
         past, number = x_t if clean is None else clean, x_t.shape[2]
         times = t[:, None].expand(-1, number) if t.ndim == 1 else t
         before = torch.cat([torch.zeros_like(past[:, :, :1]), past[:, :, :-1]], dim=2)
