@@ -13,6 +13,8 @@ from typing import Any
 
 from salt.config.claims import PaperClaims
 from salt.config.files import repository_root
+from salt.config.lab_arms import Arms
+from salt.config.lab_figures import LabFigures
 from salt.config.load import OF_ONE_FILE
 from salt.config.paper import PaperRows
 from salt.config.scale import Scale
@@ -50,6 +52,8 @@ def schemas() -> dict[str, Schema]:
         "scale": _file(scale, {**own, "defaults": defaults}, definitions),
         "paper_values": {"$schema": DIALECT, **PaperRows.model_json_schema()},
         "claims": {"$schema": DIALECT, **PaperClaims.model_json_schema()},
+        "lab_arms": {"$schema": DIALECT, **Arms.model_json_schema()},
+        "lab_figures": {"$schema": DIALECT, **LabFigures.model_json_schema()},
     }
 
 

@@ -6,7 +6,7 @@ Every error of pydantic becomes one line: file, dotted key, value, what is accep
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -113,12 +113,15 @@ def _explain(model: type[Section], path: Path, error: Mapping[str, Any]) -> str:
 
 
 def _section(model: type[Section], path: Path) -> type[Section]:
-    """The class of the section at `path`, seen through `| None` and `tuple[..., ...]`."""
-    for key in path:
+    """The class of the section at `path`, seen through `| None`, `tuple[..., ...]` and `dict[..., ...]`."""
+    keys = iter(path)
+    for key in keys:
         if not key.isdecimal():
             annotation = model.model_fields[key].annotation
             choices = (annotation, *get_args(annotation))
             model = next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, Section))
+            if get_origin(annotation) is dict:
+                next(keys, None)  # a name, of the mapping's own
     return model
 
 
