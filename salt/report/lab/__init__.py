@@ -1,0 +1,1 @@
+"""Results of the lab: records of exact worlds, controls, pre-registered claims and verdicts, tables and the page."""
