@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from zlib import crc32
 
@@ -83,19 +84,17 @@ class SyntheticLab:
         assert isinstance(world, Mixture)
         frames = []
         for caption, modes in world.captions.items():
-            for method, solver, nfe in [("truth", "none", 0), *((arm, "cm", k) for arm in ARMS_SHOWN for k in NFE)]:
+            for method, nfe in product(ARMS_SHOWN, NFE):
                 rng = np.random.default_rng([_number(method), nfe, _number(caption)])
                 share = np.array([mode.weight for mode in modes])
-                share = share + (0 if method == "truth" else 0.02 * np.log2(nfe)) * np.sign(share - 0.5)
+                share = share + 0.02 * np.log2(nfe) * np.sign(share - 0.5)
                 which = rng.choice(len(modes), 400, p=share / share.sum())
                 means = np.array([mode.mean for mode in modes])[which]
                 spreads = np.array([mode.spread for mode in modes])[which]
-                wide = 1.0 if method == "truth" else 1.35
-                points = means + spreads * wide * rng.normal(size=(400, 2))
-                if method != "truth":
-                    points[:20, 0] = rng.uniform(-0.7, 0.7, 20)
+                points = means + spreads * 1.35 * rng.normal(size=(400, 2))
+                points[:20, 0] = rng.uniform(-0.7, 0.7, 20)
                 frame = pd.DataFrame({"x": points[:, 0], "y": points[:, 1]})
-                frames.append(frame.assign(method=method, caption=caption, solver=solver, nfe=nfe))
+                frames.append(frame.assign(method=method, caption=caption, solver="cm", nfe=nfe))
         pd.concat(frames)[CLOUD_COLUMNS].to_csv(self.folder / f"clouds_{self._span}.csv.gz", index=False)
 
 
@@ -120,7 +119,7 @@ def mixture(arm: str, seed: int) -> Iterator[dict[str, object]]:
                 if solver == "euler" and nfe > 1:
                     value = 0.15 * level**0.5 * (nfe / 8) ** 0.3 / (1 + 1.1 * weight**0.6)
                     yield _row(arm, "mixture", seed, "cross_step", value, solver, nfe, done)
-        yield _row(arm, "mixture", seed, "defect", 0.0162 * level**0.4 / (1 + 1.5 * weight**0.7), "none", 4, done)
+        yield _row(arm, "mixture", seed, "defect", 0.0162 * level**0.4 / (1 + 1.5 * weight**0.7), "euler", 4, done)
 
 
 def _effect(arm: str, weight: float, solver: str, nfe: int, updates: int) -> float:

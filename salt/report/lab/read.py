@@ -58,7 +58,7 @@ def runs(records: Path, sets: Sequence[str], ensembles: Sequence[Ensemble]) -> l
             continue
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-            commit = f"{str(said['commit'])[:7]}{' with uncommitted changes' if said['dirty'] else ''}"
+            commit = f"{(said['commit'] or 'unknown')[:7]}{' with uncommitted changes' if said['dirty'] else ''}"
             lost = {arm: list(seeds) for arm, seeds in said["lost"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SaltError(

@@ -7,7 +7,9 @@ import shutil
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from salt.cli import app, register
 from salt.config.lab_arms import load_arms
 from salt.config.lab_figures import FIGURES, load_lab_figures
 from salt.config.load import load_scale
@@ -78,6 +80,14 @@ def test_the_phase_chooses_the_seeds(tmp_path):
         make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
 
 
+def test_the_verb_draws_it(records, tmp_path):
+    register()
+    out, given = tmp_path / "out", ["--lab", "lab", "--records", str(records), "--phase", "explore"]
+    done = CliRunner().invoke(app, ["lab-figure", "fig_lab", *given, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in out.iterdir()) == ["fig_lab.pdf", "fig_lab.png"]
+
+
 # --------------------------------------------------------------------------------------------- what is said
 def test_the_title_is_what_the_records_say(changed):
     folder, edit = changed
@@ -146,6 +156,12 @@ def test_the_footnote_names_seeds_samples_commit_and_the_lost(records):
     assert "Diverged and left out: DMD-8, guidance 4 (1)." in told
 
 
+def test_without_git_the_commit_is_unknown(changed):
+    folder, _ = changed
+    (folder / "core_0-15.json").write_text(json.dumps({"commit": None, "dirty": None, "lost": {}}))
+    assert "commit unknown." in context("fig_lab", folder).footnote(["sliced_w1"], "Said")
+
+
 # ------------------------------------------------------------------------------------------- what is missing
 def test_an_arm_without_records_is_an_error(changed):
     folder, edit = changed
@@ -168,6 +184,7 @@ def test_lost_members_are_left_out_of_pairs(changed):
         ("core_0-15.csv.gz", lambda f: pd.concat([f, f]), "fig_lab", "several of a seed"),
         ("core_0-15.csv.gz", lambda f: f.drop(columns="n"), "fig_lab", "no column n; accepted: method, world"),
         ("core_0-15.csv.gz", lambda f: f[f["solver"] != "euler"], "fig_lab", "no number of euler steps in common"),
+        ("controls.csv", lambda f: f.drop(columns="value"), "fig_lab", r"controls\.csv: no column value"),
         ("clouds_0-15.csv.gz", without("sc_dmd"), "fig_lab", "no samples for the panel 'SC-DMD, 4 steps'"),
         ("chain_0-15.csv.gz", lambda f: f[f["cache"] == 0], "fig_lab_chain", "behind no cache that all arms"),
         ("lambda_0-15.csv.gz", lambda f: f[f["metric"] != "defect"], "fig_lab_lambda", "nothing measured of .* defect"),

@@ -83,6 +83,15 @@ class LabContext:
                 )
         return {(str(key[0]), str(key[1])): part for key, part in frame.groupby(["method", "metric"], sort=False)}
 
+    @cached_property
+    def weights(self) -> dict[str, float]:
+        """lambda_SC of every arm that the figure names; without the term it is 0."""
+        every, found = self.arms.every(), {}
+        for arm in self.drawn:
+            sc = every[arm].experiment(self.scale.name).objectives.sc
+            found[arm] = 0.0 if sc is None else sc.weight
+        return found
+
     # ------------------------------------------------------------------------------------------ measurements
     def rows(self, method: str, metric: str) -> pd.DataFrame:
         """All that is measured of a method in one metric.

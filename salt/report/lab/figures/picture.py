@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from salt.config.files import accepted
-from salt.config.lab import Mixture
+from salt.config.lab import Mixture, Mode
+from salt.draws import generator
 from salt.errors import SaltError
 from salt.report.lab import read
 from salt.report.lab.figures.context import INTERVALS, LabContext, difference
 from salt.report.lab.figures.parts import SAMPLERS, floor_band, headline, line, steps_axis, sure
-from salt.report.lab.read import TRUTH
 from salt.report.style import GREY, End, label_ends, panel_letter
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _clouds(context: LabContext, figure: "SubFigure") -> None:
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     looks = context.looks(context.figures.fig_lab.arms)
     modes = _modes(context)
-    _cloud(context, grid[0, 0], samples[samples["method"] == TRUTH], "#222222", "Truth")
+    _cloud(context, grid[0, 0], _truth(context), "#222222", "Truth")
     for axes in grid[0, 1:]:
         axes.axis("off")
     grid[0, 1].text(
@@ -145,8 +145,23 @@ def _cloud(context: LabContext, axes: "Axes", samples: pd.DataFrame, colour: str
         side.set(visible=True, color="#bdbdbd")
 
 
+def _truth(context: LabContext) -> pd.DataFrame:
+    """Samples of the caption's modes themselves, always the same."""
+    means, spreads = _modes(context)
+    random = generator(0, "truth of a cloud", 0, 0)
+    weights = np.array([mode.weight for mode in _caption(context)])
+    which = random.choice(len(weights), context.figures.shown, p=weights / weights.sum())
+    points = means[which] + spreads[which] * random.normal(size=(context.figures.shown, 2))
+    return pd.DataFrame(points, columns=["x", "y"])
+
+
 def _modes(context: LabContext) -> tuple[np.ndarray, np.ndarray]:
     """Means and standard deviations of the caption's modes, each `(M, 2)`."""
+    modes = _caption(context)
+    return np.array([mode.mean[:2] for mode in modes]), np.array([mode.spread[:2] for mode in modes])
+
+
+def _caption(context: LabContext) -> tuple[Mode, ...]:
     world, caption = context.exact.world, context.figures.fig_lab.clouds.caption
     if not isinstance(world, Mixture) or caption not in world.captions:
         names = world.captions if isinstance(world, Mixture) else ()
@@ -154,5 +169,4 @@ def _modes(context: LabContext) -> tuple[np.ndarray, np.ndarray]:
             f"experiments/lab/figures.yaml: fig_lab.clouds.caption = {caption}: not of scale {context.scale.name}; "
             f"{accepted(caption, names)}"
         )
-    modes = world.captions[caption]
-    return np.array([mode.mean[:2] for mode in modes]), np.array([mode.spread[:2] for mode in modes])
+    return world.captions[caption]

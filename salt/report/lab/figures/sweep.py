@@ -88,12 +88,7 @@ def _metrics(context: LabContext) -> list[str]:
 
 def _weights(context: LabContext, form: Form) -> list[tuple[float, str]]:
     """lambda_SC of each arm of a form, and its name, in order."""
-    every = context.arms.every()
-    found = []
-    for name in form.arms:
-        sc = every[name].experiment(context.scale.name).objectives.sc
-        found.append((0.0 if sc is None else sc.weight, name))
-    return sorted(found)
+    return sorted((context.weights[name], name) for name in form.arms)
 
 
 def _panel(context: LabContext, axes: "Axes", measure: Measure) -> None:
