@@ -21,10 +21,10 @@ Phase = Annotated[
 ]
 
 
-@app.command("lab-controls")
-def lab_controls(lab: LabScale, out: OutFile) -> None:
+@app.command("lab-truth")
+def lab_truth(lab: LabScale, out: OutFile) -> None:
     """Records of what is known in closed form: exact maps, injected errors, truth against truth."""
-    from salt.stages.lab_controls import run
+    from salt.stages.lab_truth import run
 
     run(lab, out)
 

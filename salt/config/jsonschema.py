@@ -13,8 +13,8 @@ from typing import Any
 
 from salt.config.claims import PaperClaims
 from salt.config.files import repository_root
-from salt.config.lab_claims import LabClaims
 from salt.config.lab_arms import Arms
+from salt.config.lab_claims import LabClaims
 from salt.config.lab_figures import LabFigures
 from salt.config.load import OF_ONE_FILE
 from salt.config.paper import PaperRows

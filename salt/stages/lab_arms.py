@@ -160,7 +160,7 @@ class Workshop:
         starts = {} if experiment.init == "random" else {"init": experiment.init}
         if experiment.objectives.dmd is not None:
             starts["critic"] = self.set_of(arm).critic
-        for role, start in starts.items():
+        for start in starts.values():
             self.arms.set_of(start)  # refuses what is no arm
         return starts
 

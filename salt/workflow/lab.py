@@ -14,8 +14,8 @@ from salt.config.hashing import content_hash, training_hash
 from salt.config.lab import Exact, Phase
 from salt.config.lab_arms import WORLDS, Arms, exact_of, load_arms, scale_of
 from salt.config.lab_figures import FIGURES, LabFigures, load_lab_figures
-from salt.config.schema import Experiment
 from salt.config.scale import Scale
+from salt.config.schema import Experiment
 from salt.files import sha256
 from salt.workflow.settings import Settings
 from salt.workflow.stages import Stages
@@ -119,9 +119,9 @@ class Lab:
         trained: State = [[arm, training_hash(each)] for arm, each in self._experiments(name).items()]
         return [self.stages.lab_arms, content_hash(exact_of(self.arms.sets[name].world, self.name).measured), *trained]
 
-    def state_of_controls(self) -> State:
+    def state_of_truth(self) -> State:
         """What decides the analytic controls."""
-        return [self.stages.lab_controls, *(content_hash(exact_of(world, self.name)) for world in WORLDS)]
+        return [self.stages.lab_truth, *(content_hash(exact_of(world, self.name)) for world in WORLDS)]
 
     def _experiments(self, name: str) -> dict[str, Experiment]:
         """The arms of a set."""
@@ -130,6 +130,6 @@ class Lab:
         return {arm: each.experiment(scale) for arm, each in one.arms.items()}
 
     def state_of_results(self, rule: Literal["lab_table", "lab_figure", "lab_report"]) -> State:
-        """What decides a table, a figure or the report besides records: the files that say what is claimed and drawn."""
+        """What decides a table, a figure or the report besides records: what is claimed and drawn."""
         folder = repository_root() / "experiments" / "lab"
         return [getattr(self.stages, rule), *(sha256(path) for path in sorted(folder.glob("*.yaml")))]

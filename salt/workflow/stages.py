@@ -27,7 +27,7 @@ class Stages(Section):
     figure: PositiveInt
     claims: PositiveInt
     report: PositiveInt
-    lab_controls: PositiveInt
+    lab_truth: PositiveInt
     lab_arms: PositiveInt
     lab_table: PositiveInt
     lab_figure: PositiveInt

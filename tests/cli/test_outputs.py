@@ -32,7 +32,7 @@ FILES = {
         "caches",
         "score-controls",
         "report",
-        "lab-controls",
+        "lab-truth",
         "lab-report",
         "export",
         "score-vbench",

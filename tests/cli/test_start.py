@@ -23,7 +23,7 @@ VERBS += (
     "figure",
     "claims",
     "report",
-    "lab-controls",
+    "lab-truth",
     "lab-arms",
     "lab-table",
     "lab-report",

@@ -95,7 +95,10 @@ class SyntheticLab:
                 points[:20, 0] = rng.uniform(-0.7, 0.7, 20)
                 frame = pd.DataFrame({"x": points[:, 0], "y": points[:, 1]})
                 frames.append(frame.assign(method=method, caption=caption, solver="cm", nfe=nfe))
-        pd.concat(frames)[CLOUD_COLUMNS].to_csv(self.folder / f"clouds_{self._span}.csv.gz", index=False)
+        clouds = pd.concat(frames)[CLOUD_COLUMNS]
+        for name, one in self.arms.sets.items():
+            own = clouds[clouds["method"].isin(list(one.arms))]
+            own.to_csv(self.folder / f"{name}_{self._span}_clouds.csv.gz", index=False)
 
 
 ARMS_SHOWN = ("start", "dmd_4", "dmd_8", "sc_dmd")

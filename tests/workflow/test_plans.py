@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SUITE = yaml.safe_load((ROOT / "experiments" / "tables.yaml").read_text())
 RULES = [ROOT / "workflow" / "Snakefile", *sorted((ROOT / "workflow").rglob("*.smk"))]
 SIDE_FILES = ("resources.yaml", "stages.yaml")
-LAB_RULES = {"lab", "lab_controls", "lab_arms", "lab_table", "lab_figure", "lab_report"}
+LAB_RULES = {"lab", "lab_truth", "lab_arms", "lab_table", "lab_figure", "lab_report"}
 HEADS = r"^(?:rule|use rule \w+ as) (\w+)(?::| with:)"
 RULE_NAMES = set(re.findall(HEADS, "".join(path.read_text() for path in RULES), re.MULTILINE))
 ABLATIONS = ["ablation_sc_dmd", "ablation_salt_causal_forcing"]
@@ -110,7 +110,7 @@ def test_the_lab_is_run_beside_every_scale(snakemake: Snakemake, scale: str, lab
 def test_the_picture_of_the_lab_needs_its_core_alone(snakemake: Snakemake) -> None:
     jobs = planned(snakemake("-n", "fig_lab", "--config", "out=elsewhere"))
     assert jobs["lab_arms"] <= 4
-    assert jobs["lab_figure"] == jobs["lab_controls"] == 1
+    assert jobs["lab_figure"] == jobs["lab_truth"] == 1
 
 
 def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> None:

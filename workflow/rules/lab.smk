@@ -2,23 +2,23 @@
 # one job for each ensemble of seeds; all the rest needs records alone.
 
 
-rule lab_controls:
+rule lab_truth:
     output:
         f"{w.lab.records}/controls.csv",
     log:
-        f"{w.lab.scratch}/logs/lab_controls.log",
+        f"{w.lab.scratch}/logs/lab_truth.log",
     benchmark:
-        f"{w.lab.scratch}/benchmarks/lab_controls.tsv"
-    threads: w.resources.threads("lab_controls")
+        f"{w.lab.scratch}/benchmarks/lab_truth.tsv"
+    threads: w.resources.threads("lab_truth")
     resources:
-        **w.resources.asked("lab_controls"),
+        **w.resources.asked("lab_truth"),
     params:
         lab=w.lab.name,
-        state=w.lab.state_of_controls(),
+        state=w.lab.state_of_truth(),
     message:
         "{rule}: what is known in closed form, to see whether the lab's measures see it"
     shell:
-        "salt lab-controls --lab {params.lab} --out {output} > {log} 2>&1"
+        "salt lab-truth --lab {params.lab} --out {output} > {log} 2>&1"
 
 
 rule lab_arms:
@@ -48,7 +48,7 @@ rule lab_arms:
 
 rule lab_table:
     input:
-        controls=rules.lab_controls.output,
+        controls=rules.lab_truth.output,
         records=w.lab.all_records,
     output:
         multiext(f"{w.lab.results}/tables/{{lab_table}}", ".csv", ".md", ".tex"),
@@ -73,7 +73,7 @@ rule lab_table:
 
 rule lab_figure:
     input:
-        controls=rules.lab_controls.output,
+        controls=rules.lab_truth.output,
         records=lambda wildcards: w.lab.records_of_figure(wildcards.lab_figure),
     output:
         multiext(f"{w.lab.figures}/{{lab_figure}}", ".png", ".pdf"),

@@ -1,4 +1,4 @@
-"""Rule `lab_controls`: what the lab measures where the answer is known: exact teachers, exact maps, floors."""
+"""Rule `lab_truth`: what the lab measures where the answer is known: exact teachers, exact maps, floors."""
 
 from pathlib import Path
 
