@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from math import cos, prod, radians, sin
+from math import cos, radians, sin
 
 import torch
 from torch import Tensor
@@ -19,9 +19,9 @@ from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
-from salt.models.exact import ExactTeacher, Modes
+from salt.models.exact import Modes
 from salt.models.protocol import Batch, VelocityModel
-from salt.streams import MemberStreams, Streams
+from salt.streams import MemberStreams
 
 POOL_SEED = 0
 """Seed of the noise of the trajectories that students are started with: the same for all training seeds."""
@@ -42,7 +42,7 @@ def _modes_of_mixture(world: Mixture) -> Modes:
 
 
 def turns(world: Chain, chunks: int) -> tuple[Tensor, Tensor]:
-    """Every future of a chain: its probability `(M,)`, and the angle by which each chunk is turned in all, `(M, chunks)`."""
+    """Every future of a chain: its probability `(M,)`, and the angle by which each chunk is turned, `(M, chunks)`."""
     signs = torch.tensor(list(product((1.0, -1.0), repeat=chunks - 1)), dtype=torch.float64).reshape(-1, chunks - 1)
     left, right = world.weights
     shares = torch.where(signs > 0, signs.new_tensor(left), signs.new_tensor(right)).prod(1)  # of numbers: float32

@@ -7,6 +7,7 @@ batched product serves all members, and the gradient of one never reaches anothe
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import sqrt
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class MemberMLP(nn.Module):
         super().__init__()
         sizes = [inputs + 2 * config.frequencies + TOKENS * text, *[config.width] * config.layers, outputs]
         self.layers = nn.ModuleList(
-            MemberLinear(members, before, after) for before, after in zip(sizes[:-1], sizes[1:], strict=True)
+            MemberLinear(members, before, after) for before, after in pairwise(sizes)
         )
         self.members, self._frequencies = members, config.frequencies
 
@@ -200,8 +201,8 @@ def load_ensemble(network: nn.Module, folder: Path) -> None:
     if found != expected:
         name = next(iter(sorted(found.items() ^ expected.items())))[0]
         raise SaltError(
-            f"{path}: {name} has shape {found.get(name)}, but {expected.get(name)} is expected: accepted: weights of an "
-            "ensemble of as many members, in the same world, of the same width"
+            f"{path}: {name} has shape {found.get(name)}, but {expected.get(name)} is expected: accepted: weights of "
+            "an ensemble of as many members, in the same world, of the same width"
         )
     network.load_state_dict(weights)
 

@@ -18,7 +18,7 @@ from torch import nn
 from salt.config.files import repository_root
 from salt.config.hashing import training_hash
 from salt.config.lab import Chain, Exact
-from salt.config.lab_arms import Arm, ArmSet, Arms, check_ensemble, experiment_of, load_arms
+from salt.config.lab_arms import Arm, Arms, ArmSet, check_ensemble, experiment_of, load_arms
 from salt.config.schema import Experiment
 from salt.data.exact import ExactData, ExactPairs, captions_of, causal_pairs_of, modes_of, pairs_of
 from salt.digest import text_digest

@@ -55,8 +55,8 @@ def _name_the_lost(parameters: list[nn.Parameter], alive: Tensor, where: str) ->
     if diverged:
         names = ", ".join(map(str, diverged))
         log.error(
-            "%s: the gradient of member %s of the ensemble is not finite; it is set aside (its weights become NaN), and "
-            "the other %d go on as if nothing had happened", where, names, int(alive.sum()),
+            "%s: the gradient of member %s of the ensemble is not finite; it is set aside (its weights become NaN), "
+            "and the other %d go on as if nothing had happened", where, names, int(alive.sum()),
         )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ class Lab:
         return self.records_of(sets, self.ensembles_of_figure(name))
 
     def ensembles_of_figure(self, name: str) -> list[str]:
-        """The confirming ensembles, or the first of them, so that the picture that readers see first is quick to make."""
+        """The confirming ensembles, or the first of them, so that the picture which readers see first is quick."""
         confirming = self.ensembles("confirm")
         return confirming[:1] if self.drawn.figures[name].first_ensemble else confirming
 
@@ -132,6 +132,6 @@ class Lab:
         ]
 
     def state_of_results(self, rule: Literal["lab_table", "lab_figure", "lab_report"]) -> State:
-        """What decides a table, a figure or the report besides records: the files that say what is claimed and drawn."""
+        """What decides a table, a figure or the report besides records: files that say what is claimed and drawn."""
         folder = repository_root() / "experiments" / "lab"
         return [getattr(self.stages, rule), *(sha256(path) for path in sorted(folder.glob("*.yaml")))]

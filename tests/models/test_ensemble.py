@@ -318,7 +318,9 @@ def test_weights_of_another_ensemble_are_refused(tmp_path: Path, what: str) -> N
         "causal": EnsembleCausal(4, 2, 2, SMALL),
     }[what]
     save_ensemble(made, tmp_path / "weights")
-    with pytest.raises(SaltError, match=rf"{tmp_path}/weights/{FILE}: mlp\.layers.* is expected: accepted: weights") as e:
+    with pytest.raises(
+        SaltError, match=rf"{tmp_path}/weights/{FILE}: mlp\.layers.* is expected: accepted: weights"
+    ) as e:
         load_ensemble(networks()[0], tmp_path / "weights")
     assert "\n" not in str(e.value)
 

@@ -74,7 +74,9 @@ def test_posterior_mean_is_that_of_quadrature(numbers: int, which: str, t: float
     world = ONE_NUMBER if numbers == 1 else mixture()
     axis = torch.linspace(-3, 4, 1401, dtype=torch.float64)
     every = [one for modes in world.captions.values() for one in modes]
-    mean, spread = (torch.tensor([getattr(one, name) for one in every], dtype=torch.float64) for name in ("mean", "spread"))
+    mean, spread = (
+        torch.tensor([getattr(one, name) for one in every], dtype=torch.float64) for name in ("mean", "spread")
+    )
     mean, spread = mean.view(2, 2, numbers, 1), spread.view(2, 2, numbers, 1)
     along = torch.exp(-0.5 * ((axis - mean) / spread) ** 2) / spread  # (C, M, N, axis), but for a common factor
     weights = float64(*(one.weight for one in every)).view(2, 2)

@@ -84,7 +84,9 @@ def distillation(experiment: Experiment, seeds: Sequence[int] = SEEDS) -> tuple[
 def train(experiment: Experiment, folder: Path, seeds: Sequence[int] = SEEDS, built: Any = None) -> Path:
     """Train in `folder/run` with the loop; the exported weights."""
     out = folder / "out"
-    run_training(experiment, seeds[0], lambda: built or build(experiment, seeds), folder / "run", out, save_ensemble, {})
+    run_training(
+        experiment, seeds[0], lambda: built or build(experiment, seeds), folder / "run", out, save_ensemble, {}
+    )
     return out / FILE
 
 
