@@ -52,9 +52,7 @@ class MemberMLP(nn.Module):
     def __init__(self, members: int, inputs: int, outputs: int, text: int, config: SmallNetwork) -> None:
         super().__init__()
         sizes = [inputs + 2 * config.frequencies + TOKENS * text, *[config.width] * config.layers, outputs]
-        self.layers = nn.ModuleList(
-            MemberLinear(members, before, after) for before, after in pairwise(sizes)
-        )
+        self.layers = nn.ModuleList(MemberLinear(members, before, after) for before, after in pairwise(sizes))
         self.members, self._frequencies = members, config.frequencies
 
     def forward(self, x: Tensor, t: Tensor, text: Tensor) -> Tensor:

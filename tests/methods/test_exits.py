@@ -1,4 +1,4 @@
-"""`rollout.last`: how often samples are judged at the last level; a critic that is told where; whole clips' regression."""
+"""`rollout.last`, the share of samples judged at the last level; a critic that is told where; whole clips regressed."""
 
 from typing import Any
 
@@ -132,7 +132,7 @@ class Jump(nn.Module):
 
 @pytest.mark.parametrize(("scale", "frames"), [("lab", 1), ("lab_chain", 4)])
 def test_whole_clips_are_regressed_at_one_level_each(scale: str, frames: int) -> None:
-    """A student that is not causal has one time a sample, sees no clean clip, and its loss is zero at the right jump."""
+    """A student that is not causal has one time a sample and sees no clean clip; the right jump costs nothing."""
     setting = arm("ode_init", scale, causal=None, grid__steps=LEVELS, grid__train_steps=LEVELS)
     size = 16 * len(SEEDS)
     states = normal(size, LEVELS + 1, 2, frames, 1, 1, dtype=torch.float32)
@@ -184,7 +184,7 @@ def test_regression_at_the_lab_says_what_it_needs() -> None:
 def test_noised_data_of_the_judge_is_what_the_rollout_made() -> None:
     """The critic learns on the samples of an ensemble's rollout, each with its own member's noise."""
     setting = arm("dmd_8")
-    method, batch = distillation(setting)
+    _, batch = distillation(setting)
     draws = Draws(MemberStreams(SEEDS), setting.train.batch_size)
     rollout = build_rollout(setting, ensemble(setting), draws)
     output = rollout(batch, 1, "critic")
