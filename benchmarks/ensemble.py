@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from salt.config.lab_arms import experiment_of, load_arms
+from salt.config.lab_arms import load_arms
 from salt.data.exact import ExactData, captions_of, modes_of
 from salt.methods import build_method
 from salt.models.ensemble import EnsembleVelocity
@@ -26,7 +26,7 @@ from salt.training.state import TrainState
 
 def iteration(arm: str, members: int) -> Callable[[], None]:
     """One iteration of an arm with so many members, from random networks."""
-    experiment = experiment_of(load_arms().all[arm], "mixture", "lab")
+    experiment = load_arms().every()[arm].experiment("lab")
     exact = experiment.scale.exact
     assert exact is not None
     seeds, text = range(members), len(captions_of(exact.world).names)

@@ -1,7 +1,7 @@
 """The verbs of the lab, from nothing to what is read."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,12 @@ LabScale = Annotated[str, typer.Option("--lab", help="Stem of a file in experime
 Arms = Annotated[
     Path,
     typer.Option("--scratch", help="Run directories and weights; the same command continues there.", callback=followed),
+]
+
+
+Phase = Annotated[
+    Literal["explore", "confirm"],
+    typer.Option("--phase", help="Whose training seeds: the first ones, or fresh ones."),
 ]
 
 
@@ -32,9 +38,9 @@ def lab_arms(
     out: OutFolder,
 ) -> None:
     """Train the arms of one set for one ensemble of seeds, and measure them. To resume, run the same command again."""
-    from salt.config.lab_arms import check_ensemble
+    from salt.config.lab_arms import ensemble
 
-    check_ensemble(name, lab, first)
+    ensemble(name, lab, first)
 
     from salt.stages.lab_arms import run  # after what is quick to refuse: torch takes seconds
 
@@ -52,6 +58,20 @@ def lab_table(
     from salt.stages.lab_table import run
 
     run(name, lab, records, out)
+
+
+@app.command(name="lab-figure")
+def lab_figure(
+    name: Annotated[str, typer.Argument(help="As in experiments/lab/figures.yaml.")],
+    lab: LabScale,
+    records: Records,
+    phase: Phase,
+    out: OutFolder,
+) -> None:
+    """One figure of the lab as PNG and PDF."""
+    from salt.stages.lab_figure import run
+
+    run(name, lab, records, phase, out)
 
 
 @app.command("lab-report")

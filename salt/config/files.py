@@ -9,6 +9,8 @@ import difflib
 import os
 import re
 from collections.abc import Hashable, Iterable
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,12 @@ _StrictLoader.add_implicit_resolver(
 )
 
 
+@lru_cache(maxsize=512)
+def _parsed(text: str | bytes) -> Any:
+    """The value of a text. One configuration reads the same few files dozens of times, and parsing is slow."""
+    return yaml.load(text, _StrictLoader)
+
+
 def parse_yaml(text: str | bytes, source: str) -> Any:
     """The value of a YAML text.
 
@@ -83,7 +91,7 @@ def parse_yaml(text: str | bytes, source: str) -> Any:
         SaltError: it is not YAML; the message names `source` and, in a text of several lines, the line.
     """
     try:
-        return yaml.load(text, _StrictLoader)
+        return deepcopy(_parsed(text))
     except yaml.MarkedYAMLError as error:
         where = f"{source}, line {error.problem_mark.line + 1}" if error.problem_mark else source
         raise SaltError(f"{where}: not valid YAML: {error.problem}") from error

@@ -13,7 +13,9 @@ from typing import Any
 
 from salt.config.claims import PaperClaims
 from salt.config.files import repository_root
+from salt.config.lab_arms import Arms
 from salt.config.lab_claims import LabClaims
+from salt.config.lab_figures import LabFigures
 from salt.config.load import OF_ONE_FILE
 from salt.config.paper import PaperRows
 from salt.config.scale import Scale
@@ -52,6 +54,8 @@ def schemas() -> dict[str, Schema]:
         "paper_values": {"$schema": DIALECT, **PaperRows.model_json_schema()},
         "claims": {"$schema": DIALECT, **PaperClaims.model_json_schema()},
         "lab_claims": {"$schema": DIALECT, **LabClaims.model_json_schema()},
+        "lab_arms": {"$schema": DIALECT, **Arms.model_json_schema()},
+        "lab_figures": {"$schema": DIALECT, **LabFigures.model_json_schema()},
     }
 
 
@@ -60,6 +64,8 @@ def _partial(schema: Schema) -> Schema:
     for part in (schema, *schema["$defs"].values()):
         part.pop("required", None)
         part["properties"] = {key: _or_null(value) for key, value in part["properties"].items()}
+        if "const" in str(part["properties"].get("kind")):  # of one kind: null takes away keys of the kind inherited
+            part["additionalProperties"] = {"type": "null"}
     return schema
 
 

@@ -1,14 +1,15 @@
-"""`experiments/lab/arms.yaml`: the arms of the lab, in sets. An arm is a row of the tables in an exact world.
+"""The lab's arms: `experiments/lab/arms.yaml`. An arm is a row of the tables in an exact world, with keys of its own.
 
-A set is trained and measured by one job for each ensemble of seeds. What an arm overrides are dotted keys of the
-experiment, as `--set` takes them.
+Arms come in sets: one job trains and measures those of a set for one ensemble of seeds. An arm's name is its own in the
+whole file, so that claims and figures name arms alone.
 """
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from salt.config.base import Name, Section
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
@@ -20,91 +21,124 @@ from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
 
 World = Literal["mixture", "chain"]
+WORLDS: tuple[World, ...] = ("mixture", "chain")
 
 
 class Arm(Section):
-    """One trained ensemble."""
+    """A row of the experiments at a scale of the lab, with overrides."""
 
     row: Name
-    """The experiment whose file it is."""
+    """Stem of the experiment's file."""
     title: str | None = None
-    """Its name in tables; None: the row's."""
+    """In tables; None: the row's."""
     label: str | None = None
-    """A shorter name for figures; None: its title."""
+    """A shorter title, in figures; None: `title`, or the row's own label or title."""
     look: Look | None = None
-    """How figures draw it; None: as the row."""
+    """How figures draw it; None: the row's, or one of those without a look of their own."""
     set: dict[str, Any] = Field(default={})
-    """Dotted key of the experiment -> its value here."""
+    """Dotted key of the experiment: value, as in `objectives.sc.weight: 0.3`."""
+    cloud: bool = False
+    """Whether samples of it are kept for figures."""
+
+    def experiment(self, scale: str) -> Experiment:
+        """What is trained."""
+        experiment = load_experiment(self.row, scale, {key: json.dumps(value) for key, value in self.set.items()})
+        exact, train = experiment.scale.exact, experiment.train
+        if exact is not None and exact.most_updates is not None:
+            most = exact.most_updates
+            every = min(train.preview_every, most // 2)
+            train = train.model_copy(update={"iterations": min(train.iterations, most), "preview_every": every})
+        return experiment.model_copy(update={"title": self.title or experiment.title, "train": train})
 
 
 class ArmSet(Section):
-    """Arms that one job makes."""
+    """Arms that one job trains and measures, for one ensemble of seeds."""
 
     world: World
+    """mixture, or chain."""
     about: str
-    """What it asks."""
+    """What the set is for, in a sentence."""
     critic: Name
-    """The arm whose networks critics start from."""
+    """The arm with whose weights critics begin."""
     arms: dict[Name, Arm] = Field(min_length=1)
     """By name."""
+
+
+class Drawn(Section):
+    """How an arm is called and drawn."""
+
+    title: str
+    """In tables."""
+    label: str
+    """In figures, where there is little room."""
+    look: Look | None
+    """None: one of those without a look of their own."""
 
 
 class Arms(Section):
     """The whole file."""
 
     sets: dict[Name, ArmSet] = Field(min_length=1)
-    """By name; what a set starts from is in it or in one before it."""
+    """By name."""
 
-    @model_validator(mode="after")
-    def _names(self) -> "Arms":
-        seen: dict[str, str] = {}
-        for name, one in self.sets.items():
-            for arm in one.arms:
-                if arm in seen:
-                    raise ValueError(
-                        f"sets.{name}.arms.{arm}: set {seen[arm]} has an arm of this name; accepted: a new one"
-                    )
-                seen[arm] = name
-            if one.critic not in seen:
-                raise ValueError(f"sets.{name}.critic = {one.critic}: no arm so far; {accepted(one.critic, seen)}")
-        return self
-
-    @property
-    def all(self) -> dict[str, Arm]:
-        """Every arm by its name."""
+    def every(self) -> dict[str, Arm]:
+        """All arms by name, in the order of the file."""
         return {name: arm for one in self.sets.values() for name, arm in one.arms.items()}
 
     def set_of(self, arm: str) -> str:
-        """The set that an arm is in."""
-        return next(name for name, one in self.sets.items() if arm in one.arms)
+        """The set that an arm is of.
+
+        Raises:
+            SaltError: no set has it.
+        """
+        for name, one in self.sets.items():
+            if arm in one.arms:
+                return name
+        raise SaltError(f"{_source()}: arm {arm!r}: in no set; {accepted(arm, self.every())}")
 
     def named(self, name: str) -> ArmSet:
         """One set; one that there is not is a `SaltError`."""
         if name not in self.sets:
-            raise SaltError(f"set {name!r}: not in experiments/lab/arms.yaml; {accepted(name, self.sets)}")
+            raise SaltError(f"set {name!r}: not in {_source()}; {accepted(name, self.sets)}")
         return self.sets[name]
 
+    def drawn(self, name: str) -> Drawn:
+        """How figures call and draw an arm."""
+        self.set_of(name)
+        arm = self.every()[name]
+        title, label, look = _of_row(arm.row)
+        return Drawn(title=arm.title or title, label=arm.label or arm.title or label, look=arm.look or look)
 
-@cache
+
 def load_arms() -> Arms:
     """Read the file.
 
     Raises:
-        SaltError: naming file, key, value and what is accepted.
+        SaltError: one line with file, key, value and what is accepted; also for an arm that is named twice, and for a
+            row or a critic that there is not.
     """
-    path = repository_root() / "experiments" / "lab" / "arms.yaml"
+    return _read(repository_root() / "experiments" / "lab" / "arms.yaml")
+
+
+@cache
+def _read(path: Path) -> Arms:
     source = relative(path)
     arms = validate(Arms, Merged([Layer(read_mapping(path), source)]), source)
-    for name, one in arms.sets.items():
-        for arm, each in one.arms.items():
-            if each.row not in experiment_names():
-                raise SaltError(
-                    f"{source}: sets.{name}.arms.{arm}.row = {each.row}: no such experiment; "
-                    f"{accepted(each.row, experiment_names())}"
-                )
+    rows, every, seen = experiment_names(), arms.every(), dict[str, str]()
+    for set_name, one in arms.sets.items():
+        here = f"{source}: sets.{set_name}"
+        if one.critic not in every:
+            raise SaltError(f"{here}.critic = {one.critic}: no such arm; {accepted(one.critic, every)}")
+        for name, arm in one.arms.items():
+            if name in seen:
+                raise SaltError(f"{here}.arms.{name}: set {seen[name]} has an arm of this name; accepted: another name")
+            if arm.row not in rows:
+                raise SaltError(f"{here}.arms.{name}.row = {arm.row}: no such experiment; {accepted(arm.row, rows)}")
+            seen[name] = set_name
     return arms
 
 
+# ------------------------------------------------------------------------------------- scales and ensembles
 def scale_of(world: World, lab: str) -> Scale:
     """The scale of a world: the lab's own, or the one beside it.
 
@@ -114,16 +148,24 @@ def scale_of(world: World, lab: str) -> Scale:
     scale = load_scale(lab)
     scale = scale if world == "mixture" or scale.beside is None else load_scale(scale.beside)
     if scale.exact is None or scale.exact.world.kind != world:
-        raise SaltError(f"scale {lab}: it has no world of kind {world}; accepted: lab, lab_smoke")
+        raise SaltError(f"--lab {lab}: this scale has no world of kind {world}; accepted: lab, lab_smoke")
     return scale
 
 
-def ensemble(exact: Exact, first: int) -> tuple[int, ...]:
-    """The seeds of the ensemble that begins with one.
+def exact_of(world: World, lab: str) -> Exact:
+    """The section `exact` of that scale."""
+    exact = scale_of(world, lab).exact
+    assert exact is not None  # scale_of refuses others
+    return exact
+
+
+def ensemble(name: str, lab: str, first: int) -> tuple[int, ...]:
+    """The seeds of the ensemble that begins with one, for a set of arms.
 
     Raises:
-        SaltError: no ensemble of a phase begins there.
+        SaltError: no such set, or no ensemble of a phase begins there.
     """
+    exact = exact_of(load_arms().named(name).world, lab)
     phases = (exact.explore, exact.confirm)
     starts = [seed for phase in phases for seed in range(phase.first, phase.last + 1, exact.members)]
     if first not in starts:
@@ -131,20 +173,13 @@ def ensemble(exact: Exact, first: int) -> tuple[int, ...]:
     return tuple(range(first, first + exact.members))
 
 
-def check_ensemble(name: str, lab: str, first: int) -> tuple[int, ...]:
-    """The seeds of an ensemble for a set, by its first; a set or seed that there is not is a `SaltError`."""
-    exact = scale_of(load_arms().named(name).world, lab).exact
-    assert exact is not None
-    return ensemble(exact, first)
+def _source() -> str:
+    return relative(repository_root() / "experiments" / "lab" / "arms.yaml")
 
 
-def experiment_of(arm: Arm, world: World, lab: str) -> Experiment:
-    """An arm's experiment: its row at the lab's scale of a world, with what it overrides and under its title."""
-    overrides = {key: json.dumps(value) for key, value in arm.set.items()}
-    experiment = load_experiment(arm.row, scale_of(world, lab).name, overrides)
-    exact, train = experiment.scale.exact, experiment.train
-    if exact is not None and exact.most_updates is not None:
-        most = exact.most_updates
-        every = min(train.preview_every, most // 2)
-        train = train.model_copy(update={"iterations": min(train.iterations, most), "preview_every": every})
-    return experiment.model_copy(update={"title": arm.title or experiment.title, "train": train})
+def _of_row(row: str) -> tuple[str, str, Look | None]:
+    """Title, label and look that a row's file states; the row need not be complete."""
+    keys = read_mapping(repository_root() / "experiments" / f"{row}.yaml")
+    title = str(keys.get("title", row)).replace(" (Ours)", "")
+    look = keys.get("look")
+    return title, str(keys.get("label", title)), None if look is None else Look.model_validate(look)

@@ -13,10 +13,10 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, mode
 
 from salt.config.base import Name, Section
 from salt.config.files import accepted, read_mapping, relative, repository_root
+from salt.config.lab_arms import World
 from salt.config.validate import Layer, Merged, shown_value, validate
 from salt.errors import SaltError
 
-World = Literal["mixture", "chain"]
 Metric = Literal[
     "sliced_w1",
     "sliced_w2",

@@ -18,7 +18,7 @@ from torch import nn
 from salt.config.files import repository_root
 from salt.config.hashing import training_hash
 from salt.config.lab import Chain, Exact
-from salt.config.lab_arms import Arm, Arms, ArmSet, check_ensemble, experiment_of, load_arms
+from salt.config.lab_arms import Arms, ArmSet, ensemble, load_arms, scale_of
 from salt.config.schema import Experiment
 from salt.data.exact import ExactData, ExactPairs, captions_of, causal_pairs_of, modes_of, pairs_of
 from salt.digest import text_digest
@@ -55,7 +55,7 @@ def run(name: str, lab: str, first: int, scratch: Path, records: Path) -> None:
     """
     arms = load_arms()
     chosen = arms.named(name)
-    seeds = check_ensemble(name, lab, first)
+    seeds = ensemble(name, lab, first)
     torch.set_num_threads(1)
     workshop = Workshop(arms, lab, seeds, scratch)
     measured: list[pd.DataFrame] = []
@@ -68,7 +68,7 @@ def run(name: str, lab: str, first: int, scratch: Path, records: Path) -> None:
                 lost[arm] = gone
             if _makes_samples(experiment):
                 measured.append(measure_arm(network, experiment, arm, seeds, updates))
-        if chosen.world == "mixture":
+        if chosen.arms[arm].cloud:
             drawn.append(clouds(network, experiment, arm, seeds))
         log.info("%s: measured", arm)
     stem = f"{name}_{seeds[0]}-{seeds[-1]}"
@@ -98,14 +98,20 @@ class Workshop:
     def _streams(self) -> MemberStreams:
         return MemberStreams(self.seeds)
 
+    @cached_property
+    def _experiments(self) -> dict[str, Experiment]:
+        return {}
+
     def set_of(self, arm: str) -> ArmSet:
         """The set that an arm is in."""
         return self.arms.sets[self.arms.set_of(arm)]
 
     def experiment(self, arm: str) -> Experiment:
         """What an arm is."""
-        found: Arm = self.arms.all[arm]
-        return experiment_of(found, self.set_of(arm).world, self.lab)
+        if arm not in self._experiments:
+            scale = scale_of(self.set_of(arm).world, self.lab)
+            self._experiments[arm] = self.arms.every()[arm].experiment(scale.name)
+        return self._experiments[arm]
 
     def folder(self, arm: str) -> Path:
         """An arm's run directory, named by its experiment and by those of what it starts from."""
@@ -154,9 +160,8 @@ class Workshop:
         starts = {} if experiment.init == "random" else {"init": experiment.init}
         if experiment.objectives.dmd is not None:
             starts["critic"] = self.set_of(arm).critic
-        for role, start in starts.items():
-            if start not in self.arms.all:
-                raise SaltError(f"experiments/lab/arms.yaml: {arm}: {role} = {start}: no such arm")
+        for start in starts.values():
+            self.arms.set_of(start)  # refuses what is no arm
         return starts
 
     def _state(self, arm: str) -> list[object]:

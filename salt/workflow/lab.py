@@ -12,9 +12,10 @@ from typing import Literal
 from salt.config.files import repository_root
 from salt.config.hashing import content_hash, training_hash
 from salt.config.lab import Exact, Phase
-from salt.config.lab_arms import Arms, experiment_of, load_arms, scale_of
-from salt.config.lab_figures import LabFigures, load_figures
+from salt.config.lab_arms import WORLDS, Arms, exact_of, load_arms, scale_of
+from salt.config.lab_figures import FIGURES, LabFigures, load_lab_figures
 from salt.config.scale import Scale
+from salt.config.schema import Experiment
 from salt.files import sha256
 from salt.workflow.settings import Settings
 from salt.workflow.stages import Stages
@@ -42,7 +43,8 @@ class Lab:
         Raises:
             SaltError: a mistake in any of them, in one line.
         """
-        return cls(settings, scale.lab, load_arms(), load_figures(), stages)
+        arms = load_arms()
+        return cls(settings, scale.lab, arms, load_lab_figures(arms), stages)
 
     # ------------------------------------------------------------------------------------------------ places
     @property
@@ -69,9 +71,7 @@ class Lab:
     @cached_property
     def exact(self) -> Exact:
         """The section of the mixture's scale; phases and members are the same in both worlds."""
-        exact = scale_of("mixture", self.name).exact
-        assert exact is not None
-        return exact
+        return exact_of("mixture", self.name)
 
     def ensembles(self, *phases: PhaseName) -> list[str]:
         """Each ensemble of seeds of some phases, as it stands in names of files: `0-15`."""
@@ -93,21 +93,20 @@ class Lab:
     def starts_of(self, name: str, ensemble: str) -> list[str]:
         """The records of the sets that hold what the arms of a set start from, other than its own."""
         one = self.arms.sets[name]
-        experiments = [experiment_of(each, one.world, self.name) for arm, each in one.arms.items()]
-        starts = [one.critic, *(experiment.init for experiment in experiments if experiment.init != "random")]
+        starts = [one.critic, *(each.init for each in self._experiments(name).values() if each.init != "random")]
         sets = [found for start in starts if (found := self.arms.set_of(start)) != name]
         return self.records_of(list(dict.fromkeys(sets)), [ensemble])
 
     def records_of_figure(self, name: str) -> list[str]:
-        """What a figure is drawn from."""
-        spec = self.drawn.figures[name]
-        sets = list(dict.fromkeys(self.arms.set_of(arm) for arm in spec.arms))
-        return self.records_of(sets, self.ensembles_of_figure(name))
+        """What a figure is drawn from: the confirming seeds, or so many ensembles of them as it asks for."""
+        spec = self.drawn.spec(name)
+        sets = list(dict.fromkeys(self.arms.set_of(arm) for _, arm in spec.named()))
+        return self.records_of(sets, self.ensembles("confirm")[: spec.ensembles])
 
-    def ensembles_of_figure(self, name: str) -> list[str]:
-        """The confirming ensembles, or the first of them, so that the picture which readers see first is quick."""
-        confirming = self.ensembles("confirm")
-        return confirming[:1] if self.drawn.figures[name].first_ensemble else confirming
+    @property
+    def figure_names(self) -> tuple[str, ...]:
+        """All figures of the lab."""
+        return tuple(FIGURES)
 
     @property
     def all_records(self) -> list[str]:
@@ -117,19 +116,18 @@ class Lab:
     # ----------------------------------------------------------------------------------------------- states
     def state_of_arms(self, name: str) -> State:
         """What decides the records of a set: its experiments, and how they are measured."""
-        one = self.arms.sets[name]
-        experiments = {arm: experiment_of(each, one.world, self.name) for arm, each in one.arms.items()}
-        exact = scale_of(one.world, self.name).exact
-        assert exact is not None
-        trained: State = [[arm, training_hash(experiment)] for arm, experiment in experiments.items()]
-        return [self.stages.lab_arms, content_hash(exact.measured), *trained]
+        trained: State = [[arm, training_hash(each)] for arm, each in self._experiments(name).items()]
+        return [self.stages.lab_arms, content_hash(exact_of(self.arms.sets[name].world, self.name).measured), *trained]
 
     def state_of_controls(self) -> State:
         """What decides the analytic controls."""
-        return [
-            self.stages.lab_controls,
-            *(content_hash(scale_of(world, self.name).exact) for world in ("mixture", "chain")),
-        ]
+        return [self.stages.lab_controls, *(content_hash(exact_of(world, self.name)) for world in WORLDS)]
+
+    def _experiments(self, name: str) -> dict[str, Experiment]:
+        """The arms of a set."""
+        one = self.arms.sets[name]
+        scale = scale_of(one.world, self.name).name
+        return {arm: each.experiment(scale) for arm, each in one.arms.items()}
 
     def state_of_results(self, rule: Literal["lab_table", "lab_figure", "lab_report"]) -> State:
         """What decides a table, a figure or the report besides records: files that say what is claimed and drawn."""

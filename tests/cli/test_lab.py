@@ -7,8 +7,9 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 
 from salt.cli import main
+from salt.config.lab_arms import load_arms
 from support.chain import Answer, refused
-from support.lab_records import LabFolder
+from support.lab_records import ARMS, LabFolder
 
 SCALE = """
 exact:
@@ -23,17 +24,24 @@ exact:
   confirm: {first: 100, last: 115}
 """
 PLAIN = "assets: a\nbackbone: {num_layers: 1, num_attention_heads: 1, attention_head_dim: 12, ffn_dim: 8}\n"
+ARMS_FILE = "sets:\n  core:\n    world: mixture\n    about: Known effects.\n    critic: base\n    arms:\n" + "".join(
+    f"      {arm}: {{row: dmd_8, title: The {arm}}}\n" for arm in ARMS
+)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SALT_ROOT", str(tmp_path))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "no_git"))
+    load_arms.cache_clear()
     made = LabFolder(tmp_path)
     made.write_all()
+    (made.claims.parent / "arms.yaml").write_text(ARMS_FILE)
+    (tmp_path / "experiments" / "dmd_8.yaml").write_text("title: DMD-8\nobjectives: {dmd: {}}\n")
     for name, text in (("lab", SCALE), ("plain", PLAIN)):
         (tmp_path / "experiments" / "scales" / f"{name}.yaml").write_text(text)
-    return made
+    yield made
+    load_arms.cache_clear()
 
 
 @pytest.fixture
@@ -56,6 +64,7 @@ def test_from_records_to_the_page(salt, folder, tmp_path):
     out = results / "report.html"
     answer = salt("lab-report", "--lab", "lab", "--results", results, "--figures", tmp_path / "none", "--out", out)
     assert answer.code == 0, answer.err
+    assert "sliced_w1: The up at 4 − The base at 4" in out.read_text()
     assert "The instrument stands: all 6 controls hold." in out.read_text()
     made = sorted(path.name for path in (results / "tables").iterdir())
     assert made == [f"{name}.{kind}" for name in ("lab_claims", "lab_controls") for kind in ("csv", "md", "tex")]
@@ -65,6 +74,12 @@ def test_mistakes_are_one_line(salt, folder, tmp_path):
     rest = ["--records", folder.records, "--out", tmp_path / "out"]
     refused(salt, ["lab-table", "lab_claims", "--lab", "plain", *rest], "--lab plain: this scale has no exact world; ")
     refused(salt, ["lab-table", "lab_claim", "--lab", "lab", *rest], "lab-table lab_claim: no such table; did you mean")
+    (folder.claims.parent / "arms.yaml").write_text(ARMS_FILE.replace("vague", "vagu"))
+    load_arms.cache_clear()
+    told = "experiments/lab/claims.yaml: claims.vague.plus.0.arm = vague: no such arm; did you mean 'vagu'?"
+    refused(salt, ["lab-table", "lab_claims", "--lab", "lab", *rest], told)
+    (folder.claims.parent / "arms.yaml").write_text(ARMS_FILE)
+    load_arms.cache_clear()
     rest[1] = tmp_path
     refused(salt, ["lab-table", "lab_claims", "--lab", "lab", *rest], "no records of the lab; accepted: a folder with")
     words = ["lab-report", "--lab", "lab", "--results", tmp_path, "--figures", tmp_path, "--out", tmp_path / "a.html"]

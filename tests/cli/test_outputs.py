@@ -26,7 +26,17 @@ READ = {
 """Verb, or * for all -> the options that name what it reads. All others that take a path name what it writes."""
 FILES = {
     (verb, "--out")
-    for verb in ("score", "defect", "caches", "score-controls", "report", "lab-report", "export", "score-vbench")
+    for verb in (
+        "score",
+        "defect",
+        "caches",
+        "score-controls",
+        "report",
+        "lab-controls",
+        "lab-report",
+        "export",
+        "score-vbench",
+    )
 }
 LINKED = {"--scratch"}
 """Folders that may be a link: users move them."""
@@ -38,6 +48,8 @@ class Given:
 
     option: str
     """Empty of an argument."""
+    absent: str
+    """A value that names nothing, or the smallest number."""
     is_path: bool
     required: bool
 
@@ -47,7 +59,8 @@ def parameters(function: Callable[..., None]) -> Iterator[Given]:
         kind, info = get_args(parameter.annotation)
         words = (info.default, *info.param_decls) if isinstance(info, OptionInfo) else ()  # where Annotated leaves them
         option = next((word for word in words if str(word).startswith("--")), "")
-        yield Given(option, Path in (kind, *get_args(kind)), parameter.default is parameter.empty)
+        is_path, absent = Path in (kind, *get_args(kind)), "0" if kind is int else "absent"
+        yield Given(option, absent, is_path, parameter.default is parameter.empty)
 
 
 VERBS = {
@@ -76,7 +89,7 @@ def words_of(verb: str, folder: Path, option: str, value: Path) -> list[object]:
         if given.option == option:
             words += [option, value]
         elif given.required:
-            words += [word for word in (given.option, folder / "absent" if given.is_path else "absent") if word]
+            words += [word for word in (given.option, folder / "absent" if given.is_path else given.absent) if word]
     return words
 
 

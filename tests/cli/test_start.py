@@ -23,6 +23,8 @@ VERBS += (
     "figure",
     "claims",
     "report",
+    "lab-controls",
+    "lab-arms",
     "lab-table",
     "lab-report",
     "import-released",

@@ -211,6 +211,8 @@ def files_with_schema():
     yield from ((FOLDER / "scales" / f"{name}.yaml", "scale", "../schema") for name in scale_names())
     yield FOLDER / "paper_values.yaml", "paper_values", "schema"
     yield FOLDER / "claims.yaml", "claims", "schema"
+    yield FOLDER / "lab" / "arms.yaml", "lab_arms", "../schema"
+    yield FOLDER / "lab" / "figures.yaml", "lab_figures", "../schema"
 
 
 @pytest.mark.parametrize(

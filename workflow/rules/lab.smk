@@ -92,14 +92,14 @@ rule lab_figure:
     message:
         "{rule} {wildcards.lab_figure}"
     shell:
-        "salt lab-figure {wildcards.lab_figure} --lab {params.lab} --records {params.records} --out {params.folder}"
-        " > {log} 2>&1"
+        "salt lab-figure {wildcards.lab_figure} --lab {params.lab} --records {params.records} --phase confirm"
+        " --out {params.folder} > {log} 2>&1"
 
 
 rule lab_report:
     input:
         tables=expand(rules.lab_table.output, lab_table=w.lab.tables),
-        figures=expand(rules.lab_figure.output, lab_figure=w.lab.drawn.figures),
+        figures=expand(rules.lab_figure.output, lab_figure=w.lab.figure_names),
     output:
         f"{w.lab.results}/report.html",
     log:
@@ -126,7 +126,7 @@ rule lab:
     localrule: True
 
 
-for target in w.lab.drawn.figures:
+for target in w.lab.figure_names:
 
     rule:
         name:

@@ -71,6 +71,20 @@ class PlaneMixture:
         """The log of p(x), `(..., 2)` -> `(...)`."""
         return self.log_joint(x).logsumexp(-1)
 
+    def posterior_mean(self, x: Tensor, t: float) -> Tensor:
+        """E[x_0 | x_t = x] at one time for all, `(B, 2)` -> `(B, 2)`; as `ExactTeacher`, but quicker."""
+        clean, flat = 1 - t, t**2 * torch.eye(2, dtype=torch.float64)
+        precision = torch.linalg.inv(clean**2 * self.covariances + flat)
+        gain = clean * self.covariances @ precision
+        root = torch.linalg.cholesky(precision)
+        weight = torch.cat([root, gain.mT], dim=2).to(x)  # (M, 2, 4): whitened, and the mean within the mode
+        rest = torch.cat([torch.zeros_like(self.means), self.means], dim=1)[:, None].to(x)
+        rest = rest - clean * self.means[:, None].to(x) @ weight
+        found = torch.baddbmm(rest, x.expand(len(weight), -1, -1), weight)
+        constant = (self.weights.log() + 0.5 * torch.linalg.slogdet(precision).logabsdet).to(x)
+        share = (constant[:, None] - 0.5 * found[..., :2].square().sum(2)).softmax(0)
+        return (share[..., None] * found[..., 2:]).sum(0)
+
     def along(self, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Means and standard deviations of the modes along unit vectors `(D, 2)`, each `(D, M)`."""
         variances = torch.einsum("di,mij,dj->dm", directions, self.covariances, directions)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from salt.config.files import relative, repository_root
+from salt.config.lab_arms import load_arms, scale_of
 from salt.config.lab_claims import claims_path
-from salt.config.load import load_scale
+from salt.config.load import load_experiment, load_scale
 from salt.errors import SaltError
 from salt.files import sha256
 from salt.git import ask_git
@@ -44,6 +45,19 @@ def load_lab(scale: str) -> Lab:
         raise SaltError(f"--lab {scale}: this scale has no exact world; accepted: lab, or another scale with `exact`")
     explore, confirm = (tuple(range(p.first, p.last + 1)) for p in (loaded.exact.explore, loaded.exact.confirm))
     return Lab(scale, explore, confirm, loaded.meaningful)
+
+
+def arm_titles(lab: str) -> dict[str, str]:
+    """Every arm by its name, and how it prints: its own title, or its row's.
+
+    Raises:
+        SaltError: a mistake in experiments/lab/arms.yaml or in a row.
+    """
+    return {
+        name: arm.title or load_experiment(arm.row, scale_of(one.world, lab).name).title
+        for one in load_arms().sets.values()
+        for name, arm in one.arms.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,12 @@ class Plan:
             lines = [f"Plan: {name}, commit {self.commit[:SHORT]} of {self.date}."]
         if self.uncommitted:
             lines.append("The plan has changes that are not committed.")
-        told = [_run_text(run, self.older[run.name]) for run in runs]
+        groups: dict[str, list[Run]] = {}
+        for run in runs:
+            groups.setdefault(_commit_text(run, self.older[run.name]), []).append(run)
+        told = [
+            f"{', '.join(run.name for run in of_it)} ({commit}, {_when(of_it)})" for commit, of_it in groups.items()
+        ]
         return [*lines, f"Confirming runs: {'; '.join(told) or 'none'}.", self.age]
 
     @property
@@ -125,8 +144,15 @@ def _comes_after(root: Path, plan: str | None, run: str | None) -> bool | None:
     return None if known is None else ask_git(root, "merge-base", "--is-ancestor", plan, known) is not None
 
 
-def _run_text(run: Run, older: bool | None) -> str:
-    commit = "no commit" if run.info.commit is None else f"commit {run.info.commit[:SHORT]}"
+def _commit_text(run: Run, older: bool | None) -> str:
+    if run.info.commit is None:
+        return "no commit"
     edited = " with uncommitted changes" if run.info.dirty else ""
-    known = "" if older is not None or run.info.commit is None else ", unknown here"
-    return f"{run.name} ({commit}{edited}{known}, finished {run.info.finished})"
+    known = "" if older is not None else ", unknown here"
+    return f"commit {run.info.commit[:SHORT]}{edited}{known}"
+
+
+def _when(runs: Sequence[Run]) -> str:
+    """When the first and the last of them were finished."""
+    times = sorted(run.info.finished for run in runs)
+    return f"finished {times[0]}" + (f" to {times[-1]}" if times[-1] != times[0] else "")

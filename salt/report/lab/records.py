@@ -2,7 +2,8 @@
 
 `results/lab/records/` holds, of each set of arms and each ensemble of seeds that are trained together, the measurements
 `{set}_{first}-{last}.csv.gz` and what is known of the run, `{set}_{first}-{last}.json`; besides `controls.csv`, methods
-that nobody trains, whose seeds are repeats; and `clouds_{first}-{last}.csv.gz`, samples for figures, not read here.
+that nobody trains, whose seeds are repeats; and `{set}_{first}-{last}_clouds.csv.gz`, samples for figures, not read
+here. A seed whose training diverged is left out of its arm as a whole, also of what was measured before.
 """
 
 import json
@@ -31,7 +32,7 @@ TRUTH = "truth"
 FLOOR_LEVEL = 0.95
 """Of the repeats of truth against truth, this share lies in a floor's range."""
 _MEASURED = re.compile(r"([a-z][a-z0-9_]*?)_(\d+)-(\d+)\.csv\.gz")
-_CLOUDS = re.compile(r"clouds_\d+-\d+\.csv\.gz")
+_CLOUDS = re.compile(r"[a-z][a-z0-9_]*_\d+-\d+_clouds\.csv\.gz")
 _TEXTS = ("method", "experiment", "world", "solver", "metric", "protocol")
 
 
@@ -40,8 +41,8 @@ class RunInfo(Section):
 
     commit: str | None
     """Of the code; null: no git checkout."""
-    dirty: bool
-    """Whether files were changed since."""
+    dirty: bool | None
+    """Whether files were changed since; null: no git checkout."""
     plan_sha256: str
     """SHA-256 of experiments/lab/claims.yaml as it was."""
     finished: str
@@ -269,7 +270,7 @@ def _read_run(path: Path) -> tuple[Run, pd.DataFrame]:
     named = _MEASURED.fullmatch(path.name)
     if named is None:
         raise SaltError(
-            f"{path}: not of the lab; accepted: SET_FIRST-LAST.csv.gz, clouds_FIRST-LAST.csv.gz, {CONTROLS}"
+            f"{path}: not of the lab; accepted: SET_FIRST-LAST.csv.gz, SET_FIRST-LAST_clouds.csv.gz, {CONTROLS}"
         )
     seeds = tuple(range(int(named[2]), int(named[3]) + 1))
     beside = path.with_name(path.name.removesuffix(".csv.gz") + ".json")
@@ -282,15 +283,18 @@ def _read_run(path: Path) -> tuple[Run, pd.DataFrame]:
     info = validate(RunInfo, Merged([Layer(as_mapping(values, str(beside)), str(beside))]), str(beside))
     frame = read_measurements(path)
     for arm, found in frame.groupby("method")["seed"]:
-        expected = {*seeds} - {*info.lost.get(str(arm), ())}
-        if wrong := sorted({*map(int, found)} ^ expected):
-            odd = "not there, and not among the lost" if wrong[0] in expected else "there, and should not be"
-            raise SaltError(f"{path}: {arm}: seed {wrong[0]} is {odd} of {beside.name}; accepted: {_range(seeds)}")
-    return Run(path, named[1], seeds, info), frame
+        measured, lost = {*map(int, found)}, {*info.lost.get(str(arm), ())}
+        if foreign := sorted(measured - {*seeds}):
+            raise SaltError(f"{path}: {arm}: seed = {foreign[0]}; accepted: {_range(seeds)}")
+        if missing := sorted({*seeds} - measured - lost):
+            odd = f"seed {missing[0]} is not there, and not among the lost of {beside.name}"
+            raise SaltError(f"{path}: {arm}: {odd}; accepted: {_range(seeds)}")
+    diverged = [seed in info.lost.get(arm, ()) for arm, seed in zip(frame["method"], frame["seed"], strict=True)]
+    return Run(path, named[1], seeds, info), frame[~np.array(diverged, dtype=bool)]
 
 
 def _range(seeds: Sequence[int]) -> str:
-    return f"seeds {seeds[0]} to {seeds[-1]}, without the lost"
+    return f"seeds {seeds[0]} to {seeds[-1]}, without those that are lost"
 
 
 def _together(folder: Path, found: Sequence[tuple[Run, pd.DataFrame]]) -> Measured:

@@ -7,7 +7,7 @@ import csv
 import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log10
 from pathlib import Path
 from typing import get_args
@@ -81,6 +81,8 @@ def make_lab_table(name: str, lab: Lab, records_dir: Path, out_dir: Path, arms: 
     judgement = judge_lab(lab, lab_claims(arms), records_dir)
     printed, to_csv = TABLES[name]
     table = printed(judgement, arms or {})
+    if not lab.meaningful:
+        table = replace(table, summary=f"{lab.name}: numbers mean nothing. {table.summary}")
     out_dir.mkdir(parents=True, exist_ok=True)
     texts = {"csv": to_csv(judgement, arms or {}), "md": _markdown(table), "tex": _latex(table)}
     for kind, text in texts.items():

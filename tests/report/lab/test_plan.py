@@ -47,6 +47,7 @@ def test_outside_git_the_age_is_not_known(folder):
     plan = read_plan(found)
     assert (plan.commit, plan.date, plan.uncommitted, plan.registered, plan.why_not) == (None, None, False, False, "")
     text = " ".join(plan.lines(found))
+    assert "core_100-107, core_108-115 (no commit, finished 2026-11-27T12:00:00+00:00)." in text
     assert "no commit of it is known here, nor its age" in text
     assert "whether its commit is older is not known" in text
 
@@ -101,6 +102,14 @@ def test_a_shallow_checkout_does_not_know_when_the_plan_changed(folder, git, tmp
     monkeypatch.setenv("SALT_ROOT", str(tmp_path / "shallow"))
     (tmp_path / "shallow" / "experiments" / "scales").mkdir()
     assert read_plan(()).commit is None
+
+
+def test_runs_of_one_commit_stand_together(folder, git):
+    first, second = runs(folder, commit=git("rev-parse", "HEAD").strip())
+    second = dataclasses.replace(second, info=second.info.model_copy(update={"finished": "2026-11-28T01:00:00+00:00"}))
+    text = " ".join(read_plan([first, second]).lines([first, second]))
+    assert "core_100-107, core_108-115 (commit " in text
+    assert ", finished 2026-11-27T12:00:00+00:00 to 2026-11-28T01:00:00+00:00)." in text
 
 
 def test_no_runs_yet(folder, git):

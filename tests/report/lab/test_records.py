@@ -96,7 +96,7 @@ def test_columns_and_whole_numbers(folder):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("notes.csv", "notes.csv: not of the lab; accepted: SET_FIRST-LAST.csv.gz, clouds_FIRST-LAST.csv.gz, controls"),
+        ("notes.csv", "notes.csv: not of the lab; accepted: SET_FIRST-LAST.csv.gz, SET_FIRST-LAST_clouds.csv.gz, co"),
         ("core_0-7.csv", "core_0-7.csv: not of the lab"),
         ("core_8-5.csv.gz", "core_8-5.csv.gz: no seeds from 8 to 5"),
         ("other_0-7.csv.gz", "other_0-7.json: what is known of other_0-7.csv.gz cannot be read"),
@@ -121,7 +121,7 @@ def test_seeds_of_neither_phase_are_refused(folder):
 
 
 def test_clouds_are_for_figures(folder):
-    (folder.records / "clouds_0-7.csv.gz").write_bytes(gzip.compress(b"method,caption,solver,nfe,x,y\n"))
+    (folder.records / "core_0-7_clouds.csv.gz").write_bytes(gzip.compress(b"method,caption,solver,nfe,x,y\n"))
     read(folder)
 
 
@@ -131,10 +131,19 @@ def test_a_seed_that_is_missing_must_be_lost(folder):
     refused(folder, "core_0-7.csv.gz: up: seed 3 is not there, and not among the lost of core_0-7.json")
     folder.write("core_0-7", found, lost={"up": [3]})
     assert read(folder).explore.lost(["up", "down"]) == {"up": (3,)}
-    folder.write("core_0-7", of_arms(EXPLORE, "explore"), lost={"up": [3]})
-    refused(folder, "up: seed 3 is there, and should not be")
     folder.write("core_0-7", rows("up", range(9), np.ones(9)))
-    refused(folder, "up: seed 8 is there, and should not be")
+    refused(folder, "core_0-7.csv.gz: up: seed = 8; accepted: seeds 0 to 7, without those that are lost")
+
+
+def test_a_seed_that_is_lost_is_left_out_also_of_what_came_before(folder):
+    """It may have been measured until it diverged; then `last` would be of other updates than for the rest."""
+    early = rows("up", SEEDS, np.ones(8), updates=200)
+    late = [row for row in of_arms(EXPLORE, "explore") if (row["method"], row["seed"]) != ("up", 3)]
+    folder.write("core_0-7", [*late, *early], lost={"up": [3]})
+    explore = read(folder).explore
+    assert explore.seeds("up") == (0, 1, 2, 4, 5, 6, 7)
+    with pytest.raises(SaltError, match=r"updates=200 .* no such measurement of seed 3"):
+        explore.values(LabCell(arm="up", nfe=4, updates=200), [3])
 
 
 def test_a_member_that_lacks_one_cell_is_named(folder):

@@ -1,0 +1,241 @@
+"""The lab's figures, from made-up records: the same bytes twice, what they say computed, what is missing named."""
+
+import gzip
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from salt.cli import app, register
+from salt.config.lab_arms import load_arms
+from salt.config.lab_figures import FIGURES, load_lab_figures
+from salt.config.load import load_scale
+from salt.errors import SaltError
+from salt.report.lab.figures import DRAW, chain, failures, make_lab_figure, picture, sweep
+from salt.report.lab.figures.context import LabContext
+from support.lab_records import SyntheticLab
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab") / "records"
+    SyntheticLab(folder).write()
+    return folder
+
+
+@pytest.fixture
+def changed(records, tmp_path):
+    """A copy of the records, and a function that edits the rows of one file."""
+    folder = tmp_path / "records"
+    shutil.copytree(records, folder)
+
+    def edit(name, change):
+        path = folder / name
+        change(pd.read_csv(path, keep_default_na=False)).to_csv(path, index=False)
+
+    return folder, edit
+
+
+def context(name, records, scale=None):
+    arms = load_arms()
+    scale = scale or ("lab_chain" if FIGURES[name] == "chain" else "lab")
+    return LabContext(name, load_lab_figures(arms), arms, load_scale(scale), records, "explore")
+
+
+def without(arm):
+    return lambda frame: frame[frame["method"] != arm]
+
+
+def test_every_figure_of_the_file_is_drawn():
+    assert set(DRAW) == set(FIGURES)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_records_give_the_same_bytes(name, records, tmp_path):
+    paths = make_lab_figure(name, "lab", records, "explore", tmp_path / "one")
+    again = make_lab_figure(name, "lab", records, "explore", tmp_path / "two")
+    assert [path.name for path in paths] == [f"{name}.png", f"{name}.pdf"]
+    assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in again]
+    assert all(path.stat().st_size > 10_000 for path in paths)
+
+
+def test_fig_lab_needs_the_core_alone(tmp_path):
+    SyntheticLab(tmp_path / "records").write("core")
+    names = {path.name for path in (tmp_path / "records").glob("*.csv*")}
+    assert names == {"core_0-15.csv.gz", "controls.csv", "clouds_0-15.csv.gz"}
+    make_lab_figure("fig_lab", "lab", tmp_path / "records", "explore", tmp_path / "out")
+    with pytest.raises(SaltError, match=r"levels_0-15\.csv\.gz: no such file"):
+        make_lab_figure("fig_lab_map", "lab", tmp_path / "records", "explore", tmp_path / "out")
+
+
+def test_the_phase_chooses_the_seeds(tmp_path):
+    folder = tmp_path / "records"
+    for seeds in ((100, 115), (116, 131)):
+        SyntheticLab(folder, seeds).write("core")
+    make_lab_figure("fig_lab", "lab", folder, "confirm", tmp_path / "out")
+    with pytest.raises(SaltError, match=r"core_0-15\.csv\.gz"):
+        make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
+
+
+def test_the_verb_draws_it(records, tmp_path):
+    register()
+    out, given = tmp_path / "out", ["--lab", "lab", "--records", str(records), "--phase", "explore"]
+    done = CliRunner().invoke(app, ["lab-figure", "fig_lab", *given, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in out.iterdir()) == ["fig_lab.pdf", "fig_lab.png"]
+
+
+# --------------------------------------------------------------------------------------------- what is said
+def test_the_title_is_what_the_records_say(changed):
+    folder, edit = changed
+    said = picture.sentence(context("fig_lab", folder)).replace("\u00a0", " ")
+    assert re.fullmatch(
+        r"Going from 4 to 16 consistency steps takes DMD-8 \d+ % further from the truth, SC-DMD \d+ % further "
+        r"and Start \d+ % further\.",
+        said,
+    )
+
+    def shrink(frame):
+        four = frame.query("method == 'sc_dmd' and metric == 'sliced_w1' and solver == 'cm' and nfe == 4")
+        halved = four.assign(nfe=16, value=four["value"] / 2)
+        same = frame.query("method == 'start' and metric == 'sliced_w1' and solver == 'cm' and nfe == 4")
+        rest = frame[
+            ~(frame["method"].isin(["sc_dmd", "start"]) & (frame["solver"] == "cm") & (frame["nfe"] == 16))
+            | (frame["metric"] != "sliced_w1")
+        ]
+        return pd.concat([rest, halved, same.assign(nfe=16)])
+
+    edit("core_0-15.csv.gz", shrink)
+    said = picture.sentence(context("fig_lab", folder)).replace("\u00a0", " ")
+    assert "SC-DMD 50 % closer to the truth" in said
+    assert "Start no measurable distance" in said
+
+
+def test_the_share_is_that_of_the_means(records):
+    frame = pd.read_csv(records / "core_0-15.csv.gz")
+    rows = frame.query("method == 'dmd_8' and metric == 'sliced_w1' and solver == 'cm'").groupby("nfe")["value"].mean()
+    assert f"DMD-8 {rows[16] / rows[4] - 1:.0%}".replace("%", "\u00a0%") in picture.sentence(
+        context("fig_lab", records)
+    )
+
+
+def test_the_best_weight_is_named(changed):
+    folder, edit = changed
+    said = sweep.sentence(context("fig_lab_lambda", folder)).replace("\u00a0", " ")
+    assert re.match(r"8 consistency steps come closest to the truth at λ = 0.3 \(\d+ % closer than at λ = 0\)", said)
+    edit("lambda_0-15.csv.gz", lambda frame: frame.assign(value=frame["value"] * 9))
+    edit("core_0-15.csv.gz", lambda f: f.assign(value=f["value"] * (1 + 8 * (f["method"] == "sc_dmd"))))
+    assert "at no λ but 0" in sweep.sentence(context("fig_lab_lambda", folder)).replace("\u00a0", " ")
+
+
+def test_comparisons_are_counted(records):
+    said = failures.sentence(context("fig_lab_map", records))
+    total, better, worse, rest = map(int, re.findall(r"\b\d+\b", said))
+    spec = load_lab_figures(load_arms()).fig_lab_map
+    assert total == sum(len(factor.pairs) for factor in spec.factors) == better + worse + rest
+    assert better
+    assert worse
+    assert rest
+
+
+def test_the_last_chunk_is_compared(changed):
+    folder, edit = changed
+    assert "not measurably" in chain.sentence(context("fig_lab_chain", folder))
+    edit("chain_0-15.csv.gz", lambda f: f.assign(value=f["value"] * (1 - 0.5 * (f["method"] == "mixed_sc_align"))))
+    said = chain.sentence(context("fig_lab_chain", folder)).replace("\u00a0", " ")
+    assert re.fullmatch(r"At chunk 8, Salt is \d+ % closer to the truth than K = 4\.", said)
+
+
+def test_the_footnote_names_seeds_samples_commit_and_the_lost(records):
+    told = " ".join(context("fig_lab_map", records).footnote(["sliced_w1"], "Said").split())
+    assert "phase explore: training seeds 0-15; 4096 samples a number" in told
+    assert "commit 0123456." in told
+    assert "Diverged and left out: DMD-8, guidance 4 (1)." in told
+
+
+def test_without_git_the_commit_is_unknown(changed):
+    folder, _ = changed
+    (folder / "core_0-15.json").write_text(json.dumps({"commit": None, "dirty": None, "lost": {}}))
+    assert "commit unknown." in context("fig_lab", folder).footnote(["sliced_w1"], "Said")
+
+
+# ------------------------------------------------------------------------------------------- what is missing
+def test_an_arm_without_records_is_an_error(changed):
+    folder, edit = changed
+    edit("core_0-15.csv.gz", without("dmd_4"))
+    with pytest.raises(SaltError, match=r"core_0-15\.csv\.gz: nothing measured of arm dmd_4 \(set core\)"):
+        picture.sentence(context("fig_lab", folder))
+
+
+def test_lost_members_are_left_out_of_pairs(changed):
+    folder, edit = changed
+    edit("core_0-15.csv.gz", lambda frame: frame[(frame["method"] != "dmd_8") | (frame["seed"] > 2)])
+    assert picture.sentence(context("fig_lab", folder))
+    assert failures.sentence(context("fig_lab_map", folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "figure", "told"),
+    [
+        ("core_0-15.csv.gz", lambda f: f[f["metric"] != "sliced_w1"], "fig_lab", "nothing measured of .* in sliced_w1"),
+        ("core_0-15.csv.gz", lambda f: pd.concat([f, f]), "fig_lab", "several of a seed"),
+        ("core_0-15.csv.gz", lambda f: f.drop(columns="n"), "fig_lab", "no column n; accepted: method, world"),
+        ("core_0-15.csv.gz", lambda f: f[f["solver"] != "euler"], "fig_lab", "no number of euler steps in common"),
+        ("controls.csv", lambda f: f.drop(columns="value"), "fig_lab", r"controls\.csv: no column value"),
+        ("clouds_0-15.csv.gz", without("sc_dmd"), "fig_lab", "no samples for the panel 'SC-DMD, 4 steps'"),
+        ("chain_0-15.csv.gz", lambda f: f[f["cache"] == 0], "fig_lab_chain", "behind no cache that all arms"),
+        ("lambda_0-15.csv.gz", lambda f: f[f["metric"] != "defect"], "fig_lab_lambda", "nothing measured of .* defect"),
+    ],
+)
+def test_what_is_missing_is_named(changed, tmp_path, name, change, figure, told):
+    folder, edit = changed
+    edit(name, change)
+    with pytest.raises(SaltError, match=told):
+        make_lab_figure(figure, "lab", folder, "explore", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_file_is_named(changed, tmp_path):
+    folder, _ = changed
+    (folder / "core_0-15.json").write_text(json.dumps({"commit": "x"}))
+    with pytest.raises(SaltError, match=r"core_0-15\.json: KeyError\('dirty'\)"):
+        make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
+    (folder / "core_0-15.csv.gz").write_bytes(gzip.compress(b"x")[:-9])
+    with pytest.raises(SaltError, match=r"core_0-15\.csv\.gz: cannot be read"):
+        make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "lab", "told"),
+    [
+        ("fig_lob", "lab", "figure 'fig_lob': not in experiments/lab/figures.yaml; did you mean 'fig_lab'?"),
+        ("fig_lab", "smoke", "scale smoke: has no section `exact`; accepted: a scale of the lab"),
+        ("fig_lab_chain", "lab_chain", "scale lab_chain: has no chain beside it"),
+    ],
+)
+def test_names_are_checked(records, tmp_path, name, lab, told):
+    with pytest.raises(SaltError, match=re.escape(told)):
+        make_lab_figure(name, lab, records, "explore", tmp_path)
+
+
+# --------------------------------------------------------------------------------------------- smaller scales
+def test_fewer_steps_and_seeds_are_drawn_as_well(changed, tmp_path):
+    """At a smaller scale: what is not measured is replaced by the nearest, and one seed has no interval."""
+    folder, edit = changed
+    for path in sorted(folder.glob("*_0-15.csv.gz")):
+        if path.name.startswith("clouds"):
+            edit(path.name, lambda frame: frame[frame["nfe"] <= 4])
+        else:
+            edit(path.name, lambda frame: frame[(frame["nfe"] <= 4) & (frame["seed"] == 0) & (frame["chunk"] <= 4)])
+    assert "Going from 1 to 4" in picture.sentence(context("fig_lab", folder))
+    for name in ("fig_lab", "fig_lab_map", "fig_lab_chain"):
+        make_lab_figure(name, "lab", folder, "explore", tmp_path / "out")
+
+
+def test_floors_may_be_absent(changed, tmp_path):
+    folder, edit = changed
+    edit("controls.csv", without("truth"))
+    make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
