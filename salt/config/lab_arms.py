@@ -117,11 +117,13 @@ def load_arms() -> Arms:
         SaltError: one line with file, key, value and what is accepted; also for an arm that is named twice, and for a
             row or a critic that there is not.
     """
-    return _read(repository_root() / "experiments" / "lab" / "arms.yaml")
+    path = repository_root() / "experiments" / "lab" / "arms.yaml"
+    return _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 @cache
-def _read(path: Path) -> Arms:
+def _read(path: Path, written: int) -> Arms:
+    """The file as it was written at a time."""
     source = relative(path)
     arms = validate(Arms, Merged([Layer(read_mapping(path), source)]), source)
     rows, every, seen = experiment_names(), arms.every(), dict[str, str]()
