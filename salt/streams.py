@@ -65,7 +65,7 @@ class MemberStreams(Streams):
         return self._joined(purpose, step, samples, lambda one: one.random(size, dtype=np.float32))
 
     def integers(self, purpose: str, step: int, samples: Sequence[int], high: int) -> Tensor:
-        """Uniform on {0, ..., high - 1}, `(E * len(samples),)`, int64: floor(u high), one u for any `high`."""
+        """Uniform on {0, ..., high - 1}, `(E * len(samples),)`, int64: floor(u high), so that a u serves all."""
         size = len(samples)
         return self._joined(purpose, step, samples, lambda one: (one.random(size) * high).astype(np.int64))
 

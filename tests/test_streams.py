@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from salt.streams import Streams
+from salt.draws import Rewound, generator
+from salt.streams import MemberStreams, Streams
 
 SAMPLES = [5, 0, 2**40, 17]
 
@@ -53,3 +54,69 @@ def test_distributions() -> None:
     counts = integers.bincount(minlength=8)
     assert len(counts) == 8
     assert (counts - 500).abs().max() < 110
+
+
+# ------------------------------------------------------------------------------------- of an ensemble
+SEEDS = (3, 100, 2**40)
+
+
+def test_a_rewound_generator_is_a_new_one() -> None:
+    """Whatever was drawn before, and with which method: also what a generator keeps back of a word."""
+    rewound = Rewound()
+    for name in [(1, "a", 0, 0), (2, "b", 3, 2**40), (1, "a", 0, 0), (1, "a", 0, 1)]:
+        for draw in ("standard_normal", "random"):
+            for dtype in (np.float32, np.float64):
+                numbers = getattr(rewound.to(*name), draw)(7, dtype=dtype)
+                assert np.array_equal(numbers, getattr(generator(*name), draw)(7, dtype=dtype))
+        assert rewound.to(*name).integers(10**6) == generator(*name).integers(10**6)
+        rewound.to(*name).integers(3, dtype=np.uint32)
+
+
+@pytest.mark.parametrize("draw", ["normal", "uniform", "integers"])
+def test_a_member_draws_what_it_would_alone(draw: str) -> None:
+    argument = 1000 if draw == "integers" else (2, 3)
+    together = getattr(MemberStreams(SEEDS), draw)("noise", 4, [8, 9, 10, 11], argument)
+    assert len(together) == len(SEEDS) * 4
+    for member, seed in enumerate(SEEDS):
+        alone = getattr(MemberStreams([seed]), draw)("noise", 4, [8, 9, 10, 11], argument)
+        assert torch.equal(together[4 * member : 4 * (member + 1)], alone)
+
+
+def test_a_block_is_one_draw_of_the_first_samples_stream() -> None:
+    streams = MemberStreams([5])
+    block = generator(5, "n", 2, 8)
+    expected = torch.from_numpy(block.standard_normal((3, 2), dtype=np.float32))
+    assert torch.equal(streams.normal("n", 2, [8, 9, 10], (2,)), expected)
+    assert streams.normal("n", 2, range(8, 11), (2,)).dtype is torch.float32
+
+
+def test_integers_are_the_floor_of_one_u_whatever_the_range() -> None:
+    """So arms with other numbers of levels share what can be shared."""
+    streams, samples = MemberStreams(SEEDS), range(64)
+    u = torch.cat([torch.from_numpy(generator(seed, "i", 0, 0).random(64)) for seed in SEEDS])
+    for high in (1, 2, 8, 16, 1000):
+        integers = streams.integers("i", 0, samples, high)
+        assert integers.dtype is torch.int64
+        assert torch.equal(integers, (u * high).floor().long())
+    assert torch.equal(streams.integers("i", 0, samples, 16) // 2, streams.integers("i", 0, samples, 8))
+
+
+def test_every_part_of_a_members_name_matters() -> None:
+    names = [(1, "a", 0, 0), (2, "a", 0, 0), (1, "b", 0, 0), (1, "a", 1, 0), (1, "a", 0, 8)]
+    draws = [MemberStreams([seed]).normal(purpose, step, [sample], (8,)) for seed, purpose, step, sample in names]
+    for i, first in enumerate(draws):
+        assert not any(torch.equal(first, other) for other in draws[:i])
+
+
+def test_distributions_of_members() -> None:
+    streams, samples = MemberStreams(range(8)), range(2000)
+    normal = streams.normal("n", 0, samples, (2,)).view(8, 2000, 2)
+    uniform = streams.uniform("u", 0, samples).view(8, 2000)
+    counts = torch.stack([row.bincount(minlength=8) for row in streams.integers("i", 0, samples, 8).view(8, 2000)])
+    assert normal.mean((1, 2)).abs().max() < 0.08
+    assert (normal.std((1, 2)) - 1).abs().max() < 0.06
+    assert torch.corrcoef(normal[:, :, 0]).fill_diagonal_(0).abs().max() < 0.1, "members are independent"
+    assert uniform.min() >= 0
+    assert uniform.max() < 1
+    assert (uniform.mean(1) - 0.5).abs().max() < 0.03
+    assert (counts - 250).abs().max() < 80

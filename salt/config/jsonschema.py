@@ -64,6 +64,8 @@ def _partial(schema: Schema) -> Schema:
     for part in (schema, *schema["$defs"].values()):
         part.pop("required", None)
         part["properties"] = {key: _or_null(value) for key, value in part["properties"].items()}
+        if "const" in str(part["properties"].get("kind")):  # of one kind: null takes away keys of the kind inherited
+            part["additionalProperties"] = {"type": "null"}
     return schema
 
 

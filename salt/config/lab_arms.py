@@ -6,6 +6,7 @@ whole file, so that claims and figures name arms alone.
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -109,7 +110,6 @@ class Arms(Section):
         return Drawn(title=arm.title or title, label=arm.label or arm.title or label, look=arm.look or look)
 
 
-@cache
 def load_arms() -> Arms:
     """Read the file.
 
@@ -117,7 +117,14 @@ def load_arms() -> Arms:
         SaltError: one line with file, key, value and what is accepted; also for an arm that is named twice, and for a
             row or a critic that there is not.
     """
-    path, source = repository_root() / "experiments" / "lab" / "arms.yaml", _source()
+    path = repository_root() / "experiments" / "lab" / "arms.yaml"
+    return _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@cache
+def _read(path: Path, written: int) -> Arms:
+    """The file as it was written at a time."""
+    source = relative(path)
     arms = validate(Arms, Merged([Layer(read_mapping(path), source)]), source)
     rows, every, seen = experiment_names(), arms.every(), dict[str, str]()
     for set_name, one in arms.sets.items():

@@ -183,6 +183,8 @@ class Experiment(Section):
             )
         if self.scale.exact is not None:
             self._small_networks(self.scale.exact)
+        if self.train.critic is not None and self.train.critic.knows_exit:
+            self._one_exit_of_a_clip()
         if self.objectives.pcm is not None:
             self._whole_phases(self.objectives.pcm)
         if self.objectives.ode is not None and self.causal is None and self.scale.exact is None:
@@ -198,11 +200,16 @@ class Experiment(Section):
     def _small_networks(self, exact: Exact) -> None:
         """What members of an ensemble, which are rows of one batch, cannot have."""
         train, dmd, align = self.train, self.objectives.dmd, self.objectives.align
+        critic = None if train.critic is None else train.critic.optimiser
         if train.accumulate > 1 or train.shard or train.context_parallel > 1:
             raise ValueError(
                 f"the networks of scale {self.scale.name} are trained many at once, on one batch in one process: "
                 "accepted: train.accumulate=1, shard=false, context_parallel=1"
             )
+        if any(one is not None and one.muon_lr is not None for one in (train.optimiser, critic)):
+            raise ValueError("optimiser.muon_lr: small networks have no blocks of matrices; accepted: null")
+        if self.pairs is not None and self.pairs.teacher != "exact":
+            raise ValueError(f"pairs.teacher={self.pairs.teacher}: accepted in an exact world: exact")
         if dmd is not None and dmd.normaliser == "global":
             raise ValueError(
                 "objectives.dmd.normaliser=global would mix the members of an ensemble: per_sample or none"
@@ -214,10 +221,24 @@ class Experiment(Section):
                 f"objectives.align: scale.exact.network.width={exact.network.width} is shared among the chunks, in "
                 f"tokens of {TOKEN_WIDTH}: accepted: a multiple of {tokens}"
             )
-        if self.causal is not None and (self.causal.chunk, self.causal.memory.window) != (1, 1):
+        if self.causal is not None and (self.causal.chunk, self.causal.memory) != (1, Memory(window=1)):
             raise ValueError(
                 f"causal.chunk={self.causal.chunk}, causal.memory.window={self.causal.memory.window}: small causal "
-                "networks see the one chunk before; accepted: chunk 1, window 1"
+                "networks see the one chunk before and nothing else; accepted: chunk 1, window 1, no sink"
+            )
+        if self.rollout.history is not None:
+            raise ValueError("rollout.history: an exact world has no clips before the judged one; accepted: null")
+
+    def _one_exit_of_a_clip(self) -> None:
+        """What a critic can be told: one time for each clip, as a token beside its caption."""
+        if self.causal is not None and self.rollout.kind == "noised_data":
+            raise ValueError(
+                "train.critic.knows_exit: noised data of a causal student have an exit for each chunk; accepted: false"
+            )
+        if self.scale.image_to_video:
+            raise ValueError(
+                f"train.critic.knows_exit: networks of scale {self.scale.name} take captions of one length; accepted: "
+                "false"
             )
 
     def _whole_phases(self, pcm: PCM) -> None:

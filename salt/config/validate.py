@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from salt.config.base import Section
 from salt.config.files import accepted
@@ -86,44 +87,65 @@ def validate(model: type[AnySection], merged: Merged, source: str) -> AnySection
     error = min(
         errors, key=lambda one: one["type"] != "extra_forbidden"
     )  # a misspelt key before what it leaves missing
-    path = _keys(model, tuple(str(part) for part in error["loc"]))
+    location = tuple(str(part) for part in error["loc"])
+    path, _ = _walk(model, location)
     given_by_none = error["type"] == "missing" and path not in merged.origins and not path[-1].isdecimal()
     layer = None if given_by_none else merged.blame(path)
     place, prefix = (layer.source, layer.prefix) if layer else (source, ())
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    raise SaltError(f"{place}: {'.'.join((*prefix, *path))}{_explain(model, path, error)}{more}")
+    raise SaltError(f"{place}: {'.'.join((*prefix, *path))}{_explain(model, path, location, error)}{more}")
 
 
-def _explain(model: type[Section], path: Path, error: Mapping[str, Any]) -> str:
-    """What is wrong with the value at `path` and what is accepted, to stand behind the key."""
+def _explain(model: type[Section], path: Path, location: Path, error: Mapping[str, Any]) -> str:
+    """What is wrong with the value at `path`, `location` to pydantic, and what is accepted, to stand behind the key."""
     kind, shown = error["type"], shown_value(error["input"])
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+
+    def keys(of: Path) -> Mapping[str, FieldInfo]:
+        return _section(_walk(model, of)[1], of).model_fields
+
     if kind == "value_error":  # from a validator over a whole section: it names the values itself
         return f": {message}" if path else message
     if kind == "extra_forbidden":
-        return f" = {shown}: unknown key; {accepted(path[-1], _section(model, path[:-1]).model_fields)}"
+        return f" = {shown}: unknown key; {accepted(path[-1], keys(location[:-1]))}"
     if kind == "missing" and path[-1].isdecimal():
         return ": missing; accepted: a longer list"
     if kind == "missing":
-        description = _section(model, path[:-1]).model_fields[path[-1]].description or ""
+        description = keys(location[:-1])[path[-1]].description or ""
         return f": missing; accepted: {' '.join(description.split())}"
     if kind == "model_type":
-        return f" = {shown}: accepted: a mapping of {', '.join(_section(model, path).model_fields)}"
+        return f" = {shown}: accepted: a mapping of {', '.join(keys(location))}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        given = f" = {shown_value(error['ctx']['tag'])}:" if kind == "union_tag_invalid" else ": missing;"
+        tags = [repr(tag) for one in _walk(model, location)[1] for tag in _tags(one)]
+        return f".kind{given} accepted: {' or '.join(tags)}"
     return f" = {shown}: accepted: {message}"
 
 
-def _section(model: type[Section], path: Path) -> type[Section]:
-    """The class of the section at `path`, seen through `| None`, `tuple[..., ...]` and `dict[..., ...]`."""
-    keys = iter(path)
-    for key in keys:
-        if key in model.model_fields:
-            annotation = model.model_fields[key].annotation
-            # of several kinds the one that knows most of what follows
-            choices = _sections_of(annotation)
-            model = max(choices, key=lambda choice: len(set(path) & choice.model_fields.keys()))
-            if get_origin(annotation) is dict:
-                next(keys, None)  # a name, of the mapping's own
-    return model
+def _section(here: Sequence[type[Section]], location: Path) -> type[Section]:
+    """Of several kinds the one that knows most of a location."""
+    return max(here, key=lambda one: len(set(location) & one.model_fields.keys()))
+
+
+def _walk(model: type[Section], location: Path) -> tuple[Path, list[type[Section]]]:
+    """A location of pydantic's, which names the kind of a section besides its key.
+
+    Returns:
+        The keys of a file, and the classes that the section there may have; of a value, those of the section around it.
+    """
+    keys: list[str] = []
+    here: list[type[Section]] = [model]
+    named = False
+    for part in location:
+        kinds = [one for one in here if part in _tags(one)]
+        if kinds and len(here) > 1:
+            here = kinds
+            continue
+        keys.append(part)
+        fields = [one.model_fields[part] for one in here if part in one.model_fields and not named]
+        named = any(get_origin(field.annotation) is dict for field in fields)  # what follows is no key of a section
+        here = [found for field in fields for found in _sections_of(field.annotation)] or here
+    return tuple(keys), here
 
 
 def _sections_of(annotation: Any) -> list[type[Section]]:
@@ -133,19 +155,9 @@ def _sections_of(annotation: Any) -> list[type[Section]]:
     return [found for part in get_args(annotation) for found in _sections_of(part)]
 
 
-def _keys(model: type[Section], location: Path) -> Path:
-    """The keys of a file at a location of pydantic's, which names the kind of a section besides its key."""
-    keys: list[str] = []
-    here: list[type[Section]] = [model]
-    for part in location:
-        kinds = [one for one in here if part in get_args(getattr(one.model_fields.get("kind"), "annotation", None))]
-        if kinds and len(here) > 1:
-            here = kinds
-            continue
-        keys.append(part)
-        fields = [one.model_fields[part] for one in here if part in one.model_fields]
-        here = [found for field in fields for found in _sections_of(field.annotation)] or here
-    return tuple(keys)
+def _tags(section: type[Section]) -> tuple[Any, ...]:
+    """The values of `kind` that say that a section is of this class."""
+    return get_args(section.model_fields["kind"].annotation) if "kind" in section.model_fields else ()
 
 
 def shown_value(value: Any) -> str:

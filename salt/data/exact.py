@@ -42,7 +42,7 @@ def _modes_of_mixture(world: Mixture) -> Modes:
 
 
 def turns(world: Chain, chunks: int) -> tuple[Tensor, Tensor]:
-    """Every future of a chain: its probability `(M,)`, and the angle of each of its chunks, `(M, chunks)`."""
+    """Every future of a chain: its probability `(M,)`, and the angle by which each chunk is turned, `(M, chunks)`."""
     signs = torch.tensor(list(product((1.0, -1.0), repeat=chunks - 1)), dtype=torch.float64).reshape(-1, chunks - 1)
     left, right = world.weights
     shares = torch.where(signs > 0, signs.new_tensor(left), signs.new_tensor(right)).prod(1)  # of numbers: float32

@@ -199,8 +199,8 @@ def load_ensemble(network: nn.Module, folder: Path) -> None:
     if found != expected:
         name = next(iter(sorted(found.items() ^ expected.items())))[0]
         raise SaltError(
-            f"{path}: {name} has shape {found.get(name)}, but {expected.get(name)} is expected; accepted: weights "
-            "of an ensemble of as many members, in the same world, of the same width"
+            f"{path}: {name} has shape {found.get(name)}, but {expected.get(name)} is expected: accepted: weights of "
+            "an ensemble of as many members, in the same world, of the same width"
         )
     network.load_state_dict(weights)
 

@@ -93,7 +93,7 @@ class ExactTeacher(nn.Module):
         return self._posterior(x, t, prior)[0]
 
     def log_density(self, x: Tensor, t: Tensor, prior: Tensor) -> Tensor:
-        """The logarithm of p(x_t), `(B,)`; at t = 0 only where no mode is flat."""
+        """The log of p(x_t), `(B,)`; at t = 0 only where no mode is flat."""
         return self._log_joint(*self._coordinates(x, t), t, prior).flatten(1).logsumexp(1)
 
     def score(self, x: Tensor, t: Tensor, prior: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class ExactTeacher(nn.Module):
         return (1 - time).square() * self.spreads + time.square()
 
     def _log_joint(self, along: Tensor, off: Tensor, t: Tensor, prior: Tensor) -> Tensor:
-        """The logarithm of the probability of each condition and mode times its density at x_t, `(B, C, M)`."""
+        """The log of the probability of each condition and mode times its density at x_t, `(B, C, M)`."""
         if prior.shape[1] != len(self.means):
             raise SaltError(f"exact teacher: a caption of {prior.shape[1]} conditions; accepted: {len(self.means)}")
         variance, size = self._variance(t), self.means.shape[2]

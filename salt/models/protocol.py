@@ -169,8 +169,8 @@ class Batch:
         x_0: clean latents `(B, C, T, H, W)`.
         text: their captions' embeddings `(B, L, D)`.
         empty_text: the empty caption's embedding `(1, L, D)`.
-        samples: B numbers, each sample's place in the whole run; random numbers are keyed by them. Of an
-            ensemble: those of each member; the tensors hold E times as many rows.
+        samples: B numbers, each sample's place in the whole run; random numbers are keyed by them. Of an ensemble:
+            those of each member, of which the tensors hold E times as many rows.
         states: a teacher's trajectories `(B, S, C, T, H, W)`, noise first; None where none are regressed.
         text_before: another clip's caption for each sample `(B, L, D)`, where prompts change; None where none do.
         image: the clips' first frames, at image-to-video scales; None: networks are conditioned on text alone.

@@ -190,7 +190,7 @@ class Workshop:
         exact, dmd = _exact(experiment), experiment.objectives.dmd
         generator = self._loaded(experiment, inputs.get("init"))
         critic = None if dmd is None else self._loaded(experiment, inputs["critic"], causal=False)
-        judge = None if dmd is None else ExactTeacher(modes_of(exact.world))
+        judge = ExactTeacher(modes_of(exact.world)) if dmd is not None and dmd.teacher == "exact" else None
         method = build_method(experiment, generator, critic, self._streams, judge)
         return method, self._data(experiment)
 

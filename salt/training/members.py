@@ -56,11 +56,8 @@ def _name_the_lost(parameters: list[nn.Parameter], alive: Tensor, where: str) ->
         names = ", ".join(map(str, diverged))
         log.error(
             "%s: the gradient of member %s of the ensemble is not finite; it is set aside (its weights become NaN), "
-            "and %d others go on as if nothing had happened",
-            where,
-            names,
-            int(alive.sum()),
-        )
+            "and the other %d go on as if nothing had happened", where, names, int(alive.sum()),
+        )  # fmt: skip
 
 
 def _norms(gradients: list[Tensor]) -> Tensor:

@@ -7,7 +7,6 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 
 from salt.cli import main
-from salt.config.lab_arms import load_arms
 from support.chain import Answer, refused
 from support.lab_records import ARMS, LabFolder
 
@@ -33,15 +32,13 @@ ARMS_FILE = "sets:\n  core:\n    world: mixture\n    about: Known effects.\n    
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SALT_ROOT", str(tmp_path))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "no_git"))
-    load_arms.cache_clear()
     made = LabFolder(tmp_path)
     made.write_all()
     (made.claims.parent / "arms.yaml").write_text(ARMS_FILE)
     (tmp_path / "experiments" / "dmd_8.yaml").write_text("title: DMD-8\nobjectives: {dmd: {}}\n")
     for name, text in (("lab", SCALE), ("plain", PLAIN)):
         (tmp_path / "experiments" / "scales" / f"{name}.yaml").write_text(text)
-    yield made
-    load_arms.cache_clear()
+    return made
 
 
 @pytest.fixture
@@ -75,11 +72,9 @@ def test_mistakes_are_one_line(salt, folder, tmp_path):
     refused(salt, ["lab-table", "lab_claims", "--lab", "plain", *rest], "--lab plain: this scale has no exact world; ")
     refused(salt, ["lab-table", "lab_claim", "--lab", "lab", *rest], "lab-table lab_claim: no such table; did you mean")
     (folder.claims.parent / "arms.yaml").write_text(ARMS_FILE.replace("vague", "vagu"))
-    load_arms.cache_clear()
     told = "experiments/lab/claims.yaml: claims.vague.plus.0.arm = vague: no such arm; did you mean 'vagu'?"
     refused(salt, ["lab-table", "lab_claims", "--lab", "lab", *rest], told)
     (folder.claims.parent / "arms.yaml").write_text(ARMS_FILE)
-    load_arms.cache_clear()
     rest[1] = tmp_path
     refused(salt, ["lab-table", "lab_claims", "--lab", "lab", *rest], "no records of the lab; accepted: a folder with")
     words = ["lab-report", "--lab", "lab", "--results", tmp_path, "--figures", tmp_path, "--out", tmp_path / "a.html"]

@@ -28,8 +28,9 @@ def test_an_arm_is_its_row_with_other_values(armed):
     armed()
     arms = load_arms()
     slow = arms.every()["slow"]
-    assert slow.overrides() == {"train.iterations": "9", "grid.shift": "1.5"}
-    assert slow.experiment("one").train.iterations == 9
+    assert slow.set == {"train.iterations": 9, "grid.shift": 1.5}
+    made = slow.experiment("one")
+    assert (made.train.iterations, made.grid.shift) == (9, 1.5)
     assert arms.set_of("slow") == "core"
     assert list(arms.every()) == ["teacher", "slow"]
 
@@ -84,15 +85,14 @@ def test_every_arm_of_the_figures_is_there():
             assert arms.sets[arms.set_of(arm)].world == world
 
 
-def test_the_picture_needs_the_core_alone():
+def test_the_picture_needs_three_sets_alone():
     arms = load_arms()
-    assert {arms.set_of(arm) for _, arm in load_lab_figures(arms).fig_lab.named()} == {"core"}
+    assert {arms.set_of(arm) for _, arm in load_lab_figures(arms).fig_lab.named()} == {"start", "dmd", "sc"}
 
 
 def test_a_figure_that_names_no_arm_is_one_line(monkeypatch):
     arms = load_arms()
-    core = arms.sets["core"]
-    fewer = {name: arm for name, arm in core.arms.items() if name != "dmd_4"}
-    arms = arms.model_copy(update={"sets": {**arms.sets, "core": core.model_copy(update={"arms": fewer})}})
-    with pytest.raises(SaltError, match=r"figures\.yaml: fig_lab\.arms: dmd_4: no such arm of a mixture; did you mean"):
+    none = arms.sets["dmd"].model_copy(update={"arms": {}})
+    arms = arms.model_copy(update={"sets": {**arms.sets, "dmd": none}})
+    with pytest.raises(SaltError, match=r"figures\.yaml: fig_lab\.arms: dmd_8: no such arm of a mixture; did you mean"):
         load_lab_figures(arms)
