@@ -7,6 +7,7 @@ import typer
 
 from salt.cli import app
 from salt.cli.options import (
+    Cells,
     Details,
     Device,
     Long,
@@ -34,6 +35,7 @@ def score_vbench(
     seed: Seed = 0,
     part: Part = "0/1",
     long: Long = False,
+    cell: Cells = None,
     device: Device = "cpu",
 ) -> None:
     """Score one dimension of one model's videos with the real VBench. To resume, run the same command again."""
@@ -46,7 +48,7 @@ def score_vbench(
 
     from salt.stages.score_vbench import run
 
-    run(experiment, dimension, config, seed, videos, details, out, of_prompts, length, device)
+    run(experiment, dimension, config, seed, videos, details, out, of_prompts, length, device, cell or ())
 
 
 @app.command()
@@ -58,6 +60,7 @@ def score(
     details: Details,
     seed: Seed = 0,
     long: Long = False,
+    cell: Cells = None,
 ) -> None:
     """Score all videos of one model, or its long ones."""
     from salt.config import load_experiment
@@ -68,7 +71,7 @@ def score(
 
     from salt.stages.score import run
 
-    run(experiment, config, seed, videos, out, details, length)
+    run(experiment, config, seed, videos, out, details, length, cell or ())
 
 
 @app.command()
@@ -77,13 +80,16 @@ def defect(
     scale: ScaleName,
     teacher: TeacherFolder,
     out: OutFile,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Eq. (16) alone: no cross-step distance, no path of the teacher's.")
+    ] = False,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
     """Semigroup defect (Eq. 16), cross-step distance and accumulated error of one student."""
     from salt.stages.defect import run
 
-    run(weights, scale, as_mapping(overrides), teacher, out, device)
+    run(weights, scale, as_mapping(overrides), teacher, out, device, alone)
 
 
 @app.command()

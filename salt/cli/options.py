@@ -96,6 +96,10 @@ Long = Annotated[
     bool,
     typer.Option("--long", help="Videos beyond the training length, as the scale's evaluation.long says: causal only."),
 ]
+Cells = Annotated[
+    list[str] | None,
+    typer.Option("--cell", help="A cell that is wanted, as in extended_cm_4; repeatable. Default: all of them."),
+]
 Part = Annotated[str, typer.Option("--part", help="i/n: the i-th of n parts of the work, from 0.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="A key of the experiment, as in train.iterations=400; repeatable.")

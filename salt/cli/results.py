@@ -29,6 +29,19 @@ def table(
 
 
 @app.command()
+def agreement(
+    name: Name,
+    scale: ScaleName,
+    records: Records,
+    committed: Annotated[Path, typer.Option("--committed", help="Folder of the records of all training seeds.")],
+) -> None:
+    """How far a table made anew with training seed 0 is from the committed one, and how far it was expected to be."""
+    from salt.report.reproduced import agreement, describe
+
+    print(describe(agreement(name, scale, records, committed)))
+
+
+@app.command()
 def figure(
     name: Name,
     scale: ScaleName,

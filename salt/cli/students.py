@@ -7,6 +7,7 @@ import typer
 
 from salt.cli import app
 from salt.cli.options import (
+    Cells,
     Device,
     Latents,
     Long,
@@ -72,6 +73,7 @@ def sample(
         ),
     ] = None,
     long: Long = False,
+    cell: Cells = None,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
@@ -87,7 +89,7 @@ def sample(
 
     from salt.stages.sample import run  # after what is quick to refuse: torch takes seconds
 
-    run(experiment, config, seed, teacher, weights, out, device, own, length)
+    run(experiment, config, seed, teacher, weights, out, device, own, length, cell or ())
 
 
 def _check_source(name: str, weights: Path | None, prompts: Path | None) -> None:

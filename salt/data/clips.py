@@ -21,6 +21,7 @@ from salt.data.world import (
     STEPS,
     Content,
     Mentions,
+    Scene,
     caption,
     contents_of,
     render,
@@ -46,14 +47,18 @@ class ClipSource:
 
     def clip(self, index: int) -> Clip:
         """The clip with this index."""
+        scene, words = self.scene(index)
+        return Clip(render(scene, self.world), words, scene.content)
+
+    def scene(self, index: int) -> tuple[Scene, str]:
+        """What the clip with this index shows, and its caption; clips of equal scenes are equal."""
         rng = np.random.default_rng([self.seed, list(SPLIT_SHARES).index(self.split), index])
         count = 2 if rng.random() < self.world.pair_share else 1
         content = self._contents[count][rng.integers(len(self._contents[count]))]
         mentions = Mentions()
         if rng.random() < self.world.short_share:
             mentions = SHORT_FORMS[count][rng.integers(len(SHORT_FORMS[count]))]
-        video = render(sample_scene(content, self.world, rng), self.world)
-        return Clip(video, caption(content, mentions), content)
+        return sample_scene(content, self.world, rng), caption(content, mentions)
 
     def videos(self, indices: Iterable[int]) -> Tensor:
         """Videos `(B, 3, F, H, W)` in [0, 1]."""

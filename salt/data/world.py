@@ -33,6 +33,8 @@ RADIUS = 3
 MASKS: dict[str, NDArray[np.bool_]] = {
     shape: np.array([[pixel == "#" for pixel in row] for row in rows]) for shape, rows in SPRITE_ROWS.items()
 }
+OFFSETS = {shape: tuple(place - RADIUS for place in np.nonzero(mask)) for shape, mask in MASKS.items()}
+"""Rows and columns of a sprite's pixels, from its centre."""
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (230, 30, 30),
     "green": (30, 190, 40),
@@ -171,10 +173,10 @@ def render(scene: Scene, world: World) -> NDArray[np.uint8]:
     """The video of a scene, uint8 `(F, H, W, 3)`."""
     video = np.empty((world.frames, world.size, world.size, 3), dtype=np.uint8)
     video[:] = BACKGROUNDS[scene.content.background]
-    for frame, centres in zip(video, scene.tracks(world.frames), strict=True):
-        for sprite, (x, y) in zip(scene.content.sprites, centres, strict=True):
-            patch = frame[y - RADIUS : y + RADIUS + 1, x - RADIUS : x + RADIUS + 1]
-            patch[MASKS[sprite.shape]] = COLOURS[sprite.colour]
+    tracks, frames = scene.tracks(world.frames), np.arange(world.frames)[:, None]
+    for sprite, centres in zip(scene.content.sprites, tracks.swapaxes(0, 1), strict=True):
+        rows, columns = OFFSETS[sprite.shape]
+        video[frames, centres[:, 1:] + rows, centres[:, :1] + columns] = COLOURS[sprite.colour]
     return video
 
 

@@ -14,7 +14,7 @@ from salt.errors import SaltError
 from salt.evaluation.cells import Prompts
 
 Spec = TypeVar("Spec", "TableSpec", "FigureSpec")
-Use = Literal["scores", "long", "defect", "caches", "videos", "long_videos", "controls"]
+Use = Literal["scores", "long", "defect", "paths", "caches", "videos", "long_videos", "controls"]
 
 
 class Row(Student):

@@ -16,7 +16,15 @@ from salt.stages.shared.records import write_csv, write_records
 from salt.stages.shared.sources import condition_of
 
 
-def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, out: Path, device: str) -> None:
+def run(
+    weights: Path,
+    scale: str,
+    overrides: Mapping[str, str],
+    teacher: Path,
+    out: Path,
+    device: str,
+    alone: bool = False,
+) -> None:
     """Measure a student; writes records to `out` and projected trajectories beside it.
 
     Args:
@@ -26,6 +34,7 @@ def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, 
         teacher: folder made by `salt teacher`.
         out: `NAME_defect.csv`; `NAME_trajectory.csv` is written first.
         device: where states are computed.
+        alone: measure Eq. (16) alone.
     """
     experiment, seed = trained_student(weights, scale, overrides)
     if experiment.causal is not None:
@@ -42,6 +51,6 @@ def run(weights: Path, scale: str, overrides: Mapping[str, str], teacher: Path, 
 
     student = network(load_student(weights, experiment), None)
     guided = network(assets.teacher(), evaluation.cfg_weight)
-    found = measure(student, guided, experiment, seed, assets.latent_shape, condition_of(assets, device))
+    found = measure(student, guided, experiment, seed, assets.latent_shape, condition_of(assets, device), alone)
     write_csv(found.trajectory, out.with_name(out.name.replace("_defect.csv", "_trajectory.csv")))
     write_records(found.records, out, are_released(weights))

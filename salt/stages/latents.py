@@ -1,7 +1,7 @@
 """Rule `latents`: the training latents of a scale: clips of the world, captioned videos, or the teacher's samples."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -22,6 +22,7 @@ from salt.data.clips import ClipSource, as_tensor
 from salt.data.latents import About, LatentBank, Shape, write_bank
 from salt.data.prompts import OwnPrompt, Prompt, report_prompts
 from salt.data.store import WHOLE
+from salt.data.world import Scene, render
 from salt.digest import json_digest
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
@@ -40,6 +41,8 @@ SEED = 3
 CHUNK = 256
 """Clips of the world that are encoded at once."""
 SHARD_BYTES = 64 << 20
+MOST_KNOWN = 1 << 29
+"""Bytes of latents of the world that are kept, for clips that show the same."""
 LATENTS_ALONE = "latents alone"
 """Stands for an image encoder's hash where first frames are encoded as latents alone."""
 
@@ -199,12 +202,22 @@ class WorldClips:
     assets: Assets
     source: ClipSource
     device: str
+    known: dict[Scene, Tensor] = field(default_factory=dict)
+    """Rows of the bank: most clips of a small world show what others showed."""
 
     def __call__(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
         """Latents and captions of the clips with these numbers."""
-        clips = [self.source.clip(i) for i in range(start, stop)]
-        videos = as_tensor(np.stack([clip.video for clip in clips])).to(self.device)
-        return coded(self.assets, videos), [clip.caption for clip in clips]
+        drawn = [self.source.scene(i) for i in range(start, stop)]
+        new = [scene for scene in dict.fromkeys(scene for scene, _ in drawn) if scene not in self.known]
+        rows = dict(zip(new, self._coded(new), strict=True)) if new else {}
+        found = torch.stack([self.known[scene] if scene in self.known else rows[scene] for scene, _ in drawn])
+        if len(self.known) * found[0].nbytes < MOST_KNOWN:
+            self.known.update(rows)
+        return found, [caption for _, caption in drawn]
+
+    def _coded(self, scenes: Sequence[Scene]) -> Tensor:
+        videos = np.stack([render(scene, self.source.world) for scene in scenes])
+        return coded(self.assets, as_tensor(videos).to(self.device)).cpu()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Rule `sample`: all videos of one model, for every caption variant, solver and number of function evaluations."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from salt.config.schema import Experiment
@@ -30,8 +30,9 @@ def run(
     device: str,
     own: Sequence[OwnPrompt],
     length: Length,
+    wanted: Collection[str] = (),
 ) -> None:
-    """Sample all cells of a student, of `teacher`, or of `real`.
+    """Sample the cells of a student, of `teacher`, or of `real`.
 
     Args:
         name: a student, `teacher` or `real`.
@@ -43,9 +44,11 @@ def run(
         device: where latents are computed.
         own: a user's captions in place of the report prompts; empty: the report prompts.
         length: of the videos.
+        wanted: names of the cells; empty: all.
     """
     scale = experiment.scale
     scorer = scorer_of(scale, length)
+    cells = model_cells(name, experiment, seed, length, wanted)
     if name == REAL:
         scorer.require_clips(REAL)
     if weights is not None:
@@ -65,7 +68,6 @@ def run(
         hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")
         hashes |= assets.image_encoder_hash
         source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device, length)
-    cells = model_cells(name, experiment, seed, length)
     if own:  # a user's captions have one variant
         cells = [cell for cell in cells if cell.variant == "extended"]
     released = weights is not None and are_released(weights)

@@ -1,6 +1,7 @@
 """Rule `score`: records of the videos of one model. It needs no network, so it does not import torch."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,17 @@ from salt.evaluation.scorers import scorer_of
 from salt.stages.shared.records import commit, model_cells, write_csv, write_records
 
 
-def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, details: Path, length: Length) -> None:
-    """Score all cells of a model whose videos have this length.
+def run(
+    name: str,
+    experiment: Experiment,
+    seed: int,
+    videos: Path,
+    out: Path,
+    details: Path,
+    length: Length,
+    wanted: Collection[str] = (),
+) -> None:
+    """Score the cells of a model whose videos have this length.
 
     Args:
         name: a student, `teacher` or `real`.
@@ -25,6 +35,7 @@ def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, d
             `NAME_prompts.csv.gz` or `NAME_long_prompts.csv.gz`.
         details: folder for results in VBench's layout.
         length: of the videos.
+        wanted: names of the cells; empty: all.
     """
     released = _of_released_weights(videos)
     if released:
@@ -32,7 +43,7 @@ def run(name: str, experiment: Experiment, seed: int, videos: Path, out: Path, d
     details.mkdir(parents=True, exist_ok=True)
     scorer = scorer_of(experiment.scale, length)
     tidy, wide = [], []
-    for cell in model_cells(name, experiment, seed, length):
+    for cell in model_cells(name, experiment, seed, length, wanted):
         rows, single = scorer.score(cell, videos, details, {"commit": commit()})
         tidy.append(rows)
         wide.append(single.assign(prompts=cell.prompts, solver=cell.solver, nfe=cell.nfe))

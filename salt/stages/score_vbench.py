@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ def run(
     part: tuple[int, int],
     length: Length,
     device: str,
+    wanted: Collection[str] = (),
 ) -> None:
     """Score one dimension, cell by cell; writes each cell's score, or why it is absent, to `out`.
 
@@ -45,12 +46,13 @@ def run(
         part: (i, n): the i-th of n parts of the prompts.
         length: of the videos.
         device: where VBench computes.
+        wanted: names of the cells; empty: all.
 
     Raises:
         SaltError: the scale is not scored by VBench, or no prompt is scored on the dimension.
     """
     scorer = scorer_of(experiment.scale, length)
-    cells = model_cells(name, experiment, seed, length)
+    cells = model_cells(name, experiment, seed, length, wanted)
     every = [job for cell in cells for job in scorer.jobs(cell, videos, details, part, device)]
     chosen = [job for job in every if job.dimension == dimension]
     if not chosen:

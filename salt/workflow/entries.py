@@ -35,6 +35,20 @@ def check_entries(suite: Suite, students: Collection[str]) -> None:
                 raise SaltError(f"experiments/tables.yaml: {place}: {experiment}: no such student; {near}")
 
 
+def chosen_of(suite: Suite, only: Collection[str]) -> Suite:
+    """The tables and figures that are named, of those that a scale has.
+
+    Raises:
+        SaltError: it does not have one of them.
+    """
+    for name in only:
+        if name not in (known := [*suite.tables, *suite.figures]):
+            raise SaltError(f"--config only={name}: no such table or figure; {accepted(name, known)}")
+    tables = {name: entry for name, entry in suite.tables.items() if name in only}
+    figures = {name: entry for name, entry in suite.figures.items() if name in only}
+    return suite.model_copy(update={"tables": tables, "figures": figures})
+
+
 @dataclass(frozen=True)
 class Entries:
     """What a scale has."""

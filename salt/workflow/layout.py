@@ -30,6 +30,15 @@ class Layout:
         return Path(self.settings.scratch, self.settings.scale).as_posix()
 
     @property
+    def evaluation(self) -> str:
+        """Where models are sampled and measured.
+
+        A place apart where that is not done in full: a part of the videos, or the time of it, is not the whole.
+        """
+        part = "_".join(("only", *self.settings.only)) if self.settings.only else ""
+        return Path(self.scratch, part).as_posix()
+
+    @property
     def printed(self) -> str:
         """The name below results/ and paper_figures/: a row of released weights never stands for one trained here."""
         return f"{self.settings.scale}_released" if self.entries.imported else self.settings.scale
@@ -57,7 +66,14 @@ class Layout:
     @property
     def videos(self) -> str:
         """All videos, by stage number: `salt sample` keeps whole videos of the same weights."""
-        return f"{self.scratch}/videos/v{self.states.stages.sample}"
+        return f"{self.evaluation}/videos/v{self.states.stages.sample}"
+
+    def everything(self) -> list[str]:
+        """What `snakemake` makes where no target is named: the report of all, or the tables and figures chosen."""
+        if not self.settings.only:
+            return [f"{self.results}/report.html"]
+        tables = [f"{self.results}/tables/{name}.md" for name in self.entries.tables]
+        return tables + [f"{self.figures}/{name}.png" for name in self.entries.figures]
 
     def run_of_teacher(self) -> str:
         """The run directory of a teacher that is trained."""

@@ -14,9 +14,10 @@ from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.evaluation.lengths import Length, length_of_cells
 from salt.report.suite import experiments_at, load_suite
-from salt.workflow.entries import REFERENCES, Entries, check_entries
+from salt.workflow.entries import REFERENCES, Entries, check_entries, chosen_of
 from salt.workflow.lab import Lab
 from salt.workflow.layout import Layout
+from salt.workflow.printed import EVERYTHING, Printed, printed_by
 from salt.workflow.resources import Resources
 from salt.workflow.settings import Settings
 from salt.workflow.stages import load_stages
@@ -60,6 +61,8 @@ class Workflow:
         imported = released(experiments, students, scale) if settings.weights == "released" else []
         resources = Resources.load(folder, scale.name)
         states = States(scale, experiments, imported, load_stages(folder))
+        if settings.only:
+            suite = chosen_of(suite, settings.only)
         entries = Entries(suite, scale, imported, settings.seeds)
         return cls(settings, scale, experiments, imported, entries, states, resources)
 
@@ -83,6 +86,16 @@ class Workflow:
         """The lab beside this scale."""
         return Lab.load(self.settings, self.scale, self.states.stages)
 
+    @cached_property
+    def printed(self) -> Printed:
+        """What of each model is sampled and measured."""
+        return printed_by(self.entries, self.experiments) if self.settings.only else EVERYTHING
+
+    @property
+    def beside(self) -> str | None:
+        """The scale whose tables and figures are made with this one's."""
+        return None if self.settings.only else self.scale.beside
+
     @property
     def dimensions(self) -> tuple[str, ...]:
         """What the real VBench scores of videos of training length, a job each; nothing where it does not score."""
@@ -95,9 +108,9 @@ class Workflow:
 
     def beside_targets(self) -> list[str]:
         """The tables and figures of the scale beside this one."""
-        if self.scale.beside is None:
+        if self.beside is None:
             return []
-        suite = load_suite().at(load_scale(self.scale.beside))
+        suite = load_suite().at(load_scale(self.beside))
         return [*suite.tables, *suite.figures]
 
 

@@ -24,6 +24,9 @@ class Settings:
     """Folder of weights, videos and logs; $SALT_SCRATCH where it is not given."""
     weights: WeightsFrom = "trained"
     """released: published weights where an experiment has them; all others are trained either way."""
+    only: tuple[str, ...] = ()
+    """Tables and figures that are made, of whose models nothing is sampled and measured that they do not print; empty:
+    all of them, and everything of each model."""
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "Settings":
@@ -42,5 +45,11 @@ class Settings:
             raise SaltError(f"--config seeds={seeds}: accepted: the number of training seeds, 1 or more")
         if weights not in get_args(WeightsFrom):
             raise SaltError(f"--config weights={weights}: accepted: {', '.join(get_args(WeightsFrom))}")
+        only = tuple(str(given["only"]).split(",")) if "only" in given else ()
         scale, out, scratch = (str(given.get(key, getattr(cls, key))) for key in ("scale", "out", "scratch"))
-        return cls(scale, seeds, out, scratch, weights)
+        if only and out == cls.out:
+            raise SaltError(
+                f"--config only={','.join(only)}: records of a part would replace those in results/; accepted: with "
+                "out=FOLDER"
+            )
+        return cls(scale, seeds, out, scratch, weights, only)

@@ -4,7 +4,7 @@ Snakemake records and compares these lists, and the folders of runs, latents and
 digests: values, their order and their types are part of what is on the disk.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from salt.config.files import repository_root
@@ -90,21 +90,21 @@ class States:
         """Whether a name is that of an experiment whose weights this workflow makes, the teacher's aside."""
         return name != TEACHER and name in self.experiments
 
-    def sample(self, long: bool = False) -> State:
-        """Videos, besides the weights."""
-        return self._evaluation(self.stages.sample, long)
+    def sample(self, long: bool = False, cells: Sequence[str] = ()) -> State:
+        """Videos, besides the weights; `cells`: those that are wanted, empty: all."""
+        return [*self._evaluation(self.stages.sample, long), *cells]
 
-    def score_vbench(self) -> State:
+    def score_vbench(self, cells: Sequence[str] = ()) -> State:
         """What VBench says of them; its jobs are the same for long videos and those of training length."""
-        return self._evaluation(self.stages.score_vbench, long=True)
+        return [*self._evaluation(self.stages.score_vbench, long=True), *cells]
 
-    def score(self, long: bool = False) -> State:
+    def score(self, long: bool = False, cells: Sequence[str] = ()) -> State:
         """Scores of videos, besides the videos."""
-        return self._evaluation(self.stages.score, long)
+        return [*self._evaluation(self.stages.score, long), *cells]
 
-    def defect(self) -> State:
-        """The semigroup defect, besides the weights."""
-        return self._evaluation(self.stages.defect)
+    def defect(self, alone: bool = False) -> State:
+        """The semigroup defect, besides the weights; `alone`: Eq. (16) and nothing else."""
+        return [*self._evaluation(self.stages.defect), *(["alone"] if alone else [])]
 
     def caches(self) -> State:
         """What a cache does, besides the weights."""

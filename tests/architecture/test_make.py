@@ -1,4 +1,4 @@
-"""`make test` beside a SLURM that somebody installed: the tests must not see it."""
+"""`make test` beside a SLURM that somebody installed, and what `make reproduce` says step by step."""
 
 import os
 import shutil
@@ -34,3 +34,41 @@ def test_the_tests_run_with_the_base_of_the_system_alone(tmp_path: Path) -> None
     )
     assert run.returncode == 2, "make passes on that the tests failed"
     assert [line for line in run.stdout.splitlines() if line.startswith("found")] == [f"found {c}" for c in BASE]
+
+
+FAKE = """#!/usr/bin/env bash
+echo "called ${0##*/} $*"
+for word in "$@"; do case $word in
+    fig_lab) made=scratch/reproduce/paper_figures/lab; mkdir -p $made; touch $made/fig_lab.{png,pdf} ;;
+    only=table4,figA1)
+        tables=scratch/reproduce/results/tiny/tables figures=scratch/reproduce/paper_figures/tiny
+        mkdir -p $tables $figures; echo "the table" > $tables/table4.md; touch $tables/table4.csv $figures/figA1.pdf ;;
+esac; done
+"""
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_reproduce_says_what_is_there_as_soon_as_it_is(tmp_path: Path) -> None:
+    """The lab, then Table 4, then how it agrees with the committed results."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    venv = tmp_path / ".venv" / "bin"
+    venv.mkdir(parents=True)
+    for name in ("snakemake", "salt", "python"):
+        (venv / name).write_text("#!/bin/sh\necho 3\n" if name == "python" else FAKE)
+        (venv / name).chmod(0o755)
+    (tmp_path / ".venv" / ".complete").touch()
+    command = ["make", "reproduce", "--assume-old=.venv/.complete", "--no-print-directory"]
+    run = subprocess.run(command, cwd=tmp_path, env=os.environ | {"MAKEFLAGS": ""}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    said = [line for line in run.stdout.splitlines() if line]
+    records = "--records scratch/reproduce/results/tiny/records --committed results/tiny/records"
+    assert [line for line in said if line.startswith(("called", "The core", "the table", "Table 4"))] == [
+        "called snakemake fig_lab --config out=scratch/reproduce",
+        "The core of the lab: there to be looked at, 0 min 0 s after the start",
+        "called snakemake --cores 3 --config seeds=1 only=table4,figA1 out=scratch/reproduce",
+        "the table",
+        "Table 4 and its students' defect, of one training seed: there to be looked at, 0 min 0 s after the start",
+        f"called salt agreement table4 --scale tiny {records}",
+    ]
+    assert "  scratch/reproduce/paper_figures/lab/fig_lab.png" in said
+    assert "  scratch/reproduce/results/tiny/tables/table4.md" in said

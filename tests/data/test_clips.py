@@ -21,6 +21,7 @@ from salt.data.world import (
     all_contents,
     caption,
     contents_of,
+    render,
     split_of,
 )
 from salt.errors import SaltError
@@ -46,6 +47,14 @@ def test_a_clip_is_a_function_of_split_seed_and_index(clips: list[Clip]) -> None
     assert not same(clips[0], clips[1])
     assert not same(ClipSource(WORLD, "train", 4).clip(0), clips[0])
     assert len({clip.video.tobytes() for clip in clips}) > 350
+
+
+def test_a_clip_is_the_picture_of_its_scene(clips: list[Clip]) -> None:
+    """So clips of equal scenes are equal, and need not be made twice."""
+    source = ClipSource(WORLD, "train", 3)
+    scenes = [source.scene(i) for i in range(400)]
+    assert all(np.array_equal(render(scene, WORLD), clip.video) for (scene, _), clip in zip(scenes, clips, strict=True))
+    assert [words for _, words in scenes] == [clip.caption for clip in clips]
 
 
 @pytest.mark.parametrize("split", SPLIT_SHARES)

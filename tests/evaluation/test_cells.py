@@ -7,6 +7,7 @@ from salt.errors import SaltError
 from salt.evaluation.cells import cells_of
 from salt.evaluation.lengths import BeyondTraining, length_of
 from salt.report.suite import load_suite
+from salt.stages.shared.records import model_cells
 
 
 def names(experiment, scale="tiny", causal=False):
@@ -30,6 +31,18 @@ def test_references():
 def test_cells_carry_what_the_records_name():
     cell = cells_of("sc_dmd", "SC-DMD", load_scale("smoke"), 2)[0]
     assert (cell.method, cell.experiment, cell.scale, cell.seed) == ("SC-DMD", "sc_dmd", "smoke", 2)
+
+
+def test_some_cells_can_be_asked_for_by_name():
+    experiment = load_experiment("sc_dmd", "tiny")
+    length = length_of("sc_dmd", experiment, long=False)
+    wanted = ["short_cm_4", "extended_cm_4"]
+    cells = model_cells("sc_dmd", experiment, 0, length, wanted)
+    assert [cell.name for cell in cells] == ["extended_cm_4", "short_cm_4"], "in the order of the scale"
+    with pytest.raises(
+        SaltError, match=r"--cell short_cm_5: no cell of sc_dmd; did you mean 'short_cm_4'\? accepted: ext"
+    ):
+        model_cells("sc_dmd", experiment, 0, length, ["short_cm_5"])
 
 
 @pytest.mark.parametrize("scale", ["tiny", "smoke", "paper"])

@@ -43,9 +43,9 @@ def bent(x_t, t, caption):
     return torch.sin(2 * x_t) * (1 + t) + caption * t
 
 
-def found(student, teacher=bent, name="sc_dmd", **evaluation):
+def found(student, teacher=bent, name="sc_dmd", alone=False, **evaluation):
     experiment = small(name, **(EVALUATION | evaluation))
-    return measure(network(student), network(teacher, 3.0), experiment, 1, LATENT)
+    return measure(network(student), network(teacher, 3.0), experiment, 1, LATENT, alone=alone)
 
 
 def values(records, metric, solver="euler", nfe=4):
@@ -95,6 +95,17 @@ def test_defect_follows_the_states_of_the_path():
     assert values(records, "defect[2]").value == pytest.approx(float(ratio.mean()), rel=1e-4)
     assert values(records, "defect[2]", "cm").value != pytest.approx(float(ratio.mean()), rel=1e-2)
     assert values(records, "defect_mean_se").value > 0
+
+
+def test_the_defect_alone_is_the_same_and_asks_no_teacher():
+    def never(x_t, t, caption):
+        raise AssertionError
+
+    every, alone = found(bent), found(bent, never, alone=True)
+    rows = every.records[every.records.metric.str.startswith("defect")]
+    pd.testing.assert_frame_equal(alone.records, rows.reset_index(drop=True))
+    assert list(alone.trajectory.columns) == list(TRAJECTORY_COLUMNS)
+    assert len(every.trajectory) > len(alone.trajectory) == 0
 
 
 def test_straight_flows_have_no_defect_and_no_distance():

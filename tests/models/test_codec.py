@@ -14,7 +14,16 @@ from salt.config.scale import Codec, World
 from salt.data.clips import ClipSource, as_tensor
 from salt.data.world import STEPS, Content, Scene, Sprite, render
 from salt.errors import SaltError
-from salt.models.codec import CUES, TinyCodec, fit_codec, load_codec, motion_vectors, save_codec, surroundings
+from salt.models.codec import (
+    AT_ONCE,
+    CUES,
+    TinyCodec,
+    fit_codec,
+    load_codec,
+    motion_vectors,
+    save_codec,
+    surroundings,
+)
 
 SOURCE = ClipSource(World(size=32, frames=9), "train", 1)
 SMALL = Codec(width=16, blocks=1, steps=150, batch_size=2)
@@ -125,6 +134,12 @@ def test_surroundings_point_from_each_object_to_the_other(axis: int) -> None:
     assert abs(first[1 - axis]) < 0.1 * first[axis]
     alone = render(Scene(Content(content.sprites[1:], "up", "white"), starts[:1], 1), World(frames=1))
     assert surroundings(as_tensor(alone[None]), 4).mean((2, 3, 4)).abs().max() < 1e-6
+
+
+def test_motion_does_not_depend_on_the_other_videos_of_a_batch(video: Tensor) -> None:
+    many = torch.cat([video, video.flip(4), video.flip(3)]).repeat(3, 1, 1, 1, 1)
+    assert len(many) > AT_ONCE
+    assert torch.equal(motion_vectors(many, 4), torch.cat([motion_vectors(one[None], 4) for one in many]))
 
 
 def test_what_stands_still_has_no_motion(video: Tensor) -> None:

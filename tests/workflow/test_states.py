@@ -101,6 +101,16 @@ def test_no_clips_are_asked_of_vbenchs_prompts(paper: Workflow, smoke: Workflow)
     assert (smoke.dimensions, len(paper.dimensions), len(paper.long_dimensions)) == ((), 16, 9)
 
 
+def test_a_part_of_what_is_measured_has_a_state_of_its_own(smoke: Workflow) -> None:
+    states, cells = smoke.states, ("extended_cm_4",)
+    for rule in ("sample", "score", "score_vbench"):
+        assert getattr(states, rule)(cells=cells) == [*getattr(states, rule)(), *cells]
+        assert getattr(states, rule)(cells=()) == getattr(states, rule)()
+    assert states.defect(alone=True) != states.defect()
+    assert smoke.printed.cells("sc_dmd") == ()
+    assert (smoke.layout.evaluation, smoke.printed.alone) == (smoke.layout.scratch, False)
+
+
 def test_a_digest_names_a_state_by_its_values_and_their_types() -> None:
     assert digest([1, "a"]) == "99258d93"
     assert len({digest([1, "a"]), digest([1.0, "a"]), digest(["a", 1])}) == 3
@@ -138,3 +148,4 @@ def test_settings_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SALT_SCRATCH", "/large")
     assert Settings.read({"seeds": 2, "out": 7}) == Settings("tiny", 2, "7", "/large", "trained")
     assert Settings.read({"scratch": "here"}).scratch == "here"
+    assert Settings.read({"only": "table4,figA1", "out": "x"}).only == ("table4", "figA1")

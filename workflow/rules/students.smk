@@ -113,9 +113,9 @@ rule sample:
     output:
         manifest=f"{w.layout.videos}/{{sampled}}/seed{{seed}}/manifest.json",
     log:
-        f"{w.layout.scratch}/logs/sample/{{sampled}}_seed{{seed}}.log",
+        f"{w.layout.evaluation}/logs/sample/{{sampled}}_seed{{seed}}.log",
     benchmark:
-        f"{w.layout.scratch}/benchmarks/sample/{{sampled}}_seed{{seed}}.tsv"
+        f"{w.layout.evaluation}/benchmarks/sample/{{sampled}}_seed{{seed}}.tsv"
     threads: w.resources.threads("sample")
     resources:
         **w.resources.asked("sample"),
@@ -124,12 +124,13 @@ rule sample:
         scale=w.scale.name,
         teacher=subpath(input.teacher, parent=True),
         weights=lambda wildcards, input: option("--weights", input.weights),
+        cells=lambda wildcards, output: w.printed.options(wildcards.sampled),
         folder=subpath(output.manifest, parent=True),
-        state=w.states.sample(),
+        state=lambda wildcards: w.states.sample(cells=w.printed.cells(wildcards.sampled)),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: videos of the evaluation's prompts, scale {params.scale}"
     shell:
-        "salt sample {wildcards.sampled} {params.long} --scale {params.scale} --seed {wildcards.seed}"
+        "salt sample {wildcards.sampled} {params.long} {params.cells} --scale {params.scale} --seed {wildcards.seed}"
         f" --device {w.resources.device('sample')} --teacher {{params.teacher}} {{params.weights}}"
         " --out {params.folder} > {log} 2>&1"
 
@@ -138,24 +139,25 @@ rule score_vbench:
     input:
         videos=f"{w.layout.videos}/{{sampled}}/seed{{seed}}{{long}}/manifest.json",
     output:
-        f"{w.layout.scratch}/vbench/{{sampled}}/seed{{seed}}{{long}}/{{dimension}}.json",
+        f"{w.layout.evaluation}/vbench/{{sampled}}/seed{{seed}}{{long}}/{{dimension}}.json",
     log:
-        f"{w.layout.scratch}/logs/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.log",
+        f"{w.layout.evaluation}/logs/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.log",
     benchmark:
-        f"{w.layout.scratch}/benchmarks/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.tsv"
+        f"{w.layout.evaluation}/benchmarks/score_vbench/{{sampled}}_seed{{seed}}{{long}}_{{dimension}}.tsv"
     threads: w.resources.threads("score_vbench")
     resources:
         **w.resources.asked("score_vbench"),
     params:
         scale=w.scale.name,
         videos=subpath(input.videos, parent=True),
-        details=f"{w.layout.scratch}/scores/{{sampled}}/seed{{seed}}{{long}}",
+        details=f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}{{long}}",
         long=lambda wildcards: "--long" if wildcards.long else "",
-        state=w.states.score_vbench(),
+        cells=lambda wildcards, output: [] if wildcards.long else w.printed.options(wildcards.sampled),
+        state=lambda wildcards: w.states.score_vbench(() if wildcards.long else w.printed.cells(wildcards.sampled)),
     message:
         "{rule} {wildcards.sampled}{wildcards.long}, seed {wildcards.seed}: {wildcards.dimension}, scale {params.scale}"
     shell:
-        "salt score-vbench {wildcards.sampled} {wildcards.dimension} {params.long} --scale {params.scale}"
+        "salt score-vbench {wildcards.sampled} {wildcards.dimension} {params.long} {params.cells} --scale {params.scale}"
         f" --seed {{wildcards.seed}} --device {w.resources.device('score_vbench')}"
         " --videos {params.videos} --details {params.details} --out {output} > {log} 2>&1"
 
@@ -168,9 +170,9 @@ rule score:
         scores=f"{w.layout.records}/{{sampled}}_seed{{seed}}_scores.csv",
         prompts=f"{w.layout.records}/{{sampled}}_seed{{seed}}_prompts.csv.gz",
     log:
-        f"{w.layout.scratch}/logs/score/{{sampled}}_seed{{seed}}.log",
+        f"{w.layout.evaluation}/logs/score/{{sampled}}_seed{{seed}}.log",
     benchmark:
-        f"{w.layout.scratch}/benchmarks/score/{{sampled}}_seed{{seed}}.tsv"
+        f"{w.layout.evaluation}/benchmarks/score/{{sampled}}_seed{{seed}}.tsv"
     threads: w.resources.threads("score")
     resources:
         **w.resources.asked("score"),
@@ -178,12 +180,13 @@ rule score:
         long=unrecorded(""),
         scale=w.scale.name,
         videos=subpath(input.videos, parent=True),
-        details=f"{w.layout.scratch}/scores/{{sampled}}/seed{{seed}}",
-        state=w.states.score(),
+        cells=lambda wildcards, output: w.printed.options(wildcards.sampled),
+        details=f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}",
+        state=lambda wildcards: w.states.score(cells=w.printed.cells(wildcards.sampled)),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: records of its videos, scale {params.scale}"
     shell:
-        "salt score {wildcards.sampled} {params.long} --scale {params.scale} --seed {wildcards.seed}"
+        "salt score {wildcards.sampled} {params.long} {params.cells} --scale {params.scale} --seed {wildcards.seed}"
         " --videos {params.videos} --out {output.scores} --details {params.details} > {log} 2>&1"
 
 
@@ -191,9 +194,9 @@ use rule sample as sample_long with:
     output:
         manifest=f"{w.layout.videos}/{{sampled}}/seed{{seed}}_long/manifest.json",
     log:
-        f"{w.layout.scratch}/logs/sample_long/{{sampled}}_seed{{seed}}.log",
+        f"{w.layout.evaluation}/logs/sample_long/{{sampled}}_seed{{seed}}.log",
     benchmark:
-        f"{w.layout.scratch}/benchmarks/sample_long/{{sampled}}_seed{{seed}}.tsv"
+        f"{w.layout.evaluation}/benchmarks/sample_long/{{sampled}}_seed{{seed}}.tsv"
     wildcard_constraints:
         sampled="|".join(w.students),
     threads: w.resources.threads("sample_long")
@@ -201,6 +204,7 @@ use rule sample as sample_long with:
         **w.resources.asked("sample_long"),
     params:
         long=unrecorded("--long"),
+        cells=unrecorded(""),
         state=w.states.sample(long=True),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: videos beyond the training length, scale {params.scale}"
@@ -214,9 +218,9 @@ use rule score as score_long with:
         scores=f"{w.layout.records}/{{sampled}}_seed{{seed}}_long.csv",
         prompts=f"{w.layout.records}/{{sampled}}_seed{{seed}}_long_prompts.csv.gz",
     log:
-        f"{w.layout.scratch}/logs/score_long/{{sampled}}_seed{{seed}}.log",
+        f"{w.layout.evaluation}/logs/score_long/{{sampled}}_seed{{seed}}.log",
     benchmark:
-        f"{w.layout.scratch}/benchmarks/score_long/{{sampled}}_seed{{seed}}.tsv"
+        f"{w.layout.evaluation}/benchmarks/score_long/{{sampled}}_seed{{seed}}.tsv"
     wildcard_constraints:
         sampled="|".join(w.students),
     threads: w.resources.threads("score_long")
@@ -224,7 +228,8 @@ use rule score as score_long with:
         **w.resources.asked("score_long"),
     params:
         long=unrecorded("--long"),
-        details=f"{w.layout.scratch}/scores/{{sampled}}/seed{{seed}}_long",
+        cells=unrecorded(""),
+        details=f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}_long",
         state=w.states.score(long=True),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: records of its long videos, scale {params.scale}"
@@ -238,9 +243,9 @@ rule defect:
         defect=f"{w.layout.records}/{{experiment}}_seed{{seed}}_defect.csv",
         trajectory=f"{w.layout.records}/{{experiment}}_seed{{seed}}_trajectory.csv",
     log:
-        f"{w.layout.scratch}/logs/defect/{{experiment}}_seed{{seed}}.log",
+        f"{w.layout.evaluation}/logs/defect/{{experiment}}_seed{{seed}}.log",
     benchmark:
-        f"{w.layout.scratch}/benchmarks/defect/{{experiment}}_seed{{seed}}.tsv"
+        f"{w.layout.evaluation}/benchmarks/defect/{{experiment}}_seed{{seed}}.tsv"
     threads: w.resources.threads("defect")
     resources:
         **w.resources.asked("defect"),
@@ -248,11 +253,12 @@ rule defect:
         scale=w.scale.name,
         weights=subpath(input.weights, parent=True),
         teacher=subpath(input.teacher, parent=True),
-        state=w.states.defect(),
+        alone=unrecorded("--alone" if w.printed.alone else ""),
+        state=w.states.defect(w.printed.alone),
     message:
         "{rule} {wildcards.experiment}, seed {wildcards.seed}: its semigroup defect, scale {params.scale}"
     shell:
-        "salt defect {params.weights} --scale {params.scale} --teacher {params.teacher}"
+        "salt defect {params.weights} {params.alone} --scale {params.scale} --teacher {params.teacher}"
         f" --device {w.resources.device('defect')}"
         " --out {output.defect} > {log} 2>&1"
 

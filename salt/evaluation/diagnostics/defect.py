@@ -9,6 +9,8 @@ inference grid; a path is its states at (*grid, 0); B samples; RMS is over the e
 * `depth_error[i]`: RMS distance of the Euler path, after i steps, from the teacher's path at the same time, relative to
   the RMS of the teacher's state. The teacher's path is guided Euler on its own grid and all times of the students'.
 * trajectories: Euler paths and the teacher's path of the first few samples on two principal directions.
+
+The first alone needs a tenth of the time of all four, most of which goes into the teacher's path.
 """
 
 from collections.abc import Iterator, Sequence
@@ -119,6 +121,9 @@ class _Plan:
     evaluation: Evaluation
     steps: int
     shift: float
+    nfes: Sequence[int]
+    """The numbers of evaluations whose paths are compared with each other and with the teacher's; empty: Eq. (16)
+    alone is measured, on the path of `steps`."""
 
     def grid(self, nfe: int) -> tuple[float, ...]:
         return time_grid(nfe, self.shift)
@@ -130,7 +135,13 @@ class _Plan:
 
     @property
     def fine(self) -> tuple[float, ...]:
-        return merged_grid(*(self.grid(nfe) for nfe in (self.evaluation.teacher_nfe, *self.evaluation.nfe)))
+        """The times of the teacher's path."""
+        return merged_grid(*(self.grid(nfe) for nfe in (self.evaluation.teacher_nfe, *self.nfes)))
+
+    @property
+    def teacher(self) -> tuple[str, int]:
+        """The teacher's path among `Paths`, where anything is compared with it."""
+        return TEACHER, len(self.fine)
 
 
 Paths = dict[tuple[str, int], States]
@@ -138,7 +149,7 @@ Paths = dict[tuple[str, int], States]
 
 
 def _student_paths(velocity: Velocity, noise: Tensor, renoise: Renoise, plan: _Plan) -> Paths:
-    nfes = sorted({*plan.evaluation.nfe, plan.steps})
+    nfes = sorted({*plan.nfes, plan.steps})
     return {
         (solver, nfe): trajectory(velocity, noise, plan.grid(nfe), solver, renoise)
         for solver in plan.evaluation.solvers
@@ -146,7 +157,7 @@ def _student_paths(velocity: Velocity, noise: Tensor, renoise: Renoise, plan: _P
     }
 
 
-def _measurements(velocity: Velocity, paths: Paths, fine: States, plan: _Plan) -> Iterator[tuple[Quantity, Tensor]]:
+def _measurements(velocity: Velocity, paths: Paths, plan: _Plan) -> Iterator[tuple[Quantity, Tensor]]:
     """Every metric of a batch, `(B,)`."""
     grid, middle = plan.grid(plan.steps), plan.middle
     for solver in plan.evaluation.solvers:
@@ -155,22 +166,25 @@ def _measurements(velocity: Velocity, paths: Paths, fine: States, plan: _Plan) -
             yield Quantity(f"defect[{i}]", solver, plan.steps, t_s, t_m, t_e), defects[:, i]
         yield Quantity("defect_mean", solver, plan.steps), defects.mean(1)
     for solver in plan.evaluation.solvers:
-        for few, many in combinations(sorted(plan.evaluation.nfe), 2):
+        for few, many in combinations(sorted(plan.nfes), 2):
             distance = rms(paths[solver, few][-1] - paths[solver, many][-1])
             yield Quantity(f"cross_step[{few},{many}]", solver, many), distance
     if "euler" in plan.evaluation.solvers:
-        teacher = dict(zip((*plan.fine, 0.0), fine, strict=True))
-        for nfe in plan.evaluation.nfe:
+        for nfe in plan.nfes:
+            teacher = dict(zip((*plan.fine, 0.0), paths[plan.teacher], strict=True))
             reached = (*plan.grid(nfe)[1:], 0.0)
             for i, (t, x) in enumerate(zip(reached, paths["euler", nfe][1:], strict=True), start=1):
                 yield Quantity(f"depth_error[{i}]", "euler", nfe, t), rms(x - teacher[t]) / rms(teacher[t])
 
 
-def _projected_paths(paths: Paths, fine: States, plan: _Plan, samples: Sequence[int]) -> Iterator[tuple[object, ...]]:
+def _projected_paths(paths: Paths, plan: _Plan, samples: Sequence[int]) -> Iterator[tuple[object, ...]]:
     """Rows of `TRAJECTORY_COLUMNS`; `samples` are the numbers of the first samples of the batch."""
+    if plan.teacher not in paths:
+        return
+    fine = paths[plan.teacher]
     euler = {(solver, nfe): (plan.grid(nfe), path) for (solver, nfe), path in paths.items() if solver == "euler"}
     euler = {way: path for way, path in euler.items() if way[1] <= TRAJECTORY_MOST_STEPS}
-    euler[TEACHER, len(plan.fine)] = plan.fine, fine
+    euler[plan.teacher] = plan.fine, fine
     for place, sample in enumerate(samples):
         mean, directions = principal_plane(torch.stack([x[place].cpu() for x in fine]))
         for (solver, nfe), (grid, path) in euler.items():
@@ -202,6 +216,7 @@ def measure(
     seed: int,
     latent_shape: Sequence[int],
     condition: Condition = no_condition,
+    alone: bool = False,
 ) -> Diagnostics:
     """Measure one student on `diagnosed_prompts` (extended) and the first sampling seed.
 
@@ -212,12 +227,13 @@ def measure(
         seed: the training seed, for the records.
         latent_shape: `(C, T, H, W)`.
         condition: what conditions networks besides captions.
+        alone: measure Eq. (16) alone, for which the teacher is not asked.
 
     Raises:
         SaltError: states that are not finite, naming path and prompt.
     """
     evaluation = experiment.scale.evaluation
-    plan = _Plan(evaluation, experiment.grid.steps, experiment.grid.shift)
+    plan = _Plan(evaluation, experiment.grid.steps, experiment.grid.shift, () if alone else evaluation.nfe)
     prompts = diagnosed_prompts(experiment.scale)
     measured: dict[Quantity, list[Tensor]] = {}
     projected: list[tuple[object, ...]] = []
@@ -229,11 +245,13 @@ def measure(
         image = condition([(prompt, evaluation.seeds[0]) for prompt in batch])
         velocity = student.velocity(captions, image)
         paths = _student_paths(velocity, noise, renoise_of(draws), plan)
-        fine = trajectory(teacher.velocity(captions, image), noise, plan.fine, "euler", renoise_of(draws))
-        _check_finite(experiment, seed, {**paths, (TEACHER, len(plan.fine)): fine}, batch)
-        for key, values in _measurements(velocity, paths, fine, plan):
+        if plan.nfes:
+            guided = teacher.velocity(captions, image)
+            paths[plan.teacher] = trajectory(guided, noise, plan.fine, "euler", renoise_of(draws))
+        _check_finite(experiment, seed, paths, batch)
+        for key, values in _measurements(velocity, paths, plan):
             measured.setdefault(key, []).append(values.double().cpu())
-        projected += _projected_paths(paths, fine, plan, range(start, min(start + len(batch), TRAJECTORY_SAMPLES)))
+        projected += _projected_paths(paths, plan, range(start, min(start + len(batch), TRAJECTORY_SAMPLES)))
     samples = {key: torch.cat(parts) for key, parts in measured.items()}
     return Diagnostics(
         _records(samples, experiment, seed), pd.DataFrame(projected, columns=pd.Index(TRAJECTORY_COLUMNS))

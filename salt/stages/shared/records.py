@@ -1,12 +1,15 @@
 """The cells of one model, and tables of measurements as files."""
 
 import gzip
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
+from salt.config.files import accepted
 from salt.config.released import RELEASED
 from salt.config.schema import Experiment
+from salt.errors import SaltError
 from salt.evaluation.cells import REAL, ModelCell
 from salt.evaluation.lengths import Length
 from salt.files import whole_file
@@ -14,10 +17,27 @@ from salt.report.suite import load_suite
 from salt.training.provenance import git_state
 
 
-def model_cells(name: str, experiment: Experiment, seed: int, length: Length) -> list[ModelCell]:
-    """The cells of a student, of `teacher` or of `real`, for videos of one length."""
+def model_cells(
+    name: str, experiment: Experiment, seed: int, length: Length, wanted: Collection[str] = ()
+) -> list[ModelCell]:
+    """The cells of a student, of `teacher` or of `real`, for videos of one length.
+
+    Args:
+        name: a student, `teacher` or `real`.
+        experiment: configuration of the student; that of the teacher for `teacher` and `real`.
+        seed: the training seed.
+        length: of the videos.
+        wanted: names of the cells; empty: all.
+
+    Raises:
+        SaltError: a name that no cell of the model has.
+    """
     title = load_suite().real.method if name == REAL else experiment.title
-    return length.cells(name, title, experiment.scale, seed, experiment.causal is not None)
+    cells = {c.name: c for c in length.cells(name, title, experiment.scale, seed, experiment.causal is not None)}
+    for one in wanted:
+        if one not in cells:
+            raise SaltError(f"--cell {one}: no cell of {name}; {accepted(one, cells)}")
+    return [cell for cell in cells.values() if cell.name in (wanted or cells)]
 
 
 def write_records(records: pd.DataFrame, path: Path, released: bool) -> None:
