@@ -1,176 +1,154 @@
-"""Records of the lab as its rules write them, with made-up but plausible effects. No result is here."""
+"""A repository with records of a lab whose effects are known. No result is here."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
-from salt.config.lab import Mixture
-from salt.config.lab_arms import Arms, load_arms
-from salt.config.load import load_scale
-from salt.report.lab.read import CLOUD_COLUMNS
+from salt.files import sha256
+from salt.report.lab.plan import Lab
 
-COLUMNS = ["method", "experiment", "world", "seed", "updates", "nfe", "solver", "cache", "chunk", "metric"]
-COLUMNS += ["value", "n", "protocol"]
-NFE = (1, 2, 4, 8, 16, 32)
-PROTOCOL = "lab-1 0123456789ab"
-CM = dict(zip(NFE, (0.066, 0.066, 0.077, 0.105, 0.130, 0.142), strict=True))
-EULER = dict(zip(NFE, (0.066, 0.064, 0.066, 0.093, 0.108, 0.116), strict=True))
-WEIGHTS = {"0_03": 0.03, "0_1": 0.1, "0_3": 0.3, "1": 1.0, "3": 3.0, "10": 10.0}
-LONG = (200, 400, 800, 1600, 3200)
-CHAIN = (0.036, 0.070, 0.092, 0.115, 0.140, 0.168, 0.198, 0.232)
+Row = dict[str, Any]
+EXPLORE, CONFIRM = tuple(range(8)), tuple(range(100, 116))
+LAB = Lab("lab", EXPLORE, CONFIRM)
+FLOOR, FLOOR_SPREAD = 0.0125, 0.001
+EFFECTS = {
+    "up": (0.05, 0.01),
+    "slight": (0.004, 0.002),
+    "down": (-0.05, 0.01),
+    "same": (0.0, 0.004),
+    "vague": (0.004, 0.05),
+}
+"""Arm: mean and standard deviation, over seeds, of what it measures more than `base`."""
+VERDICTS = {
+    "up": "holds",
+    "slight": "holds, below the smallest effect",
+    "down": "opposite",
+    "same": "absent",
+    "vague": "not resolved",
+    "perfect": "saturated",
+}
+ARMS = ("base", "one_step", *VERDICTS, "also_perfect")
+CLAIM = (
+    "  {arm}: {{text: {arm} is worse than {other}., source: Sec. 1, paper: greater, smallest: 0.01, "
+    "plus: [{{arm: {arm}, nfe: 4}}], minus: [{{arm: {other}, nfe: 4}}]}}\n"
+)
+PLAN = """\
+metric: sliced_w1
+controls:
+  teacher:
+    {text: The exact teacher improves., kind: improves,
+     plus: [{arm: exact_teacher, nfe: 32, solver: euler}], minus: [{arm: exact_teacher, nfe: 4, solver: euler}]}
+  map:
+    {text: The exact map is not hurt., kind: no_worse, smallest: 0.01,
+     plus: [{arm: exact_map, nfe: 16}], minus: [{arm: exact_map, nfe: 1}]}
+  injected:
+    {text: An injected error grows., kind: worsens,
+     plus: [{arm: injected_error, nfe: 16}], minus: [{arm: injected_error, nfe: 1}]}
+  closed_form:
+    {text: It is what its closed form says., kind: matches, smallest: 0.01,
+     plus: [{arm: injected_error, nfe: 16}], minus: [{arm: injected_error_closed_form, nfe: 16}]}
+  one_step:
+    {text: A student of one step gets worse., kind: worsens,
+     plus: [{arm: one_step, nfe: 16}], minus: [{arm: one_step, nfe: 1}]}
+  truth:
+    {text: Two halves of the truth are alike., kind: nothing, smallest: 0.01,
+     halves: {arm: truth, nfe: 0, solver: none}}
+claims:
+""" + "".join(CLAIM.format(arm=arm, other="also_perfect" if arm == "perfect" else "base") for arm in VERDICTS)
+INFO = {"commit": None, "dirty": False, "finished": "2026-11-27T12:00:00+00:00", "seconds": 90.5, "lost": {}}
 
 
-@dataclass(frozen=True)
-class SyntheticLab:
-    """Writes records into `folder`."""
+def spread(name: str, number: int, mean: float, sd: float) -> np.ndarray:
+    """Numbers that have exactly this mean and standard deviation."""
+    drawn = np.random.default_rng(crc32(name.encode())).normal(size=number)
+    return mean + sd * (drawn - drawn.mean()) / drawn.std(ddof=1)
 
-    folder: Path
-    seeds: tuple[int, int] = (0, 15)
-    arms: Arms = field(default_factory=load_arms)
 
-    def write(self, *sets: str) -> None:
-        """These sets of arms (none: all), the controls and the clouds."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name in sets or self.arms.sets:
-            self._set(name)
-        self._csv("controls.csv", self._controls())
-        self._clouds()
+def rows(method: str, seeds: Sequence[int], values: Iterable[float], **changed: Any) -> list[Row]:
+    """One measurement a seed."""
+    usual = {
+        **{"method": method, "experiment": method, "world": "mixture", "updates": 800, "nfe": 4, "solver": "cm"},
+        **{"cache": 0, "chunk": 0, "metric": "sliced_w1", "n": 2048, "protocol": "lab-1 0123456789ab"},
+    }
+    return [
+        {**usual, **changed, "seed": seed, "value": float(value)} for seed, value in zip(seeds, values, strict=True)
+    ]
 
-    def _set(self, name: str) -> None:
-        one = self.arms.sets[name]
-        rows = [
-            row
-            for arm in one.arms
-            for seed in range(self.seeds[0], self.seeds[1] + 1)
-            for row in (mixture(arm, seed) if one.world == "mixture" else chain(arm, seed))
-        ]
-        experiments = {arm: one.arms[arm].row for arm in one.arms}
-        self._csv(
-            f"{name}_{self._span}.csv.gz", [row | {"experiment": experiments[str(row["method"])]} for row in rows]
-        )
-        said = {"commit": "0123456789abcdef", "dirty": False, "plan_sha256": "0" * 64, "seconds": 100.0}
-        said |= {"finished": "2026-11-27T12:00:00+00:00", "lost": {"dmd_8_cfg4": [3]} if name == "guidance" else {}}
-        (self.folder / f"{name}_{self._span}.json").write_text(json.dumps(said))
+
+def of_arms(seeds: Sequence[int], phase: str) -> list[Row]:
+    """Every arm of the plan, with the effects above."""
+    number = len(seeds)
+    base = spread(f"base {phase}", number, 0.1, 0.02)
+    found = rows("base", seeds, base)
+    for arm, (mean, sd) in EFFECTS.items():
+        found += rows(arm, seeds, base + spread(f"{arm} {phase}", number, mean, sd))
+    for arm in ("perfect", "also_perfect"):
+        found += rows(arm, seeds, spread(f"{arm} {phase}", number, FLOOR, 0.0005))
+    for nfe, mean in ((1, 0.1), (16, 0.2)):
+        found += rows("one_step", seeds, spread(f"one {nfe} {phase}", number, mean, 0.01), nfe=nfe)
+    return found
+
+
+def of_nobody() -> list[Row]:
+    """What nobody trains, 16 repeats each."""
+    repeats = range(16)
+    found = rows("truth", repeats, spread("truth", 16, FLOOR, FLOOR_SPREAD), nfe=0, solver="none", updates=0)
+    for method, solver, means in (
+        ("exact_teacher", "euler", {4: 0.08, 32: 0.02}),
+        ("exact_map", "cm", {1: 0.0125, 16: 0.0125}),
+        ("injected_error", "cm", {1: 0.1, 16: 0.4}),
+        ("injected_error_closed_form", "cm", {16: 0.4}),
+    ):
+        for nfe, mean in means.items():
+            values = spread(f"{method} {nfe}", 16, mean, FLOOR_SPREAD)
+            found += rows(method, repeats, values, nfe=nfe, solver=solver, updates=0)
+    return found
+
+
+@dataclass
+class LabFolder:
+    """A root with `experiments/lab/claims.yaml` and `results/lab/records`."""
+
+    root: Path
+    plan: str = PLAN
+    info: Row = field(default_factory=lambda: dict(INFO))
+
+    def __post_init__(self) -> None:
+        self.records.mkdir(parents=True)
+        (self.root / "experiments" / "scales").mkdir(parents=True)
+        self.write_plan(self.plan)
 
     @property
-    def _span(self) -> str:
-        return f"{self.seeds[0]}-{self.seeds[1]}"
+    def records(self) -> Path:
+        return self.root / "results" / "lab" / "records"
 
-    def _csv(self, name: str, rows: list[dict[str, object]]) -> None:
-        pd.DataFrame(rows, columns=COLUMNS).to_csv(self.folder / name, index=False)
+    @property
+    def claims(self) -> Path:
+        return self.root / "experiments" / "lab" / "claims.yaml"
 
-    def _controls(self) -> list[dict[str, object]]:
-        rows = []
-        for repeat in range(32):
-            rng = np.random.default_rng([9, repeat])
-            for metric, value in (("sliced_w1", 0.0125), ("spread", 1.0), ("off_support", 0.0004)):
-                value *= 1 + 0.08 * rng.normal()
-                rows.append(_row("truth", "mixture", repeat, metric, value, "none", 0, updates=0))
-            for chunk in range(1, 9):
-                value = 0.022 * (1 + 0.1 * rng.normal())
-                rows.append(_row("truth", "chain", repeat, "sliced_w1", value, "none", 0, updates=0, chunk=chunk))
-                value = 1 + 0.003 * rng.normal()
-                rows.append(_row("truth", "chain", repeat, "radius", value, "none", 0, updates=0, chunk=chunk))
-        return [row | {"experiment": ""} for row in rows]
+    def write_plan(self, text: str) -> None:
+        self.claims.parent.mkdir(exist_ok=True)
+        self.claims.write_text(text)
 
-    def _clouds(self) -> None:
-        world = load_scale("lab").exact.world  # type: ignore[union-attr]
-        assert isinstance(world, Mixture)
-        frames = []
-        for caption, modes in world.captions.items():
-            for method, nfe in product(ARMS_SHOWN, NFE):
-                rng = np.random.default_rng([_number(method), nfe, _number(caption)])
-                share = np.array([mode.weight for mode in modes])
-                share = share + 0.02 * np.log2(nfe) * np.sign(share - 0.5)
-                which = rng.choice(len(modes), 400, p=share / share.sum())
-                means = np.array([mode.mean for mode in modes])[which]
-                spreads = np.array([mode.spread for mode in modes])[which]
-                points = means + spreads * 1.35 * rng.normal(size=(400, 2))
-                points[:20, 0] = rng.uniform(-0.7, 0.7, 20)
-                frame = pd.DataFrame({"x": points[:, 0], "y": points[:, 1]})
-                frames.append(frame.assign(method=method, caption=caption, solver="cm", nfe=nfe))
-        clouds = pd.concat(frames)[CLOUD_COLUMNS]
-        for name, one in self.arms.sets.items():
-            own = clouds[clouds["method"].isin(list(one.arms))]
-            own.to_csv(self.folder / f"{name}_{self._span}_clouds.csv.gz", index=False)
+    def write(self, name: str, found: Sequence[Row], **info: Any) -> None:
+        """One set of arms: measurements, and what is known of the run."""
+        pd.DataFrame(found).to_csv(self.records / f"{name}.csv.gz", index=False)
+        told = {**self.info, "plan_sha256": sha256(self.claims), **info}
+        (self.records / f"{name}.json").write_text(json.dumps(told))
 
+    def write_controls(self, found: Sequence[Row]) -> None:
+        pd.DataFrame(found).to_csv(self.records / "controls.csv", index=False)
 
-ARMS_SHOWN = ("start", "dmd_4", "dmd_8", "sc_dmd")
-
-
-# ------------------------------------------------------------------------------------------------- mixture
-def mixture(arm: str, seed: int) -> Iterator[dict[str, object]]:
-    """All measurements of a member."""
-    rng, own = np.random.default_rng([1, seed]), np.random.default_rng([2, seed, _number(arm)])
-    level = 1 + 0.16 * rng.normal() + 0.06 * own.normal()
-    weight = _weight(arm)
-    updates = LONG if arm.endswith("_long") else (0,) if arm.startswith(("start", "teacher")) else (800,)
-    for done in updates:
-        for solver, table in (("cm", CM), ("euler", EULER)):
-            for nfe in NFE:
-                value = table[nfe] * level * _effect(arm, weight, solver, nfe, done) * (1 + 0.02 * own.normal())
-                yield _row(arm, "mixture", seed, "sliced_w1", value, solver, nfe, done)
-                blur = 1 + 2.5 * weight**0.75 / (3 + weight**0.75)
-                yield _row(arm, "mixture", seed, "spread", 1.8 * level**0.3 * blur**0.5, solver, nfe, done)
-                yield _row(arm, "mixture", seed, "off_support", 0.075 * level * blur, solver, nfe, done)
-                if solver == "euler" and nfe > 1:
-                    value = 0.15 * level**0.5 * (nfe / 8) ** 0.3 / (1 + 1.1 * weight**0.6)
-                    yield _row(arm, "mixture", seed, "cross_step", value, solver, nfe, done)
-        yield _row(arm, "mixture", seed, "defect", 0.0162 * level**0.4 / (1 + 1.5 * weight**0.7), "euler", 4, done)
-
-
-def _effect(arm: str, weight: float, solver: str, nfe: int, updates: int) -> float:
-    many = np.log2(nfe) / 3
-    value = 1 + 0.08 * np.log2(max(updates, 200) / 800) * (0.6 if weight else 1.0)
-    if arm.startswith(("start", "teacher")):
-        value *= 1 - 0.06 * many
-    elif solver == "euler":
-        levels = next((k for k in (16, 1, 2, 4) if arm.startswith(f"dmd_{k}") and not arm.startswith("dmd_8")), 8)
-        value *= 1 + 0.13 * many * np.log2(levels)
-    value *= 1 - 0.2 * many * min(weight, 0.3) / 0.3 + 0.12 * np.log1p(weight) * (solver == "cm")
-    value *= 1 - 0.3 * many * ("_last" in arm and "eighth" not in arm) + 0.06 * ("double" in arm) * ("lr" in arm)
-    value *= 4.0 if "cfg4" in arm else 2.0 if "cfg2" in arm else 1.0
-    return float(value * (1.35 if "cfg4" in arm and weight else 1.0) * (0.9 if "ema_double" in arm else 1.0))
-
-
-def _weight(arm: str) -> float:
-    for end, weight in WEIGHTS.items():
-        if arm in (f"sc_{end}", f"released_{end}"):
-            return weight * (0.5 if arm.startswith("released") else 1.0)
-    return 0.3 if arm.startswith("sc_") else 0.0
-
-
-# --------------------------------------------------------------------------------------------------- chain
-def chain(arm: str, seed: int) -> Iterator[dict[str, object]]:
-    """All measurements of a member: every chunk, and the last one of training behind other caches."""
-    rng, own = np.random.default_rng([3, seed]), np.random.default_rng([4, seed, _number(arm)])
-    level = 1 + 0.06 * rng.normal() + (0.10 if "mixed" in arm else 0.04) * own.normal()
-    drift = {"chain_start": 1.12, "k4": 1.0, "k8": 1.0, "k8_sc": 0.96}.get(arm, 0.98)
-    for nfe in (1, 2, 4, 8):
-        for chunk, distance in enumerate(CHAIN, start=1):
-            value = distance * level * drift ** (chunk / 4) * (1 + 0.1 * np.log2(nfe / 4))
-            place: dict[str, int] = {"nfe": nfe, "updates": 800, "chunk": chunk}
-            yield _row(arm, "chain", seed, "sliced_w1", value, "cm", **place)
-            value = 1 - 0.062 * (chunk - 1) * drift + 0.03 * own.normal()
-            yield _row(arm, "chain", seed, "radius", value, "cm", **place)
-    for cache in (2, 4, 8):
-        value = 0.112 * level * (1 + 0.2 * np.log2(cache / 4))
-        yield _row(arm, "chain", seed, "sliced_w1", value, "cm", 4, 800, chunk=4, cache=cache)
-
-
-def _row(
-    method: str, world: str, seed: int, metric: str, value: float, solver: str, nfe: int, updates: int, **at: int
-) -> dict[str, object]:
-    place = {"cache": 0, "chunk": 0} | at
-    return dict(method=method, world=world, seed=seed, updates=updates, nfe=nfe, solver=solver, metric=metric,
-                value=float(f"{value:.6g}"), n=4096, protocol=PROTOCOL) | place  # fmt: skip
-
-
-def _number(text: str) -> int:
-    return crc32(text.encode())
+    def write_all(self) -> None:
+        self.write_controls(of_nobody())
+        self.write("core_0-7", of_arms(EXPLORE, "explore"))
+        for first in (100, 108):
+            seeds = range(first, first + 8)
+            chosen = [row for row in of_arms(CONFIRM, "confirm") if row["seed"] in seeds]
+            self.write(f"core_{first}-{first + 7}", chosen)

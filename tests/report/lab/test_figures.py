@@ -16,7 +16,7 @@ from salt.config.load import load_scale
 from salt.errors import SaltError
 from salt.report.lab.figures import DRAW, chain, failures, make_lab_figure, picture, sweep
 from salt.report.lab.figures.context import LabContext
-from support.lab_records import SyntheticLab
+from support.lab_synthetic import SyntheticLab
 
 
 @pytest.fixture(scope="module")
