@@ -30,6 +30,7 @@ VERBS += (
     "doctor",
     "score-vbench",
     "vbench-env",
+    "agreement",
 )
 
 
