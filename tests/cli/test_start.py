@@ -34,6 +34,7 @@ VERBS += (
     "doctor",
     "score-vbench",
     "vbench-env",
+    "agreement",
 )
 
 

@@ -1,7 +1,7 @@
 """Records of the lab as its rules write them, with made-up but plausible effects. No result is here."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -40,7 +40,7 @@ class SyntheticLab:
         for name in sets or self.arms.sets:
             self._set(name)
         self._csv("controls.csv", self._controls())
-        self._clouds()
+        self._clouds(sets or tuple(self.arms.sets))
 
     def _set(self, name: str) -> None:
         one = self.arms.sets[name]
@@ -79,7 +79,7 @@ class SyntheticLab:
                 rows.append(_row("truth", "chain", repeat, "radius", value, "none", 0, updates=0, chunk=chunk))
         return [row | {"experiment": ""} for row in rows]
 
-    def _clouds(self) -> None:
+    def _clouds(self, sets: Sequence[str]) -> None:
         world = load_scale("lab").exact.world  # type: ignore[union-attr]
         assert isinstance(world, Mixture)
         frames = []
@@ -96,8 +96,8 @@ class SyntheticLab:
                 frame = pd.DataFrame({"x": points[:, 0], "y": points[:, 1]})
                 frames.append(frame.assign(method=method, caption=caption, solver="cm", nfe=nfe))
         clouds = pd.concat(frames)[CLOUD_COLUMNS]
-        for name, one in self.arms.sets.items():
-            own = clouds[clouds["method"].isin(list(one.arms))]
+        for name in sets:
+            own = clouds[clouds["method"].isin(list(self.arms.sets[name].arms))]
             own.to_csv(self.folder / f"{name}_{self._span}_clouds.csv.gz", index=False)
 
 
@@ -151,7 +151,7 @@ def chain(arm: str, seed: int) -> Iterator[dict[str, object]]:
     """All measurements of a member: every chunk, and the last one of training behind other caches."""
     rng, own = np.random.default_rng([3, seed]), np.random.default_rng([4, seed, _number(arm)])
     level = 1 + 0.06 * rng.normal() + (0.10 if "mixed" in arm else 0.04) * own.normal()
-    drift = {"chain_start": 1.12, "k4": 1.0, "k8": 1.0, "k8_sc": 0.96}.get(arm, 0.98)
+    drift = {"chain_start": 1.12, "k4": 1.0, "k8": 1.0, "naive_sc": 0.96}.get(arm, 0.98)
     for nfe in (1, 2, 4, 8):
         for chunk, distance in enumerate(CHAIN, start=1):
             value = distance * level * drift ** (chunk / 4) * (1 + 0.1 * np.log2(nfe / 4))

@@ -63,9 +63,7 @@ def test_the_same_records_give_the_same_bytes(name, records, tmp_path):
 
 
 def test_fig_lab_needs_the_core_alone(tmp_path):
-    SyntheticLab(tmp_path / "records").write("core")
-    names = {path.name for path in (tmp_path / "records").glob("*.csv*")}
-    assert names == {"core_0-15.csv.gz", "controls.csv", "clouds_0-15.csv.gz"}
+    SyntheticLab(tmp_path / "records").write("start", "dmd", "sc")
     make_lab_figure("fig_lab", "lab", tmp_path / "records", "explore", tmp_path / "out")
     with pytest.raises(SaltError, match=r"levels_0-15\.csv\.gz: no such file"):
         make_lab_figure("fig_lab_map", "lab", tmp_path / "records", "explore", tmp_path / "out")
@@ -74,9 +72,9 @@ def test_fig_lab_needs_the_core_alone(tmp_path):
 def test_the_phase_chooses_the_seeds(tmp_path):
     folder = tmp_path / "records"
     for seeds in ((100, 115), (116, 131)):
-        SyntheticLab(folder, seeds).write("core")
+        SyntheticLab(folder, seeds).write("start", "dmd", "sc")
     make_lab_figure("fig_lab", "lab", folder, "confirm", tmp_path / "out")
-    with pytest.raises(SaltError, match=r"core_0-15\.csv\.gz"):
+    with pytest.raises(SaltError, match=r"start_0-15\.csv\.gz"):
         make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
 
 
@@ -98,24 +96,25 @@ def test_the_title_is_what_the_records_say(changed):
         said,
     )
 
-    def shrink(frame):
-        four = frame.query("method == 'sc_dmd' and metric == 'sliced_w1' and solver == 'cm' and nfe == 4")
-        halved = four.assign(nfe=16, value=four["value"] / 2)
-        same = frame.query("method == 'start' and metric == 'sliced_w1' and solver == 'cm' and nfe == 4")
-        rest = frame[
-            ~(frame["method"].isin(["sc_dmd", "start"]) & (frame["solver"] == "cm") & (frame["nfe"] == 16))
-            | (frame["metric"] != "sliced_w1")
-        ]
-        return pd.concat([rest, halved, same.assign(nfe=16)])
+    def at_16(arm, factor):
+        """As far as at 4 steps, times a factor."""
 
-    edit("core_0-15.csv.gz", shrink)
+        def change(frame):
+            here = (frame["method"] == arm) & (frame["metric"] == "sliced_w1") & (frame["solver"] == "cm")
+            four = frame[here & (frame["nfe"] == 4)]
+            return pd.concat([frame[~(here & (frame["nfe"] == 16))], four.assign(nfe=16, value=four["value"] * factor)])
+
+        return change
+
+    edit("sc_0-15.csv.gz", at_16("sc_dmd", 0.5))
+    edit("start_0-15.csv.gz", at_16("start", 1))
     said = picture.sentence(context("fig_lab", folder)).replace("\u00a0", " ")
     assert "SC-DMD 50 % closer to the truth" in said
     assert "Start no measurable distance" in said
 
 
 def test_the_share_is_that_of_the_means(records):
-    frame = pd.read_csv(records / "core_0-15.csv.gz")
+    frame = pd.read_csv(records / "dmd_0-15.csv.gz")
     rows = frame.query("method == 'dmd_8' and metric == 'sliced_w1' and solver == 'cm'").groupby("nfe")["value"].mean()
     assert f"DMD-8 {rows[16] / rows[4] - 1:.0%}".replace("%", "\u00a0%") in picture.sentence(
         context("fig_lab", records)
@@ -127,7 +126,7 @@ def test_the_best_weight_is_named(changed):
     said = sweep.sentence(context("fig_lab_lambda", folder)).replace("\u00a0", " ")
     assert re.match(r"8 consistency steps come closest to the truth at λ = 0.3 \(\d+ % closer than at λ = 0\)", said)
     edit("lambda_0-15.csv.gz", lambda frame: frame.assign(value=frame["value"] * 9))
-    edit("core_0-15.csv.gz", lambda f: f.assign(value=f["value"] * (1 + 8 * (f["method"] == "sc_dmd"))))
+    edit("sc_0-15.csv.gz", lambda f: f.assign(value=f["value"] * 9))
     assert "at no λ but 0" in sweep.sentence(context("fig_lab_lambda", folder)).replace("\u00a0", " ")
 
 
@@ -144,9 +143,11 @@ def test_comparisons_are_counted(records):
 def test_the_last_chunk_is_compared(changed):
     folder, edit = changed
     assert "not measurably" in chain.sentence(context("fig_lab_chain", folder))
-    edit("chain_0-15.csv.gz", lambda f: f.assign(value=f["value"] * (1 - 0.5 * (f["method"] == "mixed_sc_align"))))
+    edit("chain_0-15.csv.gz", lambda f: f.assign(value=f["value"] * (1 - 0.5 * (f["method"] == "salt"))))
     said = chain.sentence(context("fig_lab_chain", folder)).replace("\u00a0", " ")
-    assert re.fullmatch(r"At chunk 8, Salt is \d+ % closer to the truth than K = 4\.", said)
+    assert re.fullmatch(
+        r"At chunk 8, Mixed K \+ SC \+ alignment \(Salt\) is \d+ % closer to the truth than Fixed K = 4\.", said
+    )
 
 
 def test_the_footnote_names_seeds_samples_commit_and_the_lost(records):
@@ -158,21 +159,22 @@ def test_the_footnote_names_seeds_samples_commit_and_the_lost(records):
 
 def test_without_git_the_commit_is_unknown(changed):
     folder, _ = changed
-    (folder / "core_0-15.json").write_text(json.dumps({"commit": None, "dirty": None, "lost": {}}))
+    for path in folder.glob("*.json"):
+        path.write_text(json.dumps({"commit": None, "dirty": None, "lost": {}}))
     assert "commit unknown." in context("fig_lab", folder).footnote(["sliced_w1"], "Said")
 
 
 # ------------------------------------------------------------------------------------------- what is missing
 def test_an_arm_without_records_is_an_error(changed):
     folder, edit = changed
-    edit("core_0-15.csv.gz", without("dmd_4"))
-    with pytest.raises(SaltError, match=r"core_0-15\.csv\.gz: nothing measured of arm dmd_4 \(set core\)"):
+    edit("dmd_0-15.csv.gz", without("dmd_8"))
+    with pytest.raises(SaltError, match=r"dmd_0-15\.csv\.gz: nothing measured of arm dmd_8 \(set dmd\)"):
         picture.sentence(context("fig_lab", folder))
 
 
 def test_lost_members_are_left_out_of_pairs(changed):
     folder, edit = changed
-    edit("core_0-15.csv.gz", lambda frame: frame[(frame["method"] != "dmd_8") | (frame["seed"] > 2)])
+    edit("dmd_0-15.csv.gz", lambda frame: frame[frame["seed"] > 2])
     assert picture.sentence(context("fig_lab", folder))
     assert failures.sentence(context("fig_lab_map", folder))
 
@@ -180,12 +182,12 @@ def test_lost_members_are_left_out_of_pairs(changed):
 @pytest.mark.parametrize(
     ("name", "change", "figure", "told"),
     [
-        ("core_0-15.csv.gz", lambda f: f[f["metric"] != "sliced_w1"], "fig_lab", "nothing measured of .* in sliced_w1"),
-        ("core_0-15.csv.gz", lambda f: pd.concat([f, f]), "fig_lab", "several of a seed"),
-        ("core_0-15.csv.gz", lambda f: f.drop(columns="n"), "fig_lab", "no column n; accepted: method, world"),
-        ("core_0-15.csv.gz", lambda f: f[f["solver"] != "euler"], "fig_lab", "no number of euler steps in common"),
+        ("dmd_0-15.csv.gz", lambda f: f[f["metric"] != "sliced_w1"], "fig_lab", "nothing measured of .* in sliced_w1"),
+        ("dmd_0-15.csv.gz", lambda f: pd.concat([f, f]), "fig_lab", "several of a seed"),
+        ("dmd_0-15.csv.gz", lambda f: f.drop(columns="n"), "fig_lab", "no column n; accepted: method, world"),
+        ("dmd_0-15.csv.gz", lambda f: f[f["solver"] != "euler"], "fig_lab", "no number of euler steps in common"),
         ("controls.csv", lambda f: f.drop(columns="value"), "fig_lab", r"controls\.csv: no column value"),
-        ("clouds_0-15.csv.gz", without("sc_dmd"), "fig_lab", "no samples for the panel 'SC-DMD, 4 steps'"),
+        ("sc_0-15_clouds.csv.gz", without("sc_dmd"), "fig_lab", "no samples for the panel 'SC-DMD, 4 steps'"),
         ("chain_0-15.csv.gz", lambda f: f[f["cache"] == 0], "fig_lab_chain", "behind no cache that all arms"),
         ("lambda_0-15.csv.gz", lambda f: f[f["metric"] != "defect"], "fig_lab_lambda", "nothing measured of .* defect"),
     ],
@@ -200,11 +202,11 @@ def test_what_is_missing_is_named(changed, tmp_path, name, change, figure, told)
 
 def test_a_broken_file_is_named(changed, tmp_path):
     folder, _ = changed
-    (folder / "core_0-15.json").write_text(json.dumps({"commit": "x"}))
-    with pytest.raises(SaltError, match=r"core_0-15\.json: KeyError\('dirty'\)"):
+    (folder / "dmd_0-15.json").write_text(json.dumps({"commit": "x"}))
+    with pytest.raises(SaltError, match=r"dmd_0-15\.json: KeyError\('dirty'\)"):
         make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
-    (folder / "core_0-15.csv.gz").write_bytes(gzip.compress(b"x")[:-9])
-    with pytest.raises(SaltError, match=r"core_0-15\.csv\.gz: cannot be read"):
+    (folder / "dmd_0-15.csv.gz").write_bytes(gzip.compress(b"x")[:-9])
+    with pytest.raises(SaltError, match=r"dmd_0-15\.csv\.gz: cannot be read"):
         make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
 
 
