@@ -65,8 +65,8 @@ def lab_figure(
     name: Annotated[str, typer.Argument(help="As in experiments/lab/figures.yaml.")],
     lab: LabScale,
     records: Records,
-    phase: Phase,
     out: OutFolder,
+    phase: Phase = "confirm",
 ) -> None:
     """One figure of the lab as PNG and PDF."""
     from salt.stages.lab_figure import run

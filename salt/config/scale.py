@@ -206,8 +206,8 @@ class Scale(Section):
     """A scale whose tables and figures are made with this one's: image-to-video beside text-to-video (Table 1)."""
     meaningful: bool = True
     """False: the numbers mean nothing, and every table says so."""
-    lab: Name = Field(default="lab", exclude_if=lambda value: value == "lab")
-    """The scale of the lab that is run with this one."""
+    lab: Name | None = Field(default=None, exclude_if=is_none)
+    """The scale of the lab whose targets this one has; None: it has none, or the scale has that it stands beside."""
     assets: str = ""
     """Folder of codec, text encoder and teacher: in the repository if they are shipped, below `SALT_WEIGHTS` if they
     are linked."""

@@ -1,6 +1,6 @@
 """What the rules of the lab look up: its sets of arms, its ensembles of seeds, and where its files lie.
 
-The lab is run beside every scale, whose file names the scale of its lab (`lab: lab_smoke`).
+A scale's file names the scale of its lab (`lab: lab_smoke`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from salt.config.hashing import content_hash, training_hash
 from salt.config.lab import Exact, Phase
 from salt.config.lab_arms import WORLDS, Arms, exact_of, load_arms, scale_of
 from salt.config.lab_figures import FIGURES, LabFigures, load_lab_figures
-from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.files import sha256
 from salt.workflow.settings import Settings
@@ -37,14 +36,19 @@ class Lab:
     tables: tuple[str, ...] = ("lab_controls", "lab_claims")
 
     @classmethod
-    def load(cls, settings: Settings, scale: Scale, stages: Stages) -> "Lab":
+    def load(cls, name: str, settings: Settings, stages: Stages) -> "Lab":
         """Read the files in experiments/lab.
+
+        Args:
+            name: scale of the lab.
+            settings: what `--config` gave.
+            stages: numbers of rules.
 
         Raises:
             SaltError: a mistake in any of them, in one line.
         """
         arms = load_arms()
-        return cls(settings, scale.lab, arms, load_lab_figures(arms), stages)
+        return cls(settings, name, arms, load_lab_figures(arms), stages)
 
     # ------------------------------------------------------------------------------------------------ places
     @property

@@ -82,9 +82,10 @@ class Workflow:
         return Layout(self.settings, self.entries, self.states, self.resources)
 
     @cached_property
-    def lab(self) -> Lab:
-        """The lab beside this scale."""
-        return Lab.load(self.settings, self.scale, self.states.stages)
+    def lab(self) -> Lab | None:
+        """The lab whose targets this scale has."""
+        name = self.scale.lab
+        return None if name is None else Lab.load(name, self.settings, self.states.stages)
 
     @cached_property
     def printed(self) -> Printed:

@@ -26,6 +26,7 @@ VERBS += (
     "lab-truth",
     "lab-arms",
     "lab-table",
+    "lab-figure",
     "lab-report",
     "import-released",
     "export",

@@ -150,8 +150,8 @@ def _weight(arm: str) -> float:
 def chain(arm: str, seed: int) -> Iterator[dict[str, object]]:
     """All measurements of a member: every chunk, and the last one of training behind other caches."""
     rng, own = np.random.default_rng([3, seed]), np.random.default_rng([4, seed, _number(arm)])
-    level = 1 + 0.06 * rng.normal() + (0.10 if "mixed" in arm else 0.04) * own.normal()
-    drift = {"chain_start": 1.12, "k4": 1.0, "k8": 1.0, "naive_sc": 0.96}.get(arm, 0.98)
+    level = 1 + 0.06 * rng.normal() + (0.10 if "mixed" in arm or arm == "salt" else 0.04) * own.normal()
+    drift = {"chain_start": 1.12, "k4": 1.0, "k8": 1.0, "naive_sc": 0.96, "salt": 1.0}.get(arm, 0.98)
     for nfe in (1, 2, 4, 8):
         for chunk, distance in enumerate(CHAIN, start=1):
             value = distance * level * drift ** (chunk / 4) * (1 + 0.1 * np.log2(nfe / 4))

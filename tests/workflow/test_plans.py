@@ -14,16 +14,16 @@ import yaml
 import yte
 
 from salt.cli import app, register
+from support.plans import planned
 
 register()
 
 ROOT = Path(__file__).parents[2]
 SUITE = yaml.safe_load((ROOT / "experiments" / "tables.yaml").read_text())
 RULES = [ROOT / "workflow" / "Snakefile", *sorted((ROOT / "workflow").rglob("*.smk"))]
-SIDE_FILES = ("resources.yaml", "stages.yaml")
-LAB_RULES = {"lab", "lab_truth", "lab_arms", "lab_table", "lab_figure", "lab_report"}
+LAB_RULES = {"lab_truth", "lab_arms", "lab_table", "lab_figure", "lab_report"}
 HEADS = r"^(?:rule|use rule \w+ as) (\w+)(?::| with:)"
-RULE_NAMES = set(re.findall(HEADS, "".join(path.read_text() for path in RULES), re.MULTILINE))
+RULE_NAMES = set(re.findall(HEADS, "".join(map(Path.read_text, RULES)), re.MULTILINE))
 ABLATIONS = ["ablation_sc_dmd", "ablation_salt_causal_forcing"]
 LONG = ["results/tiny/records/self_forcing_seed0_long.csv", "results/tiny/records/salt_longlive_seed0_long.csv"]
 STARTS = ["ar_teacher", "causal_ode", "ode_init"]  # what autoregressive rows start from: trained, not sampled
@@ -31,7 +31,6 @@ HERE = {kind: {k: v for k, v in SUITE[kind].items() if not v.get("first_frame")}
 """Of text-to-video; the others are of the scale beside it, by rules whose names begin with `beside_`."""
 BESIDE = {kind: {k: v for k, v in SUITE[kind].items() if v.get("first_frame")} for kind in ("tables", "figures")}
 ENTRIES = [*HERE["tables"].values(), *HERE["figures"].values()]
-LAB_TARGETS = ["lab", "fig_lab", "fig_lab_lambda", "fig_lab_map", "fig_lab_chain", "lab_controls", "lab_claims"]
 TARGETS = ["all", "claims", "report", *SUITE["tables"], *SUITE["figures"], *ABLATIONS]
 NOT_AT_SMOKE = {*BESIDE["tables"], *BESIDE["figures"], "fig_lambda"}
 """smoke_i2v is run by its own name, and a sweep runs no rule that nothing else does."""
@@ -44,13 +43,6 @@ def names_of(entry: dict[str, Any]) -> set[str]:
 
 
 AUTOREGRESSIVE = names_of(SUITE["figures"]["fig_long"])
-
-
-def planned(run: subprocess.CompletedProcess[str]) -> Counter[str]:
-    """How many jobs of each rule a dry run lists."""
-    assert run.returncode == 0, run.stderr
-    text = run.stdout + run.stderr
-    return Counter(dict((name, int(n)) for name, n in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)))
 
 
 def of_job(run: subprocess.CompletedProcess[str], message: str) -> str:
@@ -90,27 +82,6 @@ def test_image_to_video_is_made_beside_the_rest(snakemake: Snakemake) -> None:
     assert "elsewhere/results/tiny_i2v/tables/table1.csv" in text
     own = planned(snakemake("-n", "table1", "--config", "seeds=2", "scale=tiny_i2v"))
     assert own["train"] == jobs["beside_train"], "by its own name, too"
-
-
-@pytest.mark.parametrize(("scale", "lab", "ensembles"), [("tiny", "lab", 3), ("smoke", "lab_smoke", 2)])
-def test_the_lab_is_run_beside_every_scale(snakemake: Snakemake, scale: str, lab: str, ensembles: int) -> None:
-    """A job for each set of arms and ensemble of seeds; nothing of the scale's own."""
-    sets = yaml.safe_load((ROOT / "experiments" / "lab" / "arms.yaml").read_text())["sets"]
-    run = snakemake("-n", *LAB_TARGETS, "--config", f"scale={scale}", "out=elsewhere")
-    jobs, text = planned(run), run.stdout + run.stderr
-    assert {target: jobs[target] for target in LAB_TARGETS} == dict.fromkeys(LAB_TARGETS, 1)
-    assert jobs["lab_arms"] == ensembles * len(sets)
-    assert set(jobs) <= {*LAB_RULES, *LAB_TARGETS, "total"}
-    assert set(re.findall(r"--lab (\w+)", text)) == {lab}
-    verbs = typer.main.get_command(app).commands
-    for verb, words in set(re.findall(r"salt (lab-[a-z]+) (.*) > \S+ 2>&1", text)):
-        verbs[verb].make_context(verb, words.split())
-
-
-def test_the_picture_of_the_lab_needs_its_core_alone(snakemake: Snakemake) -> None:
-    jobs = planned(snakemake("-n", "fig_lab", "--config", "out=elsewhere"))
-    assert jobs["lab_arms"] <= 4
-    assert jobs["lab_figure"] == jobs["lab_truth"] == 1
 
 
 def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> None:
@@ -346,15 +317,17 @@ def test_rules_hold_no_science_and_no_retries(path: Path) -> None:
 
 
 def test_the_side_files_name_rules_that_exist() -> None:
-    resources, stages = (yaml.safe_load((ROOT / "workflow" / name).read_text()) for name in SIDE_FILES)
+    resources, stages = (
+        yaml.safe_load((ROOT / "workflow" / name).read_text()) for name in ("resources.yaml", "stages.yaml")
+    )
     assert {rule for part in resources.values() for rule in part} <= {*RULE_NAMES, "default"}
-    assert {*stages, "all", "lab", "latents_part", "ode_pairs_part", "sample_long", "score_long"} == RULE_NAMES
+    assert {*stages, "all", "latents_part", "ode_pairs_part", "sample_long", "score_long"} == RULE_NAMES
 
 
 def test_every_scale_has_resources() -> None:
     resources = yaml.safe_load((ROOT / "workflow" / "resources.yaml").read_text())
     scales = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "experiments" / "scales").glob("*.yaml")}
-    videos = {name: keys for name, keys in scales.items() if not name.startswith("lab")}  # the lab is run beside them
+    videos = {name: keys for name, keys in scales.items() if not name.startswith("lab")}
     assert set(resources) == {name for name, keys in videos.items() if "extends" not in keys}
     assert {keys["extends"] for keys in videos.values() if "extends" in keys} <= set(resources)
 

@@ -2,6 +2,13 @@
 # one job for each ensemble of seeds; all the rest needs records alone.
 
 
+wildcard_constraints:
+    set="|".join(w.lab.arms.sets),
+    ensemble=r"\d+-\d+",
+    lab_table="|".join(w.lab.tables),
+    lab_figure="|".join(w.lab.figure_names),
+
+
 rule lab_truth:
     output:
         f"{w.lab.records}/controls.csv",
@@ -37,7 +44,7 @@ rule lab_arms:
         lab=w.lab.name,
         first=lambda wildcards: wildcards.ensemble.split("-")[0],
         scratch=f"{w.lab.scratch}/arms",
-        records=w.lab.records,
+        records=subpath(output[0], parent=True),
         state=lambda wildcards: w.lab.state_of_arms(wildcards.set),
     message:
         "{rule}: the arms of {wildcards.set}, seeds {wildcards.ensemble}, trained and measured"
@@ -61,7 +68,7 @@ rule lab_table:
         **w.resources.asked("lab_table"),
     params:
         lab=w.lab.name,
-        records=w.lab.records,
+        records=lambda wildcards, input: Path(input.controls[0]).parent,
         folder=subpath(output[0], parent=True),
         state=w.lab.state_of_results("lab_table"),
     message:
@@ -86,7 +93,7 @@ rule lab_figure:
         **w.resources.asked("lab_figure"),
     params:
         lab=w.lab.name,
-        records=w.lab.records,
+        records=lambda wildcards, input: Path(input.controls[0]).parent,
         folder=subpath(output[0], parent=True),
         state=w.lab.state_of_results("lab_figure"),
     message:
@@ -111,8 +118,8 @@ rule lab_report:
         **w.resources.asked("lab_report"),
     params:
         lab=w.lab.name,
-        results=w.lab.results,
-        figures=w.lab.figures,
+        results=subpath(output[0], parent=True),
+        figures=lambda wildcards, input: Path(input.figures[0]).parent,
         state=w.lab.state_of_results("lab_report"),
     message:
         "{rule}: controls, figures and claims of the lab on one page"
@@ -120,7 +127,9 @@ rule lab_report:
         "salt lab-report --lab {params.lab} --results {params.results} --figures {params.figures} --out {output} > {log} 2>&1"
 
 
-rule lab:
+rule:
+    name:
+        "lab"
     input:
         rules.lab_report.output,
     localrule: True
