@@ -324,14 +324,6 @@ def test_the_side_files_name_rules_that_exist() -> None:
     assert {*stages, "all", "latents_part", "ode_pairs_part", "sample_long", "score_long"} == RULE_NAMES
 
 
-def test_every_scale_has_resources() -> None:
-    resources = yaml.safe_load((ROOT / "workflow" / "resources.yaml").read_text())
-    scales = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "experiments" / "scales").glob("*.yaml")}
-    videos = {name: keys for name, keys in scales.items() if not name.startswith("lab")}
-    assert set(resources) == {name for name, keys in videos.items() if "extends" not in keys}
-    assert {keys["extends"] for keys in videos.values() if "extends" in keys} <= set(resources)
-
-
 @pytest.mark.parametrize(
     ("given", "passed_on"),
     [

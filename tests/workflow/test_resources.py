@@ -88,3 +88,14 @@ def test_a_stage_that_there_is_not_is_refused(tmp_path: Path) -> None:
     (tmp_path / "stages.yaml").write_text(yaml.safe_dump(numbers | {"paper": 1}))
     with pytest.raises(SaltError, match=r"stages\.yaml: paper"):
         load_stages(tmp_path)
+
+
+def test_every_scale_has_resources() -> None:
+    resources = yaml.safe_load((FOLDER / "resources.yaml").read_text())
+    scales = {
+        path.stem: yaml.safe_load(path.read_text())
+        for path in (FOLDER.parent / "experiments" / "scales").glob("*.yaml")
+    }
+    videos = {name: keys for name, keys in scales.items() if not name.startswith("lab")}
+    assert set(resources) == {name for name, keys in videos.items() if "extends" not in keys}
+    assert {keys["extends"] for keys in videos.values() if "extends" in keys} <= set(resources)
