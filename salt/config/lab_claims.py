@@ -101,12 +101,14 @@ class Contrast(Section):
 
 
 class LabClaim(Contrast):
-    """One statement of the paper, and what would decide it."""
+    """One statement, of the paper or our own, and what would decide it."""
 
     source: str
     """Section, and table or figure."""
-    paper: Literal["greater", "less"]
-    """The side of 0 that the paper predicts for the effect."""
+    predicted: Literal["greater", "less"]
+    """The side of 0 on which the effect is predicted."""
+    by: Literal["paper", "us"] = "paper"
+    """Who predicts it: the paper, or, where it says nothing, we."""
     plus: tuple[LabCell, ...] = Field(min_length=1)
     """Cells that count as they are."""
     minus: tuple[LabCell, ...] = Field(min_length=1)
@@ -118,8 +120,8 @@ class LabClaim(Contrast):
 
     @property
     def side(self) -> int:
-        """+1 or -1: the sign that the paper predicts."""
-        return {"greater": 1, "less": -1}[self.paper]
+        """+1 or -1: the sign that is predicted."""
+        return {"greater": 1, "less": -1}[self.predicted]
 
 
 class Control(Contrast):

@@ -18,9 +18,9 @@ controls:
           plus: [{arm: exact_teacher, nfe: 32}], minus: [{arm: exact_teacher, nfe: 4}]}
   same: {text: Halves are alike., kind: nothing, smallest: 0.1, halves: {arm: dmd_8, nfe: 4}}
 claims:
-  source: {text: Worse., source: Sec. 1, paper: greater, smallest: 0.01,
+  source: {text: Worse., source: Sec. 1, predicted: greater, smallest: 0.01,
            plus: [{arm: dmd_8, nfe: 16}], minus: [{arm: dmd_8, nfe: 4}]}
-  mixed: {text: Less., source: Sec. 2, paper: less, smallest: 0.01, metric: nll,
+  mixed: {text: Less., source: Sec. 2, predicted: less, smallest: 0.01, metric: nll,
           plus: [{arm: sc_dmd, nfe: 4, updates: 200, chunk: 2, cache: 8}], minus: [{arm: dmd_8, nfe: 4, solver: euler}]}
 """
 ARMS = ("dmd_8", "sc_dmd")
@@ -69,7 +69,7 @@ def test_every_cell_has_its_own_metric_that_of_its_claim_or_that_of_the_file(pla
         ("smallest: 0.01", "smallest: -1", "claims.source.smallest = -1: accepted: greater than 0"),
         ("smallest: 0.01,", "", "claims.source.smallest: missing; accepted: The smallest effect that would"),
         ("smallest: 0.01", "smalest: 0.01", "claims.source.smalest = 0.01: unknown key; did you mean 'small"),
-        ("paper: greater", "paper: up", "claims.source.paper = \"up\": accepted: 'greater' or 'less'"),
+        ("predicted: greater", "predicted: up", "claims.source.predicted = \"up\": accepted: 'greater' or 'less'"),
         ("nfe: 16", "nfe: -1", "claims.source.plus.0.nfe = -1: accepted: greater than or equal to 0"),
         ("updates: 200", "updates: lats", 'claims.mixed.plus.0.updates: "lats": accepted: last, or a number of update'),
         ("updates: 200", "updates: -2", "claims.mixed.plus.0.updates: -2: accepted: last, or a number of updates"),
@@ -103,7 +103,7 @@ def test_names_are_not_checked_where_none_are_given(planned):
 
 
 def test_the_plan_of_this_repository_loads_and_fits_its_schema():
-    found = lab_claims(load_arms().all)
+    found = lab_claims(load_arms().every())
     assert {control.kind for control in found.controls.values()} == {
         *("improves", "worsens", "no_worse", "nothing", "matches")
     }

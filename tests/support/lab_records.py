@@ -35,7 +35,7 @@ VERDICTS = {
 }
 ARMS = ("base", "one_step", *VERDICTS, "also_perfect")
 CLAIM = (
-    "  {arm}: {{text: {arm} is worse than {other}., source: Sec. 1, paper: greater, smallest: 0.01, "
+    "  {arm}: {{text: {arm} is worse than {other}., source: Sec. 1, predicted: greater, smallest: 0.01, "
     "plus: [{{arm: {arm}, nfe: 4}}], minus: [{{arm: {other}, nfe: 4}}]}}\n"
 )
 PLAN = """\

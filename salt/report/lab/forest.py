@@ -1,4 +1,4 @@
-"""The claims as a forest plot for the page: effects in units of their smallest effect, the paper's side to the right.
+"""The claims as a forest plot for the page: effects in units of their smallest effect, the predicted side to the right.
 
 Drawn from `lab_claims.csv`, as SVG. Above each other, of one claim: the explored interval, hollow, and the confirming
 one. The axis is asinh, which is straight near 0 and logarithmic far from it.
@@ -49,8 +49,8 @@ def forest(lines: Sequence[Line]) -> Markup:
 
 
 def _ends(line: Line) -> tuple[float, float]:
-    """The interval in units of the smallest effect, the paper's side positive."""
-    unit = float(line["smallest"]) * (1 if line["paper"] == "greater" else -1)
+    """The interval in units of the smallest effect, the predicted side positive."""
+    unit = float(line["smallest"]) * (1 if line["predicted"] == "greater" else -1)
     low, high = sorted((float(line["low"]) / unit, float(line["high"]) / unit))
     return low, high
 
@@ -61,7 +61,7 @@ def _x(value: float, reach: float) -> float:
 
 
 def _frame(reach: float, height: int) -> list[str]:
-    """Band of what would not matter, axis, and which side is the paper's."""
+    """Band of what would not matter, axis, and which side is predicted."""
     bottom = height - 34
     left, right = _x(-1, reach), _x(1, reach)
     parts = [f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{bottom - TOP}" fill="#f0f1f2"/>']
@@ -70,7 +70,7 @@ def _frame(reach: float, height: int) -> list[str]:
         colour, told = (QUIET, "0") if tick == 0 else ("#d8d8d8", f"{tick:+d}")
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}" stroke="{colour}"/>')
         parts.append(f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle" class="small">{told}</text>')
-    middle, paper = _x(0, reach), "the paper’s side →"
+    middle, paper = _x(0, reach), "as predicted →"
     return [
         *parts,
         f'<text x="{middle + 8:.1f}" y="{TOP - 8}" class="small">{paper}</text>',
@@ -83,7 +83,7 @@ def _frame(reach: float, height: int) -> list[str]:
 def _interval(line: Line, y: float, reach: float) -> str:
     """A line with its mean; an end that lies outside of the drawing is an arrow's."""
     low, high = _ends(line)
-    unit = float(line["smallest"]) * (1 if line["paper"] == "greater" else -1)
+    unit = float(line["smallest"]) * (1 if line["predicted"] == "greater" else -1)
     explored = line["phase"] == "explore"
     colour = QUIET if explored else COLOURS.get(line["verdict"], "#1d2126")
     x1, x2, x = (_x(value, reach) for value in (low, high, float(line["estimate"]) / unit))

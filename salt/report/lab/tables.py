@@ -40,7 +40,7 @@ CONTROL_COLUMNS = (
     *("estimate", "low", "high", "level", "seeds", "holds", "reason"),
 )
 CLAIM_COLUMNS = (
-    *("claim", "text", "source", "metric", "effect", "paper", "smallest", "phase"),
+    *("claim", "text", "source", "metric", "effect", "predicted", "by", "smallest", "phase"),
     *("estimate", "low", "high", "level", "p", "holm_p", "detectable", "seeds", "lost", "n", "means", "floors"),
     *("verdict", "reason"),
 )
@@ -152,7 +152,7 @@ def _claims(judgement: Judgement, titles: Titles) -> _Printed:
             {
                 "Claim": f"{claim.text} ({claim.source})",
                 "Verdict": f"**{confirmed.verdict}**" + (f": {confirmed.reason}" if confirmed.reason else ""),
-                "Paper": "> 0" if claim.side > 0 else "< 0",
+                "Predicted": f"{'>' if claim.side > 0 else '<'} 0 ({'paper' if claim.by == 'paper' else 'us'})",
                 "Explore": _estimate(explored.interval, claim.smallest),
                 "Confirm": _estimate(confirmed.interval, claim.smallest),
                 "Holm p": p_text(confirmed.adjusted),
@@ -181,8 +181,10 @@ def _claims(judgement: Judgement, titles: Titles) -> _Printed:
 def _summary(judgement: Judgement) -> str:
     """The count of verdicts; where no control holds, why there is none."""
     number = len(judgement.confirm)
-    counted = f"Of {number} claims on confirming seeds: {count(judgement.confirm)}."
-    explored = f"Of the same on explored seeds: {count(judgement.explore)}."
+    paper, ours = ([one for one in judgement.confirm if one.claim.by == who] for who in ("paper", "us"))
+    counted = f"Of {len(paper)} claims of the paper on confirming seeds: {count(paper)}."
+    counted += f" Of {len(ours)} of our own: {count(ours)}." if ours else ""
+    explored = f"Of all {number} on explored seeds: {count(judgement.explore)}."
     return " ".join([*([instrument(judgement)] if judgement.failed else []), counted, explored, judgement.plan.age])
 
 
@@ -237,7 +239,8 @@ def _claim_line(one: Judged, phase: str, titles: Titles) -> dict[str, object]:
         "source": claim.source,
         "metric": claim.metric,
         "effect": effect_text(claim, titles),
-        "paper": claim.paper,
+        "predicted": claim.predicted,
+        "by": claim.by,
         "smallest": repr(claim.smallest),
         "phase": phase,
         "p": "" if one.p is None else repr(one.p),

@@ -37,8 +37,8 @@ Verdict = Literal[
 FEWEST = 3
 """Seeds, below which nothing is decided."""
 RULE = """\
-* holds, opposite: significant after Holm's correction over all claims, on the paper's side of 0, or on the other;
-* holds, below the smallest effect: significant on the paper's side, and the whole interval is within the smallest
+* holds, opposite: significant after Holm's correction over all claims, on the predicted side of 0, or on the other;
+* holds, below the smallest effect: significant on the predicted side, and the whole interval is within the smallest
   effect of 0, on both sides;
 * absent: not significant, and the whole interval is within the smallest effect of 0;
 * not resolved: anything else. More seeds would be needed;

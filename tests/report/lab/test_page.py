@@ -119,7 +119,7 @@ def test_the_plot_has_every_claim_and_every_interval(page):
 
 
 def line(**changed):
-    usual = {"claim": "a", "text": "A <claim>.", "paper": "greater", "smallest": "0.1", "phase": "confirm"}
+    usual = {"claim": "a", "text": "A <claim>.", "predicted": "greater", "smallest": "0.1", "phase": "confirm"}
     numbers = {"estimate": "0.2", "low": "0.1", "high": "0.3", "verdict": "holds"}
     return usual | numbers | changed
 
@@ -128,10 +128,10 @@ def places(plot):
     return [float(part.split('"')[0]) for part in plot.split('<circle cx="')[1:]]
 
 
-def test_the_papers_side_is_on_the_right():
-    assert places(forest([line()])) == places(forest([line(paper="less", estimate="-0.2", low="-0.3", high="-0.1")]))
+def test_the_predicted_side_is_on_the_right():
+    assert places(forest([line()])) == places(forest([line(predicted="less", estimate="-0.2", low="-0.3", high="-0.1")]))
     middle = places(forest([line(estimate="0", low="-0.3")]))[0]
-    assert places(forest([line()]))[0] > middle > places(forest([line(paper="less")]))[0]
+    assert places(forest([line()]))[0] > middle > places(forest([line(predicted="less")]))[0]
 
 
 def test_the_plot_escapes_and_leaves_out_what_has_no_interval():

@@ -80,13 +80,13 @@ def test_claims_stand_in_both_phases_with_their_verdicts(folder):
     assert {line["claim"]: line["verdict"] for line in found if line["phase"] == "confirm"} == VERDICTS
     summary = text.split("\n\n")[1].replace("\n", " ")
     assert summary.startswith(
-        "**Of 6 claims on confirming seeds: 1 holds; 1 holds, below the smallest effect; 1 opposite; 1 absent; "
-        "1 not resolved; 1 saturated. Of the same on explored seeds: "
+        "**Of 6 claims of the paper on confirming seeds: 1 holds; 1 holds, below the smallest effect; 1 opposite; 1 absent; "
+        "1 not resolved; 1 saturated. Of all 6 on explored seeds: "
     )
     assert summary.endswith("saw; whether its commit is older is not known.**")
     row = next(line for line in text.splitlines() if line.startswith("| up is worse"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[:3] == ["up is worse than base. (Sec. 1)", "**holds**", "> 0"]
+    assert cells[:3] == ["up is worse than base. (Sec. 1)", "**holds**", "> 0 (paper)"]
     assert cells[3] != cells[4]
     assert all(cell.startswith("+0.0500 [+0.0") for cell in cells[3:5])
     assert cells[5:] == ["< 0.001", "0.01", cells[7], "16", "sliced_w1: Up at 4 − Base at 4"]

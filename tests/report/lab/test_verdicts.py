@@ -44,7 +44,7 @@ def test_an_effect_is_a_sum_less_a_sum_seed_by_seed(folder):
     for first in (100, 108):
         chosen = [row for row in known + more if first <= row["seed"] < first + 8]
         folder.write(f"core_{first}-{first + 7}", chosen)
-    claim = "{text: t, source: s, paper: less, smallest: 0.1, plus: [{arm: up, nfe: 16}, {arm: base, nfe: 4}], "
+    claim = "{text: t, source: s, predicted: less, smallest: 0.1, plus: [{arm: up, nfe: 16}, {arm: base, nfe: 4}], "
     claim += "minus: [{arm: up, nfe: 4}, {arm: base, nfe: 16}]}"
     head = folder.claims.read_text().split("claims:\n")[0]
     folder.write_plan(f"{head}claims:\n  sum: {claim}\n")
@@ -164,8 +164,8 @@ def test_saturated_needs_every_cell_at_its_floor(folder):
 def test_verdicts_agree_with_their_interval(mean, sd, smallest, side):
     """For a family of one, significant is what excludes 0; the mirrored claim gets the mirrored verdict."""
     cells = {"plus": [{"arm": "a", "nfe": 4}], "minus": [{"arm": "b", "nfe": 4}]}
-    claim = LabClaim(text="t", source="s", paper=side, smallest=smallest, **cells)
-    other = claim.model_copy(update={"paper": {"greater": "less", "less": "greater"}[side]})
+    claim = LabClaim(text="t", source="s", predicted=side, smallest=smallest, **cells)
+    other = claim.model_copy(update={"predicted": {"greater": "less", "less": "greater"}[side]})
     interval = seed_interval(spread("any", 8, mean, sd))
     found = verdict(interval, two_sided_p(interval), claim, 0.05)
     if interval.low <= 0 <= interval.high:
