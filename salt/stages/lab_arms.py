@@ -24,6 +24,7 @@ from salt.data.exact import ExactData, ExactPairs, captions_of, causal_pairs_of,
 from salt.digest import text_digest
 from salt.errors import SaltError
 from salt.evaluation.lab.measure import CLOUD_COLUMNS, clouds, measure_arm
+from salt.evaluation.lab.records import BrokenSamples
 from salt.files import sha256, whole_file, write_text
 from salt.methods import build_method
 from salt.methods.protocol import Method
@@ -64,10 +65,11 @@ def run(name: str, lab: str, first: int, scratch: Path, records: Path) -> None:
     for arm in chosen.arms:
         experiment = workshop.experiment(arm)
         for updates, network in workshop.trained(arm):
-            if gone := [seeds[member] for member in lost_members(network)]:
-                lost[arm] = gone
             if _makes_samples(experiment):
-                measured.append(measure_arm(network, experiment, arm, seeds, updates))
+                records_of_arm, gone = measured_without_broken(network, experiment, arm, seeds, updates)
+                measured.append(records_of_arm)
+                if gone:
+                    lost[arm] = sorted({*lost.get(arm, []), *(seeds[member] for member in gone)})
         if chosen.arms[arm].cloud:
             drawn.append(clouds(network, experiment, arm, seeds))
         log.info("%s: measured", arm)
@@ -83,6 +85,19 @@ def run(name: str, lab: str, first: int, scratch: Path, records: Path) -> None:
         "lost": lost,
     }
     write_text(records / f"{stem}.json", json.dumps(about, indent=1) + "\n")
+
+
+def measured_without_broken(
+    network: nn.Module, experiment: Experiment, arm: str, seeds: Sequence[int], updates: int
+) -> tuple[pd.DataFrame, set[int]]:
+    """The records of an arm, and the members that have none: their weights, or what is sampled of them, diverged."""
+    gone = set(lost_members(network))
+    while True:
+        try:
+            return measure_arm(network, experiment, arm, seeds, updates, tuple(gone)), gone
+        except BrokenSamples as broken:
+            log.error("%s; left out", broken)
+            gone |= set(broken.members)
 
 
 @dataclass(frozen=True)

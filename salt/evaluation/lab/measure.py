@@ -57,7 +57,12 @@ Cells = Sequence[tuple[str, int]]
 
 
 def measure_arm(
-    network: nn.Module, experiment: Experiment, method: str, seeds: Sequence[int], updates: int
+    network: nn.Module,
+    experiment: Experiment,
+    method: str,
+    seeds: Sequence[int],
+    updates: int,
+    left_out: Sequence[int] = (),
 ) -> pd.DataFrame:
     """Every record of one arm.
 
@@ -67,12 +72,14 @@ def measure_arm(
         method: the arm's name.
         seeds: the training seeds of the members, which key the random numbers of their samples.
         updates: of the generator so far.
+        left_out: members that are not measured; neither are those whose weights are not finite.
 
     Raises:
-        SaltError: NaN or infinity in the samples of a member whose weights are finite, or a world of more than a plane.
+        BrokenSamples: NaN or infinity in the samples of members whose weights are finite.
+        SaltError: a world of more than a plane.
     """
     exact = exact_of(experiment)
-    lost = tuple(lost_members(network))
+    lost = tuple({*lost_members(network), *left_out})
     arm = Arm(method, experiment.name, exact, tuple(seeds), guidance_of(experiment), updates, lost)
     if not arm.living:
         return table([])

@@ -75,6 +75,14 @@ def guidance_of(experiment: Experiment) -> Guidance:
     return Guidance(1.0 if source is None else source.cfg_weight, experiment.grid.shift)
 
 
+class BrokenSamples(SaltError):
+    """Samples of some members are not finite."""
+
+    def __init__(self, told: str, members: Sequence[int]) -> None:
+        super().__init__(told)
+        self.members = tuple(members)
+
+
 @dataclass(frozen=True)
 class Cell:
     """Of which samples a measurement is."""
@@ -131,17 +139,17 @@ class Arm:
         """Refuse samples `(E, n, ...)` of a living member that are not finite.
 
         Raises:
-            SaltError: naming arm, seed and cell.
+            BrokenSamples: naming arm, seeds and cell.
         """
-        broken = (~x.isfinite()).flatten(1).any(1).tolist()
-        for member in self.living:
-            if broken[member]:
-                where = f", chunks before in {cell.cache} steps" if cell.cache else ""
-                raise SaltError(
-                    f"{self.method} seed {self.seeds[member]}, {cell.solver} of {cell.nfe} steps{where}, caption "
-                    f"{caption}: the samples hold NaN or infinity; accepted: finite ones. The weights are "
-                    "broken: train again"
-                )
+        found = (~x.isfinite()).flatten(1).any(1).tolist()
+        if broken := [member for member in self.living if found[member]]:
+            where = f", chunks before in {cell.cache} steps" if cell.cache else ""
+            seeds = " ".join(str(self.seeds[member]) for member in broken)
+            raise BrokenSamples(
+                f"{self.method} seed {seeds}, {cell.solver} of {cell.nfe} steps{where}, caption {caption}: the samples "
+                "hold NaN or infinity, though the weights are finite: this student diverges when it is sampled",
+                broken,
+            )
 
 
 def rounded(value: float) -> float:

@@ -129,7 +129,8 @@ def places(plot):
 
 
 def test_the_predicted_side_is_on_the_right():
-    assert places(forest([line()])) == places(forest([line(predicted="less", estimate="-0.2", low="-0.3", high="-0.1")]))
+    mirrored = line(predicted="less", estimate="-0.2", low="-0.3", high="-0.1")
+    assert places(forest([line()])) == places(forest([mirrored]))
     middle = places(forest([line(estimate="0", low="-0.3")]))[0]
     assert places(forest([line()]))[0] > middle > places(forest([line(predicted="less")]))[0]
 

@@ -80,8 +80,8 @@ def test_claims_stand_in_both_phases_with_their_verdicts(folder):
     assert {line["claim"]: line["verdict"] for line in found if line["phase"] == "confirm"} == VERDICTS
     summary = text.split("\n\n")[1].replace("\n", " ")
     assert summary.startswith(
-        "**Of 6 claims of the paper on confirming seeds: 1 holds; 1 holds, below the smallest effect; 1 opposite; 1 absent; "
-        "1 not resolved; 1 saturated. Of all 6 on explored seeds: "
+        "**Of 6 claims of the paper on confirming seeds: 1 holds; 1 holds, below the smallest effect; 1 opposite; "
+        "1 absent; 1 not resolved; 1 saturated. Of all 6 on explored seeds: "
     )
     assert summary.endswith("saw; whether its commit is older is not known.**")
     row = next(line for line in text.splitlines() if line.startswith("| up is worse"))
