@@ -27,7 +27,7 @@ from salt.evaluation.lab.samples import CommonNoise, sample
 from salt.evaluation.lab.truth import caption_truths, directions_of
 from salt.flow.grid import time_grid
 from salt.models.ensemble import LastChunk
-from salt.stages import lab_controls
+from salt.stages import lab_truth
 from support.exact_worlds import SHIFT, chain, exact
 
 WORLD = exact().world
@@ -170,11 +170,11 @@ def test_an_exact_causal_teacher_improves_with_steps_and_drifts(sequences: pd.Da
 def test_the_stage_writes_both_worlds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"repeats": 1, "floors": 2}
     known = {"lab": scale_of(exact()), "lab_chain": scale_of(chain(), "lab_chain")}
-    monkeypatch.setattr(lab_controls, "load_scale", known.__getitem__)
+    monkeypatch.setattr(lab_truth, "load_scale", known.__getitem__)
     monkeypatch.setattr(
-        lab_controls, "analytic_controls", lambda lab, shift: controls.analytic_controls(lab, shift, **few)
+        lab_truth, "analytic_controls", lambda lab, shift: controls.analytic_controls(lab, shift, **few)
     )
-    lab_controls.run("lab", tmp_path / "controls.csv")
+    lab_truth.run("lab", tmp_path / "controls.csv")
     records = pd.read_csv(tmp_path / "controls.csv")
     assert {world: set(rows.method) for world, rows in records.groupby("world")} == {
         "mixture": {"exact_teacher", "exact_map", "injected_error", "injected_error_closed_form", "truth"},
