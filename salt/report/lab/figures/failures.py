@@ -150,7 +150,7 @@ def _comparisons(context: LabContext, figure: "SubFigure") -> None:
     for axes, title, letter in zip((left, right), titles, "de", strict=True):
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_title(title, loc="left", fontsize=8)
-        axes.set_xlabel("← better      difference in sliced W1      worse →")
+        axes.set_xlabel("← better   difference in sliced W1   worse →")
         axes.grid(axis="x", color=LIGHT)
         axes.tick_params(axis="y", length=0)
         far = max(*map(abs, axes.get_xlim()), 12 * LINEAR)

@@ -56,8 +56,8 @@ def floor_band(axes: "Axes", floor: tuple[float, float] | None, text: str = "") 
     axes.axhspan(*floor, color=FLOOR_COLOUR, alpha=0.6, linewidth=0, zorder=0)
     if text:
         axes.annotate(
-            text, (0.02, floor[1]), xycoords=("axes fraction", "data"), xytext=(0, 1), textcoords="offset points",
-            fontsize=6.5, color=GREY, va="bottom",
+            text, (0.98, sum(floor) / 2), xycoords=("axes fraction", "data"), fontsize=6.5, color=GREY, va="center",
+            ha="right",
         )  # fmt: skip
 
 

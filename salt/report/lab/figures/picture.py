@@ -44,7 +44,8 @@ def draw(context: LabContext) -> tuple["Figure", str]:
         label_ends(axes, _ends(context, solver), least_gap=0.055)
     _clouds(context, right)
     headline(figure, sentence(context))
-    said = f"{context.meanings()}. Lines: mean over training seeds. {INTERVALS}"
+    meanings = context.meanings()
+    said = f"{meanings}{'. ' if meanings else ''}Lines: mean over training seeds. {INTERVALS}"
     return figure, context.footnote([spec.metric], said)
 
 
@@ -53,19 +54,15 @@ def sentence(context: LabContext) -> str:
     spec = context.figures.fig_lab
     few, many = context.few_and_many(spec.growth, spec.metric, spec.said)
     phrases: list[str] = []
-    last = ""
     for arm in spec.said:
         before, after = (context.values(arm, spec.metric, solver=spec.growth.solver, nfe=nfe) for nfe in (few, many))
-        share = abs(after.mean() / before.mean() - 1)
-        way = ("further from" if after.mean() > before.mean() else "closer to") + " the truth"
+        label = context.called(arm).label
         if sure(difference(after, before)):
-            phrase = f"{context.called(arm).label} {share:.0%} {way if way != last else way.split()[0]}"
-            last = way
+            phrases.append(f"{label} goes from {before.mean():.3f} to {after.mean():.3f}")
         else:
-            phrase = f"{context.called(arm).label} no measurable distance"
-        phrases.append(phrase.replace("%", "\u00a0%"))
+            phrases.append(f"{label} stays where it is ({after.mean():.3f})")
     told = ", ".join(phrases[:-1]) + " and " + phrases[-1] if len(phrases) > 1 else phrases[0]
-    return f"Going from {few} to {many} {SAMPLERS[spec.growth.solver]} takes {told}."
+    return f"How far from the truth? With {many} {SAMPLERS[spec.growth.solver]} in place of {few}, {told}."
 
 
 # ------------------------------------------------------------------------------------------------- (a), (b)
@@ -73,7 +70,7 @@ def _curves(context: LabContext, axes: "Axes", solver: str, letter: str) -> None
     spec = context.figures.fig_lab
     steps = context.steps(spec.metric, solver, spec.arms)
     looks = context.looks(spec.arms)
-    floor_band(axes, context.floor(spec.metric), "floor: truth against truth" if letter == "a" else "")
+    floor_band(axes, context.floor(spec.metric), "truth against truth" if letter == "b" else "")
     for arm in spec.arms:
         members = [context.values(arm, spec.metric, solver=solver, nfe=nfe) for nfe in steps]
         line(axes, steps, members, looks[arm])
