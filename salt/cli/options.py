@@ -59,7 +59,20 @@ def followed(param: typer.CallbackParam, value: Path) -> Path:
     return value
 
 
-ScaleName = Annotated[str, typer.Option("--scale", help="Stem of a file in experiments/scales.")]
+def of_videos(param: typer.CallbackParam, value: str) -> str:
+    """The check of a scale for verbs that make videos; an unknown one is refused where its file is read."""
+    from salt.config.files import scale_names
+    from salt.config.load import load_scale
+
+    if value in scale_names() and load_scale(value).exact is not None:
+        raise SaltError(
+            f"--scale {value}: a scale of the lab, which makes no videos; accepted: the verbs lab-..., or "
+            "`snakemake lab`"
+        )
+    return value
+
+
+ScaleName = Annotated[str, typer.Option("--scale", help="Stem of a file in experiments/scales.", callback=of_videos)]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Training seed.")]
 OutFile = Annotated[Path, typer.Option("--out", help="Where the result goes.", callback=written("file"))]
 OutFolder = Annotated[Path, typer.Option("--out", help="Where the result goes.", callback=written("folder"))]

@@ -53,6 +53,11 @@ class Workflow:
         """
         settings = Settings.read(config)
         scale = load_scale(settings.scale)
+        if scale.exact is not None:
+            raise SaltError(
+                f"--config scale={scale.name}: a scale of the lab, which is run beside those of videos; accepted: "
+                "snakemake lab"
+            )
         experiments = {name: load_experiment(name, scale.name) for name in experiments_at(scale)}
         students = [name for name in experiments if name != TEACHER]
         check_starts(experiments, students)

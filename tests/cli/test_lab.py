@@ -79,3 +79,19 @@ def test_mistakes_are_one_line(salt, folder, tmp_path):
     refused(salt, ["lab-table", "lab_claims", "--lab", "lab", *rest], "no records of the lab; accepted: a folder with")
     words = ["lab-report", "--lab", "lab", "--results", tmp_path, "--figures", tmp_path, "--out", tmp_path / "a.html"]
     refused(salt, words, "lab_controls.md: cannot be read")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "dmd_8", "--teacher", "x", "--latents", "x", "--run-dir", "x", "--out", "y"),
+        ("claims", "--records", "x", "--out", "y"),
+        ("doctor",),
+    ],
+)
+def test_verbs_of_videos_refuse_the_lab(salt, folder, words):
+    refused(
+        salt,
+        [*words, "--scale", "lab"],
+        "--scale lab: a scale of the lab, which makes no videos; accepted: the verbs lab-",
+    )

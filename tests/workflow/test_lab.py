@@ -40,3 +40,12 @@ def test_the_picture_of_the_lab_needs_its_core_alone(snakemake: Snakemake) -> No
     jobs = planned(snakemake("-n", "fig_lab", "--config", "out=elsewhere"))
     assert jobs["lab_arms"] <= 4
     assert jobs["lab_figure"] == jobs["lab_truth"] == 1
+
+
+def test_the_lab_is_no_scale_of_videos(snakemake: Snakemake) -> None:
+    run = snakemake("-n", "table4", "--config", "scale=lab")
+    assert run.returncode == 1
+    assert (
+        "--config scale=lab: a scale of the lab, which is run beside those of videos; accepted: snakemake lab"
+        in run.stdout
+    )
