@@ -238,3 +238,18 @@ def test_floors_may_be_absent(changed, tmp_path):
     folder, edit = changed
     edit("controls.csv", without("truth"))
     make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
+
+
+def test_an_arm_that_mostly_diverged_is_not_drawn(changed, tmp_path):
+    """Its survivors stand for nothing; the footnote says so."""
+    folder, edit = changed
+    told = json.loads((folder / "lambda_0-15.json").read_text())
+    (folder / "lambda_0-15.json").write_text(json.dumps(told | {"lost": {"released_10": list(range(9))}}))
+    edit("lambda_0-15.csv.gz", lambda f: f[(f["method"] != "released_10") | (f["seed"] > 8)])
+    lab = context("fig_lab_lambda", folder)
+    assert lab.mostly_lost("released_10")
+    assert not lab.mostly_lost("released_3")
+    drawn = sweep._weights(lab, load_lab_figures(load_arms()).fig_lab_lambda.forms["released"])
+    assert [name for _, name in drawn] == ["released_0_03", "released_0_1", "released_0_3", "released_1", "released_3"]
+    assert "released form, lambda 10 (9, so not drawn)" in " ".join(lab.footnote(["sliced_w1"], "Said").split())
+    make_lab_figure("fig_lab_lambda", "lab", folder, "explore", tmp_path / "out")

@@ -178,15 +178,28 @@ class LabContext:
         called = [self.called(arm) for arm in self.drawn]
         return "; ".join(f"{one.label}: {one.title}" for one in called if one.label != one.title)
 
+    @cached_property
+    def _runs(self) -> list[read.Run]:
+        return read.runs(self.records, self.sets, self.ensembles)
+
+    @cached_property
+    def lost(self) -> dict[str, int]:
+        """How many members of each arm diverged."""
+        lost: dict[str, int] = {}
+        for run in self._runs:
+            for arm in (arm for arm in run.lost if arm in self.drawn and run.lost[arm]):
+                lost[arm] = lost.get(arm, 0) + len(run.lost[arm])
+        return lost
+
+    def mostly_lost(self, arm: str) -> bool:
+        """Whether more than half of an arm's members diverged: those that are left stand for nothing."""
+        return 2 * self.lost.get(arm, 0) > self.exact.members * len(self.ensembles)
+
     def footnote(self, metrics: Sequence[str], said: str) -> str:
         """Scale, seeds, samples, protocol and commit, what the figure says of itself, and members that were lost."""
         parts = [self.rows(arm, metric) for arm in self.drawn for metric in metrics if (arm, metric) in self._rows]
         rows = pd.concat(parts)
-        runs = read.runs(self.records, self.sets, self.ensembles)
-        lost: dict[str, int] = {}
-        for run in runs:
-            for arm in (arm for arm in run.lost if arm in self.drawn and run.lost[arm]):
-                lost[arm] = lost.get(arm, 0) + len(run.lost[arm])
+        runs, lost = self._runs, self.lost
         commits = sorted({run.commit for run in runs}) or ["unknown"]
         warning = "" if self.scale.meaningful else f"{self.scale.name.upper()}: NUMBERS MEAN NOTHING. "
         seeds = _spans(set(rows["seed"]))
@@ -196,7 +209,10 @@ class LabContext:
             f"commit {', '.join(commits)}."
         )
         if lost:
-            told = ", ".join(f"{self.called(arm).label} ({number})" for arm, number in lost.items())
+            told = ", ".join(
+                f"{self.called(arm).label} ({number}{', so not drawn' if self.mostly_lost(arm) else ''})"
+                for arm, number in lost.items()
+            )
             text += f" Diverged and left out: {told}."
         return "\n".join(textwrap.wrap(text, LINE))
 

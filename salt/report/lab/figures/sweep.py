@@ -87,8 +87,8 @@ def _metrics(context: LabContext) -> list[str]:
 
 
 def _weights(context: LabContext, form: Form) -> list[tuple[float, str]]:
-    """lambda_SC of each arm of a form, and its name, in order."""
-    return sorted((context.weights[name], name) for name in form.arms)
+    """lambda_SC of each arm of a form, and its name, in order; without those most of whose members diverged."""
+    return sorted((context.weights[name], name) for name in form.arms if not context.mostly_lost(name))
 
 
 def _panel(context: LabContext, axes: "Axes", measure: Measure) -> None:
