@@ -71,11 +71,6 @@ def chain_modes(world: Chain, chunks: int) -> Modes:
     return Modes(shares[None], means[None], factors[None])
 
 
-def next_chunk_modes(world: Chain) -> Modes:
-    """The two futures of a chunk around a chunk before it that lies at (1, 0): the causal teacher's, turned with it."""
-    return chain_modes(world, 2)
-
-
 # ------------------------------------------------------------------------------------------------ captions
 @dataclass(frozen=True)
 class Captions:

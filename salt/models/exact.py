@@ -48,10 +48,6 @@ class Modes:
         means, factors = self.means[condition, mode].to(noise), self.factors[condition, mode].to(noise)
         return means + torch.einsum("bnr,br->bn", factors, noise)
 
-    def mean_and_covariance(self) -> tuple[Tensor, Tensor]:
-        """Of every mode, `(C, M, N)` and `(C, M, N, N)`."""
-        return self.means, self.factors @ self.factors.mT
-
 
 class ExactTeacher(nn.Module):
     """v = (x_t - E[x_0 | x_t, c]) / t, evaluated in float64; a `VelocityModel` without parameters."""

@@ -17,14 +17,13 @@ from torch import nn
 
 from salt.config.files import repository_root
 from salt.config.hashing import training_hash
-from salt.config.lab import Chain, Exact
+from salt.config.lab import Chain
 from salt.config.lab_arms import Arms, ArmSet, ensemble, load_arms, scale_of
 from salt.config.schema import Experiment
 from salt.data.exact import ExactData, ExactPairs, captions_of, causal_pairs_of, modes_of, pairs_of
 from salt.digest import text_digest
-from salt.errors import SaltError
 from salt.evaluation.lab.measure import CLOUD_COLUMNS, clouds, measure_arm
-from salt.evaluation.lab.records import BrokenSamples
+from salt.evaluation.lab.records import BrokenSamples, exact_of
 from salt.files import sha256, whole_file, write_text
 from salt.methods import build_method
 from salt.methods.protocol import Method
@@ -184,7 +183,7 @@ class Workshop:
         return [VERSION, training_hash(self.experiment(arm)), starts]
 
     def _network(self, experiment: Experiment, causal: bool) -> EnsembleVelocity | EnsembleCausal:
-        exact = _exact(experiment)
+        exact = exact_of(experiment)
         text = len(captions_of(exact.world).names)
         if causal:
             network: EnsembleVelocity | EnsembleCausal = EnsembleCausal(
@@ -202,7 +201,7 @@ class Workshop:
         return network
 
     def _build(self, experiment: Experiment, inputs: Mapping[str, Path]) -> tuple[Method, Data]:
-        exact, dmd = _exact(experiment), experiment.objectives.dmd
+        exact, dmd = exact_of(experiment), experiment.objectives.dmd
         generator = self._loaded(experiment, inputs.get("init"))
         critic = None if dmd is None else self._loaded(experiment, inputs["critic"], causal=False)
         judge = ExactTeacher(modes_of(exact.world)) if dmd is not None and dmd.teacher == "exact" else None
@@ -210,7 +209,7 @@ class Workshop:
         return method, self._data(experiment)
 
     def _data(self, experiment: Experiment) -> ExactData | ExactPairs:
-        exact, pairs, grid = _exact(experiment), experiment.pairs, experiment.grid
+        exact, pairs, grid = exact_of(experiment), experiment.pairs, experiment.grid
         if pairs is None:
             return ExactData(exact, self._streams)
         levels, shift, steps = grid.train_steps, grid.shift, pairs.solver_steps
@@ -222,20 +221,13 @@ class Workshop:
 
 def _makes_samples(experiment: Experiment) -> bool:
     """Whether it is measured: a critic's start in a chain makes whole sequences, which no student does."""
-    return experiment.causal is not None or not isinstance(_exact(experiment).world, Chain)
+    return experiment.causal is not None or not isinstance(exact_of(experiment).world, Chain)
 
 
 def _is_doubled(step: int, first: int) -> bool:
     """Whether a step is `first` times a power of two: where learning curves are measured."""
     ratio = step // first
     return step % first == 0 and ratio & (ratio - 1) == 0
-
-
-def _exact(experiment: Experiment) -> Exact:
-    exact = experiment.scale.exact
-    if exact is None:
-        raise SaltError(f"{experiment.name}: scale {experiment.scale.name} has no exact world; accepted: a lab scale")
-    return exact
 
 
 def _write_table(frame: pd.DataFrame, path: Path) -> None:

@@ -7,7 +7,7 @@ import yaml
 
 from salt.config import experiment_names, load_experiment, repository_root, training_hash
 from salt.config.lab_arms import Arms, ensemble, load_arms, scale_of
-from salt.errors import SaltError
+from support.lab import message
 
 ARMS = load_arms()
 EVERY = [(name, arm) for name, one in ARMS.sets.items() for arm in one.arms]
@@ -16,14 +16,6 @@ EVERY = [(name, arm) for name, one in ARMS.sets.items() for arm in one.arms]
 def experiment(name: str, arm: str, lab: str):
     one = ARMS.sets[name]
     return one.arms[arm].experiment(scale_of(one.world, lab).name)
-
-
-def message(call, *args) -> str:
-    with pytest.raises(SaltError) as caught:
-        call(*args)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 @pytest.fixture

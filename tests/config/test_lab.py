@@ -7,7 +7,7 @@ import pytest
 from salt.config import load_experiment, load_scale, repository_root, training_hash
 from salt.config.hashing import NOT_TRAINING
 from salt.config.lab import Chain, Exact, Mixture
-from salt.errors import SaltError
+from support.lab import message
 
 LAB, CHAIN = (
     (repository_root() / "experiments" / "scales" / f"{name}.yaml").read_text() for name in ("lab", "lab_chain")
@@ -17,14 +17,6 @@ FIRST = "{weight: 0.65, mean: [-1.0, -0.5], spread: [0.15, 0.25]}"
 SECOND = "{weight: 0.35, mean: [1.0, -0.5], spread: [0.15, 0.25]}"
 BACKBONE = "backbone: {num_layers: 1, num_attention_heads: 1, attention_head_dim: 12, ffn_dim: 8}\n"
 MIXTURE_KEYS, CHAIN_KEYS = "accepted: kind, captions, style", "kind, chunks, generated, angle, weights, spread"
-
-
-def message(call, *args) -> str:
-    with pytest.raises(SaltError) as caught:
-        call(*args)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from salt.config.lab import Mixture
-from salt.data.exact import CausalTeacher, chain_modes, guided_teacher, modes_of, next_chunk_modes
+from salt.data.exact import CausalTeacher, chain_modes, guided_teacher, modes_of
 from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.flow.path import score_from_x0
@@ -309,7 +309,7 @@ def test_the_causal_teacher_is_the_joint_one_conditioned_on_the_past(chunk: int,
 
 def test_the_modes_of_a_next_chunk_are_the_causal_teachers() -> None:
     """Of states whose chunk before lies at (1, 0) with its spread: the means of the second chunk are its two turns."""
-    modes, world = next_chunk_modes(chain()), chain()
+    modes, world = chain_modes(chain(), 2), chain()
     second = modes.means[0].view(2, 2, 2)[:, :, 1]  # (mode, coordinate)
     angle = torch.atan2(second[:, 1], second[:, 0]) * 180 / pi
     torch.testing.assert_close(angle, float64(world.angle, -world.angle))

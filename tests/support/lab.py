@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ from salt.config import load_experiment, load_scale
 from salt.config.lab import Chain, Exact, Mixture
 from salt.config.schema import Experiment
 from salt.data.exact import ExactData, captions_of, modes_of
+from salt.errors import SaltError
 from salt.methods import Distill, Method, build_method
 from salt.models.ensemble import FILE, EnsembleCausal, EnsembleVelocity, save_ensemble
 from salt.models.exact import ExactTeacher
@@ -24,6 +26,15 @@ from salt.training.loop import Data
 SEEDS = (3, 5, 8, 13)
 BATCH = 16
 Network = EnsembleVelocity | EnsembleCausal
+
+
+def message(call, *args) -> str:
+    """The one line with which a call is refused."""
+    with pytest.raises(SaltError) as caught:
+        call(*args)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
 
 
 def exact_of(scale: str = "lab") -> Exact:

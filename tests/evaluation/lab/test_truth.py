@@ -71,7 +71,8 @@ def test_the_marginal_of_a_chunk_is_that_of_all_futures(chunk: int) -> None:
     merged = chunk_truth(world, chunk)
     assert len(merged.weights) == chunk  # as many angles as numbers of turns to the left
     assert float(merged.weights.sum()) == pytest.approx(1, abs=1e-6)
-    means, covariances = chain_modes(world, 4).mean_and_covariance()
+    modes = chain_modes(world, 4)
+    means, covariances = modes.means, modes.factors @ modes.factors.mT
     every = PlaneMixture(
         chain_modes(world, 4).weights[0].double(),
         means[0][:, [chunk - 1, 3 + chunk]],
