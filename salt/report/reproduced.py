@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from salt.config.load import load_experiment, load_scale
 from salt.errors import SaltError
@@ -117,7 +117,7 @@ def expected_within(values: Sequence[Sequence[float] | np.ndarray]) -> float:
     """The largest difference of two runs to be expected, at `LEVEL`, from each student's values of all its seeds."""
     degrees = sum(len(one) - 1 for one in values)
     variance = sum(float(((np.asarray(one) - np.mean(one)) ** 2).sum()) for one in values) / degrees
-    return float(stats.t.ppf(0.5 + LEVEL / 2, degrees)) * float(np.sqrt(2 * variance))
+    return float(stdtrit(degrees, 0.5 + LEVEL / 2)) * float(np.sqrt(2 * variance))
 
 
 def _cells(name: str, spec: TableSpec, scale: str) -> dict[str, Cell]:

@@ -16,7 +16,6 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.distributed.checkpoint.api import CheckpointException
 
 from salt.errors import SaltError
 from salt.files import sha256, unfinished, whole_folder
@@ -47,7 +46,7 @@ def save_checkpoint(folder: Path, state: TrainState, keep: int, workers: Workers
         elif workers.first:
             with whole_folder(target) as temporary:
                 _write(temporary, state, workers)
-    except (OSError, SafetensorError, CheckpointException) as error:
+    except (OSError, SafetensorError) as error:
         last = list_checkpoints(folder)
         rest = f"the last whole checkpoint is {last[-1]}" if last else "there is no earlier checkpoint"
         raise SaltError(f"{target}: the checkpoint could not be written: {error}; {rest}") from error
@@ -85,7 +84,7 @@ def load_checkpoint(folder: Path, state: TrainState) -> None:
         other = state.split != ("sizes" in known)
         if not other:
             state.restore(_read_split(path, state, known) if state.split else _read_whole(path, known), known)
-    except (SaltError, OSError, SafetensorError, CheckpointException, ValueError, KeyError, TypeError) as error:
+    except (SaltError, OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         rest = f"from {found[-2].name}" if len(found) > 1 else "from the beginning"
         raise SaltError(f"{path}: damaged checkpoint: {error}; delete {path} to continue {rest}") from error
     if other:

@@ -5,11 +5,11 @@ quantiles of the truth along each direction at (i + 1/2) / n (`salt.evaluation.l
 world's coordinates. `mixture_measures` and `chunk_measures` put all of them together, by the names of the records.
 """
 
-from math import cos, pi, radians, sin, sqrt
+from math import cos, log, pi, radians, sin, sqrt
 
 import torch
-from scipy.stats import chi2, rice
 from torch import Tensor
+from torch.special import i0e, i1e
 
 from salt.config.lab import Chain
 from salt.evaluation.lab.truth import CaptionTruth, PlaneMixture
@@ -119,11 +119,12 @@ def spread(x: Tensor, mixture: PlaneMixture, coordinate: int) -> Tensor:
 
 
 def off_support(x: Tensor, mixture: PlaneMixture) -> Tensor:
-    """The share of samples beyond the .999 quantile of chi^2 (2 degrees) of every mode's squared Mahalanobis distance.
+    """The share of samples beyond the .999 quantile of chi^2 (2 degrees) of every mode's squared Mahalanobis distance,
+    -2 log .001.
 
     Of the truth it is .001 at most: samples between the futures, in none of them, and samples far from all.
     """
-    limit = float(chi2.ppf(SUPPORT, mixture.means.shape[1]))
+    limit = -2 * log(1 - SUPPORT)
     return (mixture.distances(x).amin(-1) > limit).double().mean(1)
 
 
@@ -205,8 +206,13 @@ def turn_tv(before: Tensor, x: Tensor, world: Chain) -> Tensor:
 
 def radius(x: Tensor, chunk: int, world: Chain) -> Tensor:
     """The mean of |z_i| over the truth's, the mean of a Rice distribution with spread sqrt(i) about 1; 1 is right."""
-    deviation = world.spread * sqrt(chunk)
-    return x.double().norm(dim=-1).mean(1) / float(rice.mean(1 / deviation, scale=deviation))
+    return x.double().norm(dim=-1).mean(1) / rice_mean(world.spread * sqrt(chunk))
+
+
+def rice_mean(deviation: float) -> float:
+    """E|z| of z ~ N((1, 0), deviation^2 I): deviation sqrt(pi / 2) L_{1/2}(-h) of Laguerre, h = 1 / (2 deviation^2)."""
+    h = torch.tensor(1 / (2 * deviation**2), dtype=torch.float64)
+    return deviation * sqrt(pi / 2) * float((1 + h) * i0e(h / 2) + h * i1e(h / 2))
 
 
 def residual(before: Tensor | None, x: Tensor, world: Chain) -> Tensor:

@@ -6,7 +6,7 @@ from math import log, pi, sqrt
 import numpy as np
 import pytest
 import torch
-from scipy.stats import wasserstein_distance
+from scipy.stats import rice, wasserstein_distance
 from torch import Tensor
 
 from salt.data.exact import chain_modes
@@ -20,6 +20,7 @@ from salt.evaluation.lab.measures import (
     mode_shares,
     nll,
     residual,
+    rice_mean,
     sliced_w1,
     sorted_projections,
     step_defects,
@@ -221,6 +222,12 @@ def test_a_true_chain_is_right_in_every_measure(sequences: Tensor) -> None:
         assert float(found["energy_distance"].max()) < 0.004
         assert found["radius"].tolist() == pytest.approx([1, 1], abs=0.02)
         assert found["residual"].tolist() == pytest.approx([1, 1], abs=0.04)
+
+
+@pytest.mark.parametrize("deviation", [0.05, 0.2, 1.5])
+def test_the_mean_radius_is_scipys(deviation: float) -> None:
+    assert rice_mean(deviation) == pytest.approx(rice.mean(1 / deviation, scale=deviation), rel=1e-12)
+    assert rice_mean(1e-3) == pytest.approx(1 + 5e-7, rel=1e-9)  # where scipy's own overflows
 
 
 def test_the_joint_nll_is_that_of_all_futures(sequences: Tensor) -> None:
