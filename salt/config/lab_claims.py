@@ -37,7 +37,9 @@ Metric = Literal[
 ]
 """Of the mixture, down to cross_step; of the chain: sliced_w1, energy_distance, nll and the last three."""
 Kind = Literal["improves", "worsens", "no_worse", "nothing", "matches"]
-ANALYTIC = ("truth", "exact_teacher", "exact_map", "injected_error", "injected_error_closed_form")
+TRUTH = "truth"
+"""The method that is truth against truth: the floors."""
+ANALYTIC = (TRUTH, "exact_teacher", "exact_map", "injected_error", "injected_error_closed_form")
 """Methods that nobody trains; in place of training seeds they are measured again with other noise."""
 CONTROL_LEVEL = 0.999
 """Of the intervals of controls."""

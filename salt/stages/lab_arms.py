@@ -22,7 +22,8 @@ from salt.config.lab_arms import Arms, ArmSet, ensemble, load_arms, scale_of
 from salt.config.schema import Experiment
 from salt.data.exact import ExactData, ExactPairs, captions_of, causal_pairs_of, modes_of, pairs_of
 from salt.digest import text_digest
-from salt.evaluation.lab.measure import CLOUD_COLUMNS, clouds, measure_arm
+from salt.evaluation.lab.columns import CLOUD_COLUMNS
+from salt.evaluation.lab.measure import clouds, measure_arm
 from salt.evaluation.lab.records import BrokenSamples, exact_of
 from salt.files import sha256, whole_file, write_text
 from salt.methods import build_method

@@ -13,16 +13,16 @@ import pandas as pd
 from salt.config.lab import Mixture
 from salt.config.lab_arms import Arms, load_arms
 from salt.config.load import load_scale
-from salt.report.lab.read import CLOUD_COLUMNS
+from salt.evaluation.lab.columns import CLOUD_COLUMNS, COLUMNS
 
-COLUMNS = ["method", "experiment", "world", "seed", "updates", "nfe", "solver", "cache", "chunk", "metric"]
-COLUMNS += ["value", "n", "protocol"]
 NFE = (1, 2, 4, 8, 16, 32)
 PROTOCOL = "lab-1 0123456789ab"
 CM = dict(zip(NFE, (0.066, 0.066, 0.077, 0.105, 0.130, 0.142), strict=True))
 EULER = dict(zip(NFE, (0.066, 0.064, 0.066, 0.093, 0.108, 0.116), strict=True))
 WEIGHTS = {"0_03": 0.03, "0_1": 0.1, "0_3": 0.3, "1": 1.0, "3": 3.0, "10": 10.0}
 LONG = (200, 400, 800, 1600, 3200)
+LOST = {"guidance": {"dmd_8_cfg4": [3]}}
+"""Of each set: arm and the places, in the ensemble, of members that diverged."""
 CHAIN = (0.036, 0.070, 0.092, 0.115, 0.140, 0.168, 0.198, 0.232)
 
 
@@ -44,18 +44,17 @@ class SyntheticLab:
 
     def _set(self, name: str) -> None:
         one = self.arms.sets[name]
+        lost = {arm: [self.seeds[0] + place for place in places] for arm, places in LOST.get(name, {}).items()}
         rows = [
-            row
+            row | {"experiment": one.arms[arm].row}
             for arm in one.arms
             for seed in range(self.seeds[0], self.seeds[1] + 1)
+            if seed not in lost.get(arm, ())
             for row in (mixture(arm, seed) if one.world == "mixture" else chain(arm, seed))
         ]
-        experiments = {arm: one.arms[arm].row for arm in one.arms}
-        self._csv(
-            f"{name}_{self._span}.csv.gz", [row | {"experiment": experiments[str(row["method"])]} for row in rows]
-        )
+        self._csv(f"{name}_{self._span}.csv.gz", rows)
         said = {"commit": "0123456789abcdef", "dirty": False, "plan_sha256": "0" * 64, "seconds": 100.0}
-        said |= {"finished": "2026-11-27T12:00:00+00:00", "lost": {"dmd_8_cfg4": [3]} if name == "guidance" else {}}
+        said |= {"finished": "2026-11-27T12:00:00+00:00", "lost": lost}
         (self.folder / f"{name}_{self._span}.json").write_text(json.dumps(said))
 
     @property
@@ -77,7 +76,7 @@ class SyntheticLab:
                 rows.append(_row("truth", "chain", repeat, "sliced_w1", value, "none", 0, updates=0, chunk=chunk))
                 value = 1 + 0.003 * rng.normal()
                 rows.append(_row("truth", "chain", repeat, "radius", value, "none", 0, updates=0, chunk=chunk))
-        return [row | {"experiment": ""} for row in rows]
+        return [row | {"experiment": row["method"]} for row in rows]
 
     def _clouds(self, sets: Sequence[str]) -> None:
         world = load_scale("lab").exact.world  # type: ignore[union-attr]
@@ -95,7 +94,7 @@ class SyntheticLab:
                 points[:20, 0] = rng.uniform(-0.7, 0.7, 20)
                 frame = pd.DataFrame({"x": points[:, 0], "y": points[:, 1]})
                 frames.append(frame.assign(method=method, caption=caption, solver="cm", nfe=nfe))
-        clouds = pd.concat(frames)[CLOUD_COLUMNS]
+        clouds = pd.concat(frames)[[*CLOUD_COLUMNS]]
         for name in sets:
             own = clouds[clouds["method"].isin(list(self.arms.sets[name].arms))]
             own.to_csv(self.folder / f"{name}_{self._span}_clouds.csv.gz", index=False)
@@ -169,7 +168,7 @@ def _row(
 ) -> dict[str, object]:
     place = {"cache": 0, "chunk": 0} | at
     return dict(method=method, world=world, seed=seed, updates=updates, nfe=nfe, solver=solver, metric=metric,
-                value=float(f"{value:.6g}"), n=4096, protocol=PROTOCOL) | place  # fmt: skip
+                value=float(f"{value:.6g}"), n=2048, protocol=PROTOCOL) | place  # fmt: skip
 
 
 def _number(text: str) -> int:

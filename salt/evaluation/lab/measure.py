@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from salt.config.lab import Chain, Exact, Mixture
+from salt.config.lab_claims import TRUTH
 from salt.config.schema import Experiment
 from salt.data.exact import captions_of
 from salt.errors import SaltError
+from salt.evaluation.lab.columns import CLOUD_COLUMNS
 from salt.evaluation.lab.measures import (
     Numbers,
     chain_nll,
@@ -25,7 +27,7 @@ from salt.evaluation.lab.measures import (
     mixture_measures,
     step_defects,
 )
-from salt.evaluation.lab.records import TRUTH, UNGUIDED, Arm, Cell, exact_of, guidance_of, mean_of, table
+from salt.evaluation.lab.records import UNGUIDED, Arm, Cell, exact_of, guidance_of, mean_of, table
 from salt.evaluation.lab.samples import CommonNoise, Field, next_chunks, roll_chains, sample
 from salt.evaluation.lab.truth import (
     CaptionTruth,
@@ -50,7 +52,6 @@ CHAIN_SOLVER = "cm"
 CLOUD = 400
 """Samples of a caption that figures show."""
 CLOUD_CELLS = (("cm", 1), ("cm", 4), ("cm", 8), ("cm", 16), ("euler", 4), ("euler", 16))
-CLOUD_COLUMNS = ("method", "caption", "solver", "nfe", "x", "y")
 Rows = Iterator[dict[str, Any]]
 Cells = Sequence[tuple[str, int]]
 """Pairs of solver and nfe."""

@@ -11,31 +11,15 @@ from salt.config.lab import Exact
 from salt.config.schema import Experiment
 from salt.digest import SHORT, json_digest
 from salt.errors import SaltError
+from salt.evaluation.lab.columns import COLUMNS
 from salt.evaluation.lab.measures import SUPPORT, Numbers
 from salt.evaluation.lab.samples import LEVELS
 from salt.evaluation.lab.truth import REFERENCE_SAMPLES, REFERENCE_SEED, Guidance
 
-COLUMNS = (
-    "method",
-    "experiment",
-    "world",
-    "seed",
-    "updates",
-    "nfe",
-    "solver",
-    "cache",
-    "chunk",
-    "metric",
-    "value",
-    "n",
-    "protocol",
-)
 DIGITS = 6
 """Significant ones of a value in a record."""
 VERSION = 1
 """Raise it when a definition changes; part of the protocol."""
-TRUTH = "truth"
-"""The method whose rows are of truth against truth: the floors."""
 NO_SOLVER = "none"
 UNGUIDED = Guidance(1.0, 1.0)
 """Of what is not sampled from a network: no grid, either."""

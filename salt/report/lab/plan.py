@@ -15,7 +15,7 @@ from salt.config.load import load_experiment, load_scale
 from salt.errors import SaltError
 from salt.files import sha256
 from salt.git import ask_git
-from salt.report.lab.records import Run
+from salt.report.lab.measured import Run
 
 SHORT = 10
 """Digits of a commit as printed."""

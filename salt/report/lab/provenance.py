@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from salt.config.lab_claims import LabCell
-from salt.report.lab.records import Floor, Measured
+from salt.report.lab.measured import Floor, Measured
 from salt.report.lab.verdicts import Judgement
 
 

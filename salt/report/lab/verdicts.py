@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salt.config.lab_claims import CONTROL_LEVEL, Contrast, Control, LabCell, LabClaim, LabClaims
+from salt.report.lab.measured import Floor, LabRecords, Measured
 from salt.report.lab.plan import Lab, Plan, read_plan
-from salt.report.lab.records import Floor, LabRecords, Measured, read_lab
+from salt.report.lab.records import read_lab
 from salt.report.statistics import (
     Interval,
     halves_interval,

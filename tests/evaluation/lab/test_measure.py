@@ -9,8 +9,9 @@ import torch
 from salt.config import load_experiment
 from salt.config.lab import Exact
 from salt.errors import SaltError
-from salt.evaluation.lab.measure import CLOUD_COLUMNS, chain_rows, clouds, measure_arm, measure_floor
-from salt.evaluation.lab.records import COLUMNS, UNGUIDED, Arm, guidance_of, protocol, rounded, table
+from salt.evaluation.lab.columns import CLOUD_COLUMNS, COLUMNS
+from salt.evaluation.lab.measure import chain_rows, clouds, measure_arm, measure_floor
+from salt.evaluation.lab.records import UNGUIDED, Arm, guidance_of, protocol, rounded, table
 from salt.evaluation.lab.samples import BLOCK, CommonNoise, roll_chains, sample
 from salt.flow.path import Velocity
 from salt.models.ensemble import EnsembleCausal, EnsembleVelocity

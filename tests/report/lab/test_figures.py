@@ -45,6 +45,11 @@ def context(name, records, scale=None):
     return LabContext(name, load_lab_figures(arms), arms, load_scale(scale), records, "explore")
 
 
+def tell(path, **changed):
+    """Change what a run says of itself."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
 def without(arm):
     return lambda frame: frame[frame["method"] != arm]
 
@@ -148,8 +153,8 @@ def test_the_last_chunk_is_compared(changed):
 
 
 def test_the_footnote_names_seeds_samples_commit_and_the_lost(records):
-    told = " ".join(context("fig_lab_map", records).footnote(["sliced_w1"], "Said").split())
-    assert "phase explore: training seeds 0-15; 4096 samples a number" in told
+    told = " ".join(context("fig_lab_map", records).footnote("Said").split())
+    assert "phase explore: training seeds 0-15; 2048 samples a number" in told
     assert "commit 0123456." in told
     assert "Diverged and left out: DMD-8, guidance 4 (1)." in told
 
@@ -157,8 +162,8 @@ def test_the_footnote_names_seeds_samples_commit_and_the_lost(records):
 def test_without_git_the_commit_is_unknown(changed):
     folder, _ = changed
     for path in folder.glob("*.json"):
-        path.write_text(json.dumps({"commit": None, "dirty": None, "lost": {}}))
-    assert "commit unknown." in context("fig_lab", folder).footnote(["sliced_w1"], "Said")
+        tell(path, commit=None, dirty=None)
+    assert "commit unknown." in context("fig_lab", folder).footnote("Said")
 
 
 # ------------------------------------------------------------------------------------------- what is missing
@@ -169,22 +174,31 @@ def test_an_arm_without_records_is_an_error(changed):
         picture.sentence(context("fig_lab", folder))
 
 
-def test_lost_members_are_left_out_of_pairs(changed):
+def test_lost_members_are_left_out_also_of_pairs(changed):
+    """With all that was measured of them before; members of other arms stay."""
     folder, edit = changed
-    edit("dmd_0-15.csv.gz", lambda frame: frame[frame["seed"] > 2])
-    assert picture.sentence(context("fig_lab", folder))
-    assert failures.sentence(context("fig_lab_map", folder))
+    tell(folder / "dmd_0-15.json", lost={"dmd_8": [0, 1, 2]})
+    lab = context("fig_lab", folder)
+    assert list(lab.values("dmd_8", "sliced_w1", solver="cm", nfe=4).index) == list(range(3, 16))
+    assert list(lab.values("sc_dmd", "sliced_w1", solver="cm", nfe=4).index) == list(range(16))
+    said = picture.sentence(lab), failures.sentence(context("fig_lab_map", folder))
+    edit("dmd_0-15.csv.gz", lambda frame: frame[(frame["method"] != "dmd_8") | (frame["seed"] > 2)])
+    assert said == (picture.sentence(context("fig_lab", folder)), failures.sentence(context("fig_lab_map", folder)))
 
 
 @pytest.mark.parametrize(
     ("name", "change", "figure", "told"),
     [
         ("dmd_0-15.csv.gz", lambda f: f[f["metric"] != "sliced_w1"], "fig_lab", "nothing measured of .* in sliced_w1"),
-        ("dmd_0-15.csv.gz", lambda f: pd.concat([f, f]), "fig_lab", "several of a seed"),
-        ("dmd_0-15.csv.gz", lambda f: f.drop(columns="n"), "fig_lab", "no column n; accepted: method, world"),
+        ("dmd_0-15.csv.gz", lambda f: pd.concat([f, f]), "fig_lab", "method=dmd_8 .* seed=0 .*: measured twice"),
+        ("dmd_0-15.csv.gz", lambda f: f.drop(columns="n"), "fig_lab", "no column n; accepted: method, experiment"),
+        ("dmd_0-15.csv.gz", lambda f: f[f["seed"] > 2], "fig_lab", "dmd_8: seed 0 is not there, and not among"),
+        ("dmd_0-15.csv.gz", lambda f: f.assign(n=64), "fig_lab", "start, dmd, sc: n = 64 and 2048; accepted: the same"),
+        ("dmd_0-15.csv.gz", lambda f: f.assign(protocol="x"), "fig_lab", "mixture: measured under different protocols"),
         ("dmd_0-15.csv.gz", lambda f: f[f["solver"] != "euler"], "fig_lab", "no number of euler steps in common"),
         ("controls.csv", lambda f: f.drop(columns="value"), "fig_lab", r"controls\.csv: no column value"),
         ("sc_0-15_clouds.csv.gz", without("sc_dmd"), "fig_lab", "no samples for the panel 'SC-DMD, 4 steps'"),
+        ("sc_0-15_clouds.csv.gz", lambda f: f.assign(x="left"), "fig_lab", "method=sc_dmd .*: x = left; accepted: a"),
         ("chain_0-15.csv.gz", lambda f: f[f["cache"] == 0], "fig_lab_chain", "behind no cache that all arms"),
         ("lambda_0-15.csv.gz", lambda f: f[f["metric"] != "defect"], "fig_lab_lambda", "nothing measured of .* defect"),
     ],
@@ -197,10 +211,15 @@ def test_what_is_missing_is_named(changed, tmp_path, name, change, figure, told)
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_number_is_of_must_be_said(records):
+    with pytest.raises(SaltError, match="dmd_8: sliced_w1 at nfe 4: several of a seed"):
+        context("fig_lab", records).values("dmd_8", "sliced_w1", nfe=4)
+
+
 def test_a_broken_file_is_named(changed, tmp_path):
     folder, _ = changed
     (folder / "dmd_0-15.json").write_text(json.dumps({"commit": "x"}))
-    with pytest.raises(SaltError, match=r"dmd_0-15\.json: KeyError\('dirty'\)"):
+    with pytest.raises(SaltError, match=r"dmd_0-15\.json: dirty: missing"):
         make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
     (folder / "dmd_0-15.csv.gz").write_bytes(gzip.compress(b"x")[:-9])
     with pytest.raises(SaltError, match=r"dmd_0-15\.csv\.gz: cannot be read"):
@@ -221,17 +240,19 @@ def test_names_are_checked(records, tmp_path, name, lab, told):
 
 
 # --------------------------------------------------------------------------------------------- smaller scales
-def test_fewer_steps_and_seeds_are_drawn_as_well(changed, tmp_path):
+def test_fewer_steps_and_seeds_are_drawn_as_well(tmp_path):
     """At a smaller scale: what is not measured is replaced by the nearest, and one seed has no interval."""
-    folder, edit = changed
-    for path in sorted(folder.glob("*_0-15.csv.gz")):
-        if path.name.startswith("clouds"):
-            edit(path.name, lambda frame: frame[frame["nfe"] <= 4])
-        else:
-            edit(path.name, lambda frame: frame[(frame["nfe"] <= 4) & (frame["seed"] == 0) & (frame["chunk"] <= 4)])
-    assert "With 4 consistency steps in place of 1" in picture.sentence(context("fig_lab", folder))
+    folder, arms = tmp_path / "records", load_arms()
+    SyntheticLab(folder, (0, 1)).write()
+    for path in folder.glob("*_0-1*.csv.gz"):
+        frame = pd.read_csv(path)
+        frame = frame[frame["nfe"] <= 4]
+        (frame if "chunk" not in frame else frame[frame["chunk"] <= 4]).to_csv(path, index=False)
+    for name, one in arms.sets.items():
+        tell(folder / f"{name}_0-1.json", lost={arm: [1] for arm in one.arms})
+    assert "With 4 consistency steps in place of 1" in picture.sentence(context("fig_lab", folder, "lab_smoke"))
     for name in ("fig_lab", "fig_lab_map", "fig_lab_chain"):
-        make_lab_figure(name, "lab", folder, "explore", tmp_path / "out")
+        make_lab_figure(name, "lab_smoke", folder, "explore", tmp_path / "out")
 
 
 def test_floors_may_be_absent(changed, tmp_path):
@@ -240,16 +261,16 @@ def test_floors_may_be_absent(changed, tmp_path):
     make_lab_figure("fig_lab", "lab", folder, "explore", tmp_path / "out")
 
 
-def test_an_arm_that_mostly_diverged_is_not_drawn(changed, tmp_path):
-    """Its survivors stand for nothing; the footnote says so."""
+@pytest.mark.parametrize("number", [9, 16])
+def test_an_arm_that_mostly_diverged_is_not_drawn(changed, tmp_path, number):
+    """Its survivors, if there are any, stand for nothing; the footnote says so."""
     folder, edit = changed
-    told = json.loads((folder / "lambda_0-15.json").read_text())
-    (folder / "lambda_0-15.json").write_text(json.dumps(told | {"lost": {"released_10": list(range(9))}}))
-    edit("lambda_0-15.csv.gz", lambda f: f[(f["method"] != "released_10") | (f["seed"] > 8)])
+    tell(folder / "lambda_0-15.json", lost={"released_10": list(range(number))})
+    edit("lambda_0-15.csv.gz", lambda f: f[(f["method"] != "released_10") | (f["seed"] >= number)])
     lab = context("fig_lab_lambda", folder)
     assert lab.mostly_lost("released_10")
     assert not lab.mostly_lost("released_3")
     drawn = sweep._weights(lab, load_lab_figures(load_arms()).fig_lab_lambda.forms["released"])
     assert [name for _, name in drawn] == ["released_0_03", "released_0_1", "released_0_3", "released_1", "released_3"]
-    assert "released form, lambda 10 (9, so not drawn)" in " ".join(lab.footnote(["sliced_w1"], "Said").split())
+    assert f"released form, lambda 10 ({number}, so not drawn)" in " ".join(lab.footnote("Said").split())
     make_lab_figure("fig_lab_lambda", "lab", folder, "explore", tmp_path / "out")

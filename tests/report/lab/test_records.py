@@ -9,7 +9,7 @@ import pytest
 
 from salt.config.lab_claims import LabCell
 from salt.errors import SaltError
-from salt.report.lab.records import read_lab
+from salt.report.lab.records import read_lab, read_sets
 from support.lab_records import CONFIRM, EXPLORE, FLOOR, of_arms, of_nobody, rows
 
 SEEDS = range(8)
@@ -99,12 +99,16 @@ def test_columns_and_whole_numbers(folder):
         ("notes.csv", "notes.csv: not of the lab; accepted: SET_FIRST-LAST.csv.gz, SET_FIRST-LAST_clouds.csv.gz, co"),
         ("core_0-7.csv", "core_0-7.csv: not of the lab"),
         ("core_8-5.csv.gz", "core_8-5.csv.gz: no seeds from 8 to 5"),
-        ("other_0-7.csv.gz", "other_0-7.json: what is known of other_0-7.csv.gz cannot be read"),
     ],
 )
 def test_a_foreign_file_is_refused(folder, name, told):
     (folder.records / name).write_text("a,b\n1,2\n")
     refused(folder, told)
+
+
+def test_what_is_known_of_a_run_must_be_there(folder):
+    (folder.records / "core_0-7.json").unlink()
+    refused(folder, "core_0-7.json: what is known of core_0-7.csv.gz cannot be read")
 
 
 def test_what_is_no_csv_is_refused(folder):
@@ -123,6 +127,23 @@ def test_seeds_of_neither_phase_are_refused(folder):
 def test_clouds_are_for_figures(folder):
     (folder.records / "core_0-7_clouds.csv.gz").write_bytes(gzip.compress(b"method,caption,solver,nfe,x,y\n"))
     read(folder)
+
+
+def test_a_figure_reads_its_sets_alone(folder):
+    """It needs no other file; those that it reads are checked as for tables."""
+    for name in ("core_100-107.csv.gz", "core_108-115.json"):
+        (folder.records / name).write_text("broken")
+    (folder.records / "other_0-7.csv.gz").write_text("broken")
+    measured, controls = read_sets(folder.records, ["core"], [(0, 7)])
+    assert measured.seeds("up") == EXPLORE
+    assert controls.floor("mixture", "sliced_w1", 0, 2048).mean == pytest.approx(FLOOR)
+    with pytest.raises(SaltError, match=r"core_100-107.csv.gz: cannot be read as CSV"):
+        read_sets(folder.records, ["core"], [(0, 7), (100, 107)])
+    with pytest.raises(SaltError, match=r"core_116-123.csv.gz: no such file"):
+        read_sets(folder.records, ["core"], [(0, 7), (116, 123)])
+    (folder.records / "controls.csv").unlink()
+    with pytest.raises(SaltError, match=r"controls.csv: no such file"):
+        read_sets(folder.records, ["core"], [(0, 7)])
 
 
 def test_a_seed_that_is_missing_must_be_lost(folder):

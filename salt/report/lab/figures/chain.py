@@ -49,7 +49,7 @@ def draw(context: LabContext) -> tuple["Figure", str]:
         f"training length. {INTERVALS}; in (b) paired by seed; light cells are closer to the truth. "
         f"{context.meanings()}"
     )
-    return figure, context.footnote([spec.distance, spec.drift], said)
+    return figure, context.footnote(said)
 
 
 def sentence(context: LabContext) -> str:

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from salt.config.lab import Exact
@@ -16,14 +15,13 @@ from salt.config.lab_figures import FIGURES, Growth, LabFigures, Measure
 from salt.config.scale import Scale
 from salt.config.schema import Look
 from salt.errors import SaltError
-from salt.report.lab import read
-from salt.report.lab.read import TRUTH, Ensemble
+from salt.report.lab.measured import Measured, RunInfo
+from salt.report.lab.provenance import ranges
+from salt.report.lab.records import Ensemble, read_sets
 from salt.report.statistics import Interval, seed_interval
 from salt.report.style import OTHER_LOOKS
 
 Phase = Literal["explore", "confirm"]
-FLOOR = (0.025, 0.975)
-"""Quantiles of the repeats of truth against truth: the grey band."""
 LINE = 150
 """Characters of a footnote's line."""
 INTERVALS = "Bands and bars: 95 % t intervals over training seeds"
@@ -70,18 +68,23 @@ class LabContext:
         return every[: self.figures.spec(self.name).ensembles]
 
     @cached_property
+    def _read(self) -> tuple[Measured, Measured]:
+        """These sets, and what nobody trains."""
+        return read_sets(self.records, self.sets, self.ensembles)
+
+    @cached_property
     def _rows(self) -> dict[tuple[str, str], pd.DataFrame]:
-        """The measurements of every method and metric, in this world."""
-        frame = read.measurements(self.records, self.sets, self.ensembles)
-        frame = frame[(frame["world"] == FIGURES[self.name]) & frame["method"].isin([*self.drawn, TRUTH])]
+        """The measurements of every arm and metric, in this world."""
+        measured, _ = self._read
         for arm in self.drawn:
-            if not (frame["method"] == arm).any():
+            if arm not in measured.arms and not self.mostly_lost(arm):  # one that is lost as a whole has no rows
                 first, last = self.ensembles[0]
                 file = f"{self.arms.set_of(arm)}_{first}-{last}.csv.gz"
                 raise SaltError(
                     f"{self.records / file}: nothing measured of arm {arm} (set {self.arms.set_of(arm)}), which "
                     f"{self.name} draws; accepted: records of every arm of the set"
                 )
+        frame = measured.frame[measured.frame["world"] == FIGURES[self.name]]
         return {(str(key[0]), str(key[1])): part for key, part in frame.groupby(["method", "metric"], sort=False)}
 
     @cached_property
@@ -94,18 +97,18 @@ class LabContext:
         return found
 
     # ------------------------------------------------------------------------------------------ measurements
-    def rows(self, method: str, metric: str) -> pd.DataFrame:
-        """All that is measured of a method in one metric.
+    def rows(self, arm: str, metric: str) -> pd.DataFrame:
+        """All that is measured of an arm in one metric.
 
         Raises:
             SaltError: nothing.
         """
-        if (method, metric) not in self._rows:
+        if (arm, metric) not in self._rows:
             raise SaltError(
-                f"{self.records}: nothing measured of {method} in {metric}, which {self.name} draws; accepted: records "
+                f"{self.records}: nothing measured of {arm} in {metric}, which {self.name} draws; accepted: records "
                 f"with rows of it"
             )
-        return self._rows[method, metric]
+        return self._rows[arm, metric]
 
     def values(self, arm: str, metric: str, updates: int | None = None, **at: object) -> pd.Series:
         """One number of every member, by its seed.
@@ -136,14 +139,23 @@ class LabContext:
 
     def floor(self, metric: str, chunk: int = 0) -> tuple[float, float] | None:
         """The range of truth against truth; None where it is not measured."""
-        if (TRUTH, metric) not in self._rows:
-            return None
-        rows = self._rows[TRUTH, metric]
-        values = rows[rows["chunk"] == chunk]["value"].to_numpy(dtype=float)
-        if values.size == 0:
-            return None
-        low, high = np.quantile(values, FLOOR)
-        return float(low), float(high)
+        _, controls = self._read
+        floor = controls.floor(FIGURES[self.name], metric, chunk, self.samples)
+        return None if floor is None else (floor.low, floor.high)
+
+    @property
+    def samples(self) -> int:
+        """On how many samples numbers are measured.
+
+        Raises:
+            SaltError: not all on equally many.
+        """
+        measured, _ = self._read
+        counts = sorted(map(int, measured.frame["n"].unique()))
+        if len(counts) > 1:
+            told = f"{', '.join(self.sets)}: n = {counts[0]} and {counts[1]}; accepted: the same in all"
+            raise SaltError(f"{self.records}: {told}")
+        return counts[0]
 
     def steps(self, metric: str, solver: str, arms: Sequence[str]) -> list[int]:
         """Numbers of steps at which all of these arms are measured."""
@@ -179,39 +191,31 @@ class LabContext:
         return "; ".join(f"{one.label}: {one.title}" for one in called if one.label != one.title)
 
     @cached_property
-    def _runs(self) -> list[read.Run]:
-        return read.runs(self.records, self.sets, self.ensembles)
-
-    @cached_property
     def lost(self) -> dict[str, int]:
-        """How many members of each arm diverged."""
-        lost: dict[str, int] = {}
-        for run in self._runs:
-            for arm in (arm for arm in run.lost if arm in self.drawn and run.lost[arm]):
-                lost[arm] = lost.get(arm, 0) + len(run.lost[arm])
-        return lost
+        """How many members of each arm diverged, of those with any."""
+        measured, _ = self._read
+        found = measured.lost(self.drawn)
+        return {arm: len(found[arm]) for arm in self.drawn if arm in found}
 
     def mostly_lost(self, arm: str) -> bool:
         """Whether more than half of an arm's members diverged: those that are left stand for nothing."""
         return 2 * self.lost.get(arm, 0) > self.exact.members * len(self.ensembles)
 
-    def footnote(self, metrics: Sequence[str], said: str) -> str:
+    def footnote(self, said: str) -> str:
         """Scale, seeds, samples, protocol and commit, what the figure says of itself, and members that were lost."""
-        parts = [self.rows(arm, metric) for arm in self.drawn for metric in metrics if (arm, metric) in self._rows]
-        rows = pd.concat(parts)
-        runs, lost = self._runs, self.lost
-        commits = sorted({run.commit for run in runs}) or ["unknown"]
+        measured, _ = self._read
+        seeds = ranges(seed for run in measured.runs for seed in run.seeds)
+        commits = sorted({_commit(run.info) for run in measured.runs})
         warning = "" if self.scale.meaningful else f"{self.scale.name.upper()}: NUMBERS MEAN NOTHING. "
-        seeds = _spans(set(rows["seed"]))
         text = (
             f"{warning}{said}. Scale {self.scale.name}, phase {self.phase}: training seeds {seeds}; "
-            f"{_range(rows['n'])} samples a number; protocol {', '.join(sorted(map(str, set(rows['protocol']))))}; "
+            f"{self.samples} samples a number; protocol {', '.join(measured.frame['protocol'].unique())}; "
             f"commit {', '.join(commits)}."
         )
-        if lost:
+        if self.lost:
             told = ", ".join(
                 f"{self.called(arm).label} ({number}{', so not drawn' if self.mostly_lost(arm) else ''})"
-                for arm, number in lost.items()
+                for arm, number in self.lost.items()
             )
             text += f" Diverged and left out: {told}."
         return "\n".join(textwrap.wrap(text, LINE))
@@ -227,17 +231,5 @@ def difference(one: pd.Series, other: pd.Series) -> Interval:
     return seed_interval(one.loc[seeds].to_numpy(), other.loc[seeds].to_numpy())
 
 
-def _spans(seeds: set[int]) -> str:
-    """{0, 1, 2, 5} -> `0-2, 5`."""
-    spans: list[list[int]] = []
-    for seed in sorted(int(seed) for seed in seeds):
-        if spans and seed == spans[-1][1] + 1:
-            spans[-1][1] = seed
-        else:
-            spans.append([seed, seed])
-    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)
-
-
-def _range(numbers: pd.Series) -> str:
-    low, high = int(numbers.min()), int(numbers.max())
-    return str(low) if low == high else f"{low} to {high}"
+def _commit(info: RunInfo) -> str:
+    return f"{(info.commit or 'unknown')[:7]}{' with uncommitted changes' if info.dirty else ''}"

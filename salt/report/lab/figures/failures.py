@@ -45,7 +45,7 @@ def draw(context: LabContext) -> tuple["Figure", str]:
         f"{INTERVALS}, (d), (e) paired by seed: each row is what it names minus the same without it; "
         "nothing corrects for their number. Light cells are closer to the truth"
     )
-    return figure, context.footnote([spec.metric], said)
+    return figure, context.footnote(said)
 
 
 def sentence(context: LabContext) -> str:

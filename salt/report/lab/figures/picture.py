@@ -9,9 +9,9 @@ from salt.config.files import accepted
 from salt.config.lab import Mixture, Mode
 from salt.draws import generator
 from salt.errors import SaltError
-from salt.report.lab import read
 from salt.report.lab.figures.context import INTERVALS, LabContext, difference
 from salt.report.lab.figures.parts import SAMPLERS, floor_band, headline, line, steps_axis, sure
+from salt.report.lab.records import read_clouds
 from salt.report.style import GREY, End, label_ends, panel_letter
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def draw(context: LabContext) -> tuple["Figure", str]:
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
-    spec = context.figures.fig_lab
     figure = plt.figure(figsize=SIZE)
     left, right = figure.subfigures(1, 2, width_ratios=(4.5, 3.1), squeeze=False)[0]
     panels = left.subplots(1, 2, sharey=True)
@@ -46,7 +45,7 @@ def draw(context: LabContext) -> tuple["Figure", str]:
     headline(figure, sentence(context))
     meanings = context.meanings()
     said = f"{meanings}{'. ' if meanings else ''}Lines: mean over training seeds. {INTERVALS}"
-    return figure, context.footnote([spec.metric], said)
+    return figure, context.footnote(said)
 
 
 def sentence(context: LabContext) -> str:
@@ -93,7 +92,7 @@ def _ends(context: LabContext, solver: str) -> list[End]:
 # ------------------------------------------------------------------------------------------------------ (c)
 def _clouds(context: LabContext, figure: "SubFigure") -> None:
     spec = context.figures.fig_lab.clouds
-    samples = read.clouds(context.records, context.sets, context.ensembles)
+    samples = read_clouds(context.records, context.sets, context.ensembles[0])
     samples = samples[samples["caption"] == spec.caption]
     rows, columns = len(spec.arms) + 1, len(spec.nfe)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)

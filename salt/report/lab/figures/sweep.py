@@ -58,7 +58,7 @@ def draw(context: LabContext) -> tuple["Figure", str]:
         f"λ is the weight of the self-consistency (SC) term; λ = 0 is {context.called(spec.baseline).label}, to whose "
         f"mean changes are relative, paired by training seed. {INTERVALS}; nothing corrects for their number"
     )
-    return figure, context.footnote(_metrics(context), said)
+    return figure, context.footnote(said)
 
 
 def sentence(context: LabContext) -> str:
@@ -79,11 +79,6 @@ def sentence(context: LabContext) -> str:
             phrases.append(f"at no λ but 0 with SC {form.title}")
     text = f"{spec.best.title} come closest to the truth {' and '.join(phrases)}."
     return text.replace("%", "\u00a0%").replace(" = ", "\u00a0=\u00a0")
-
-
-def _metrics(context: LabContext) -> list[str]:
-    spec = context.figures.fig_lab_lambda
-    return [measure.metric for measure in (*spec.composition, *spec.sharpness)]
 
 
 def _weights(context: LabContext, form: Form) -> list[tuple[float, str]]:
