@@ -1,4 +1,4 @@
-"""Which arms the lab's figures draw: `experiments/lab/figures.yaml`. `salt.report.lab.figures` draws them."""
+"""The lab's figures, their titles and arms: `experiments/lab/figures.yaml`. `salt.report.lab.figures` draws them."""
 
 from collections.abc import Iterable, Iterator
 
@@ -48,14 +48,16 @@ class Clouds(Section):
     """One column each."""
 
 
-class OfEnsembles(Section):
+class EveryFigure(Section):
     """What every figure has."""
 
+    title: str
+    """Its heading on the page of the lab."""
     ensembles: PositiveInt | None = None
     """Ensembles of seeds that it is drawn from, the first of the phase; None: all."""
 
 
-class Picture(OfEnsembles):
+class Picture(EveryFigure):
     """fig_lab: the distance to the truth against steps, and samples."""
 
     metric: Name
@@ -63,7 +65,7 @@ class Picture(OfEnsembles):
     arms: tuple[Name, ...] = Field(min_length=1)
     """In the order drawn."""
     growth: Growth
-    """What the title says."""
+    """What the headline says."""
     said: tuple[Name, ...] = Field(min_length=1)
     """Of these arms, in this order."""
     clouds: Clouds
@@ -94,7 +96,7 @@ class TradeOff(Section):
     """Upwards."""
 
 
-class Sweep(OfEnsembles):
+class Sweep(EveryFigure):
     """fig_lab_lambda: what the regulariser gives and takes, over its weight."""
 
     baseline: Name
@@ -108,7 +110,7 @@ class Sweep(OfEnsembles):
     path: TradeOff
     """One against the other."""
     best: Measure
-    """The title says at which weight it is least."""
+    """The headline says at which weight it is least."""
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Key and name of every arm."""
@@ -137,7 +139,7 @@ class Factor(Section):
     """In the order drawn."""
 
 
-class FailureMap(OfEnsembles):
+class FailureMap(EveryFigure):
     """fig_lab_map: levels trained against steps sampled, what each choice changes, and learning curves."""
 
     metric: Name
@@ -162,7 +164,7 @@ class FailureMap(OfEnsembles):
         yield from _named("curves", (*self.curves, *self.curves.values()))
 
 
-class ChainFigure(OfEnsembles):
+class ChainFigure(EveryFigure):
     """fig_lab_chain: every chunk of a chain, and how much the chunk before matters."""
 
     arms: tuple[Name, ...] = Field(min_length=1)
@@ -170,7 +172,7 @@ class ChainFigure(OfEnsembles):
     baseline: Name
     """The arm that others are compared with, chunk by chunk."""
     compared: tuple[Name, ...] = Field(min_length=1)
-    """These; the last one is what the title speaks of."""
+    """These; the last one is what the headline speaks of."""
     nfe: PositiveInt
     """Steps of every chunk, by the consistency sampler."""
     distance: Name
@@ -218,8 +220,11 @@ FIGURES: dict[str, World] = {
 """Figure: the world its arms live in."""
 
 
-def load_lab_figures(arms: Arms) -> LabFigures:
+def load_lab_figures(arms: Arms | None = None) -> LabFigures:
     """Read the file.
+
+    Args:
+        arms: those that there are; None: any name is accepted.
 
     Raises:
         SaltError: one line with file, key, value and what is accepted; also for an arm that there is not, or of the
@@ -227,6 +232,8 @@ def load_lab_figures(arms: Arms) -> LabFigures:
     """
     path, source = repository_root() / "experiments" / "lab" / "figures.yaml", _source()
     figures = validate(LabFigures, Merged([Layer(read_mapping(path), source)]), source)
+    if arms is None:
+        return figures
     for figure, world in FIGURES.items():
         here = [name for one in arms.sets.values() if one.world == world for name in one.arms]
         for key, name in figures.spec(figure).named():

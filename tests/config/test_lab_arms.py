@@ -90,6 +90,14 @@ def test_the_picture_needs_three_sets_alone():
     assert {arms.set_of(arm) for _, arm in load_lab_figures(arms).fig_lab.named()} == {"start", "dmd", "sc"}
 
 
+def test_a_figure_has_a_title(repository):
+    repository.write("lab/figures.yaml", "fig_lab: {metric: sliced_w1}\n")
+    with pytest.raises(
+        SaltError, match=r"figures\.yaml: fig_lab\.title: missing; accepted: Its heading on the page of"
+    ):
+        load_lab_figures()
+
+
 def test_a_figure_that_names_no_arm_is_one_line(monkeypatch):
     arms = load_arms()
     none = arms.sets["dmd"].model_copy(update={"arms": {}})

@@ -1,6 +1,7 @@
 """A repository with records of a lab whose effects are known. No result is here."""
 
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,7 +114,7 @@ def of_nobody() -> list[Row]:
 
 @dataclass
 class LabFolder:
-    """A root with `experiments/lab/claims.yaml` and `results/lab/records`."""
+    """A root with `experiments/lab/claims.yaml`, the shipped `figures.yaml`, and `results/lab/records`."""
 
     root: Path
     plan: str = PLAN
@@ -123,6 +124,7 @@ class LabFolder:
         self.records.mkdir(parents=True)
         (self.root / "experiments" / "scales").mkdir(parents=True)
         self.write_plan(self.plan)
+        shutil.copy(Path(__file__).parents[2] / "experiments" / "lab" / "figures.yaml", self.claims.parent)
 
     @property
     def records(self) -> Path:

@@ -11,6 +11,7 @@ from typing import get_args
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from salt.config.lab_figures import FIGURES, load_lab_figures
 from salt.errors import SaltError
 from salt.files import write_text
 from salt.report.html import STYLE, Part, figure_html, markdown_to_html
@@ -19,13 +20,6 @@ from salt.report.lab.plan import Lab
 from salt.report.lab.verdicts import Verdict
 from salt.report.records import code_commit
 
-FIGURES = {
-    "fig_lab": "More steps, and what self-consistency does about it, where the truth is known",
-    "fig_lab_lambda": "Sharpness against composition: why the weight of self-consistency has an optimum",
-    "fig_lab_map": "When more steps hurt, and what repairs it",
-    "fig_lab_chain": "Chunk after chunk: drift, and the cache",
-}
-"""Name, and title on the page, in its order."""
 PROVENANCE = "## Where the numbers come from"
 MARKED = (*get_args(Verdict), "yes", "no")
 """Words that have a colour where they are set in bold."""
@@ -82,8 +76,11 @@ def make_lab_report(lab: Lab, results_dir: Path, figures_dir: Path, out: Path) -
     """
     tables = results_dir / "tables"
     controls, claims = (_read(tables, name) for name in ("lab_controls", "lab_claims"))
+    drawn = load_lab_figures()
     pictures = {name: figures_dir / f"{name}.png" for name in FIGURES}
-    figures = [Part(name, figure_html(path, FIGURES[name])) for name, path in pictures.items() if path.exists()]
+    figures = [
+        Part(name, figure_html(path, drawn.spec(name).title)) for name, path in pictures.items() if path.exists()
+    ]
     first = [part for part in figures if part.name == "fig_lab"]
     plot = forest(_lines(tables / "lab_claims.csv"))
     parts = [

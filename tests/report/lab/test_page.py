@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from salt.config.lab_figures import load_lab_figures
 from salt.errors import SaltError
 from salt.report.lab.forest import forest
 from salt.report.lab.page import make_lab_report
@@ -68,6 +69,7 @@ def test_the_page_is_whole_and_in_its_order(page):
     assert f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}" in found.links
     assert found.sections == ["lab_controls", "fig_lab", "lab_claims", "fig_lab_map", "provenance"]
     assert found.words.endswith("Not made fig_lab_lambda, fig_lab_chain")
+    assert load_lab_figures().fig_lab_map.title in found.words
     assert 'class="warning"' not in text
     assert "The instrument stands: all 6 controls hold." in found.words
     assert found.words.count("Where the numbers come from") == 1
