@@ -1,10 +1,11 @@
 """`salt report`: tables, claims and figures of one scale in one HTML file that needs nothing beside it.
 
-It is made of the files that `salt table`, `salt claims` and `salt figure` wrote, so it cannot say anything else.
+It is made of the files that `salt table`, `salt claims` and `salt figure` wrote, so it cannot say anything else. The
+page of the lab has the same frame (`write_page`).
 """
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -41,23 +42,25 @@ th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
 .v-inconclusive, .v-not-tested { color: var(--quiet); }
 figure { margin: 1rem 0 2rem; } figure img { max-width: 100%; height: auto; border: 1px solid var(--line); }""")
 """Of every page."""
+NO_MEANING = "{}: numbers mean nothing. This scale only shows that every rule runs."
+"""What the page of such a scale warns of."""
 PAGE = """\
 <!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Salt: results at scale {{ scale.name }}</title>
+<title>Salt: {{ title }}</title>
 <style>
+{{ every_style }}
 {{ style }}
 </style>
 </head>
 <body>
-<h1>Self-consistent distribution matching: results at scale {{ scale.name }}</h1>
-<p class="quiet">Everything on this page was made by the workflow from the records of this scale; {{ commit }}.
-Columns headed <em>paper</em> are the published numbers (arXiv 2604.03118).</p>
-{% if not scale.meaningful %}<p class="warning">{{ scale.name }}: numbers mean nothing. This scale only shows that every
-rule runs.</p>{% endif %}
+<h1>{{ heading }}</h1>
+{% for warning in warnings %}<p class="warning">{{ warning }}</p>{% endfor %}
+<p class="quiet">Everything on this page was made by the workflow from the records of {{ source }}; {{ commit }}.
+{{ note }}</p>
 <nav>{% for part in parts %}<a href="#{{ part.name }}">{{ part.name }}</a>{% endfor %}</nav>
 {% for part in parts %}
 <section id="{{ part.name }}">
@@ -102,12 +105,61 @@ def make_report(scale: str, results_dir: Path, figures_dir: Path, out: Path) -> 
     ]
     if not parts:
         raise SaltError(f"{results_dir}: no claims, tables or figures; accepted: the folder that `salt table` wrote to")
-    missing = [name for name, path in {**texts, **pictures}.items() if not path.exists()]
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(
-        out, page.render(style=STYLE, scale=load_scale(scale), commit=code_commit(), parts=parts, missing=missing)
+    return write_page(
+        out,
+        f"results at scale {scale}",
+        f"Self-consistent distribution matching: results at scale {scale}",
+        parts,
+        missing=[name for name, path in {**texts, **pictures}.items() if not path.exists()],
+        warnings=[] if load_scale(scale).meaningful else [NO_MEANING.format(scale)],
+        source="this scale",
+        note=Markup("Columns headed <em>paper</em> are the published numbers (arXiv 2604.03118)."),
     )
+
+
+def write_page(
+    out: Path,
+    title: str,
+    heading: str,
+    parts: Sequence[Part],
+    *,
+    missing: Sequence[str],
+    warnings: Sequence[str],
+    source: str,
+    note: str = "",
+    style: str = "",
+) -> Path:
+    """Write a page. Texts are escaped unless they are `Markup`.
+
+    Args:
+        out: the HTML file; its folder is made where it is missing.
+        title: of the window.
+        heading: of the page.
+        parts: in their order.
+        missing: names of parts that were not made.
+        warnings: paragraphs that come first.
+        source: whose records it is made from.
+        note: what is to be known of all of it.
+        style: besides that of every page.
+    """
+    page = (
+        Environment(autoescape=True, undefined=StrictUndefined)
+        .from_string(PAGE)
+        .render(
+            title=title,
+            heading=heading,
+            parts=parts,
+            missing=missing,
+            warnings=warnings,
+            source=source,
+            note=note,
+            every_style=STYLE,
+            style=style,
+            commit=code_commit(),
+        )
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, page)
     return out
 
 

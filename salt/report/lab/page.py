@@ -5,20 +5,18 @@ controls: where one fails, the page says so before anything else, and no claim h
 """
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from salt.config.lab_figures import FIGURES, load_lab_figures
 from salt.errors import SaltError
-from salt.files import write_text
-from salt.report.html import STYLE, Part, figure_html, markdown_to_html
+from salt.report.html import NO_MEANING, Part, figure_html, markdown_to_html, write_page
 from salt.report.lab.forest import forest
 from salt.report.lab.plan import Lab
 from salt.report.lab.verdicts import Verdict
-from salt.report.records import code_commit
 
 PROVENANCE = "## Where the numbers come from"
 MARKED = (*get_args(Verdict), "yes", "no")
@@ -30,36 +28,6 @@ LAB_STYLE = Markup("""\
 .forest { width: 100%; max-width: 1140px; font: 13px system-ui, sans-serif; } .forest .small { font-size: 11px; }
 body { max-width: 1280px; } td:first-child { min-width: 12rem; } td:nth-child(2) { min-width: 7rem; }
 td:last-child { min-width: 9rem; }""")
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Salt: the lab</title>
-<style>
-{{ style }}
-{{ lab_style }}
-</style>
-</head>
-<body>
-<h1>The lab: few-step distillation in worlds whose truth is known</h1>
-{% if not lab.meaningful %}<p class="warning">{{ lab.name }}: numbers mean nothing. This scale only shows that every
-rule runs.</p>{% endif %}
-{% if failed %}<p class="warning">No verdict: the instrument fails {{ failed | length }} of its controls.
-{% for line in failed %}{{ line.text }} It fails: {{ line.reason }}. {% endfor %}</p>{% endif %}
-<p class="quiet">Everything on this page was made by the workflow from the records of scale {{ lab.name }};
-{{ commit }}.</p>
-<nav>{% for part in parts %}<a href="#{{ part.name }}">{{ part.name }}</a>{% endfor %}</nav>
-{% for part in parts %}
-<section id="{{ part.name }}">
-{{ part.body }}
-</section>
-{% endfor %}
-{% if missing %}<h2>Not made</h2><p>{{ missing | join(", ") }}</p>{% endif %}
-</body>
-</html>
-"""
 
 
 def make_lab_report(lab: Lab, results_dir: Path, figures_dir: Path, out: Path) -> Path:
@@ -90,22 +58,19 @@ def make_lab_report(lab: Lab, results_dir: Path, figures_dir: Path, out: Path) -
         *(part for part in figures if part not in first),
         Part("provenance", markdown_to_html(claims[1], MARKED)),
     ]
-    page = (
-        Environment(autoescape=True, undefined=StrictUndefined)
-        .from_string(PAGE)
-        .render(
-            style=STYLE,
-            lab_style=LAB_STYLE,
-            lab=lab,
-            commit=code_commit(),
-            failed=[line for line in _lines(tables / "lab_controls.csv") if line["holds"] == "no"],
-            parts=parts,
-            missing=[name for name, path in pictures.items() if not path.exists()],
-        )
+    return write_page(
+        out,
+        "the lab",
+        "The lab: few-step distillation in worlds whose truth is known",
+        parts,
+        missing=[name for name, path in pictures.items() if not path.exists()],
+        warnings=[
+            *([] if lab.meaningful else [NO_MEANING.format(lab.name)]),
+            *_failures(_lines(tables / "lab_controls.csv")),
+        ],
+        source=f"scale {lab.name}",
+        style=LAB_STYLE,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, page)
-    return out
 
 
 def _read(tables: Path, name: str) -> tuple[str, str]:
@@ -127,6 +92,12 @@ def _lines(path: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(file))
     except OSError as error:
         raise SaltError(f"{path}: cannot be read: {error.strerror}; accepted: as `salt lab-table` wrote it") from error
+
+
+def _failures(controls: Sequence[Mapping[str, str]]) -> list[str]:
+    """What is wrong with the instrument, in a paragraph; none where all controls hold."""
+    told = [f"{line['text']} It fails: {line['reason']}." for line in controls if line["holds"] == "no"]
+    return [" ".join([f"No verdict: the instrument fails {len(told)} of its controls.", *told])] if told else []
 
 
 def _with_plot(table: Markup, plot: Markup) -> Markup:
