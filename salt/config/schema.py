@@ -81,6 +81,11 @@ class Rollout(Section):
     """Share of samples (autoregressive: of updates) that are judged at the last level of their grid; all others at any
     level, each as often, as published trainers do."""
 
+    cache_gradient: Literal["none", "exit"] = Field(default="none", exclude_if=lambda value: value == "none")
+    """What a chunk sends back to those before it, whose keys and values it attends to. none: nothing; exit: the
+    gradient of the evaluation that is judged, as in the published trainers, whose clean pass overwrites the cache
+    without gradient."""
+
     @model_validator(mode="after")
     def _law(self) -> "Rollout":
         if self.steps is not None and abs(sum(self.steps.values()) - 1) > 1e-9:
@@ -88,6 +93,8 @@ class Rollout(Section):
         for key in ("steps", "history"):
             if getattr(self, key) is not None and self.kind != "autoregressive":
                 raise ValueError(f"{key} belongs to autoregressive rollouts, but kind={self.kind}")
+        if self.cache_gradient != "none" and self.kind != "autoregressive":
+            raise ValueError(f"cache_gradient belongs to autoregressive rollouts, but kind={self.kind}")
         return self
 
 
@@ -225,6 +232,11 @@ class Experiment(Section):
             raise ValueError(
                 f"causal.chunk={self.causal.chunk}, causal.memory.window={self.causal.memory.window}: small causal "
                 "networks see the one chunk before and nothing else; accepted: chunk 1, window 1, no sink"
+            )
+        if self.rollout.cache_gradient != "none":
+            raise ValueError(
+                f"rollout.cache_gradient={self.rollout.cache_gradient}: small causal networks remember a chunk, no "
+                "keys and values; accepted: none"
             )
         if self.rollout.history is not None:
             raise ValueError("rollout.history: an exact world has no clips before the judged one; accepted: null")

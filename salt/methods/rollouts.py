@@ -112,6 +112,7 @@ class Autoregressive(Rollout):
     shift: float
     draws: Draws
     last: float = 0.0
+    carry: bool = False
 
     def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
         """Mixed-step rollout: K is drawn, then its exit."""
@@ -144,6 +145,7 @@ class Autoregressive(Rollout):
                 lambda name: _renoise(self.draws, batch, step, name, self.levels // steps, i, like)
             ),
             judged_from,
+            self.carry,
         )
         return RolloutOutput(sample, sample.x_0, steps)
 
@@ -178,7 +180,8 @@ def build_rollout(experiment: Experiment, model: Any, draws: Draws) -> Rollout:
     rollout, causal = experiment.rollout, experiment.causal
     if rollout.kind == "autoregressive" and causal is not None:
         law = rollout.steps or {levels: 1.0}
-        return Autoregressive(model, causal, law, rollout.history, levels, shift, draws, rollout.last)
+        carry = rollout.cache_gradient == "exit"
+        return Autoregressive(model, causal, law, rollout.history, levels, shift, draws, rollout.last, carry)
     grid = time_grid(levels, shift)
     if rollout.kind == "backward_simulation":
         return BackwardSimulation(model, grid, draws, rollout.last)

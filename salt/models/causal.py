@@ -4,6 +4,7 @@ Symbols: latents `(B, C, T, H, W)`, T a multiple of `chunk`; S tokens in one lat
 `(B, L, D)`. The transformer stays diffusers' own; `salt.models.attention` says how it is changed.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -121,7 +122,9 @@ class CausalWan(nn.Module):
         )
         return KVMemory(policy, buffer, rotary, longest, latents)
 
-    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: Context) -> Tensor:
+    def step(
+        self, x_t: Tensor, t: Tensor, text: Tensor, context: Context, exits: list[LayerKV] | None = None
+    ) -> Tensor:
         """The velocity of one chunk, which attends to the context and to itself. Nothing is remembered.
 
         Args:
@@ -129,32 +132,33 @@ class CausalWan(nn.Module):
             t: `(B,)` in [0, 1].
             text: `(B, L, D)`; without gradient its keys are computed once per context and text object.
             context: of the memory that holds the video so far.
+            exits: to which every layer appends its keys and values, for `remember`; None: they are not kept.
 
         Returns:
-            v like x_t. No gradient flows into the context.
+            v like x_t.
 
         Raises:
             SaltError: x_t is not one chunk, or lies beyond the rotary table.
         """
         self._check_chunk(x_t)
-        return self._run_chunk(x_t, t, text, context, None)
+        return self._run_chunk(x_t, t, text, context, exits)
 
-    @torch.no_grad()
-    def remember(self, memory: KVMemory, x_0: Tensor, text: Tensor) -> None:
+    def remember(self, memory: KVMemory, x_0: Tensor, text: Tensor, exits: Sequence[LayerKV] | None = None) -> None:
         """Run a finished chunk `(B, C, chunk, H, W)` at t = 0 and keep its keys and values (Self Forcing).
+
+        With `exits`, those of the step that made it, what is remembered has the gradient of that step.
 
         Raises:
             SaltError: x_0 is not one chunk, or lies beyond the memory's capacity or the rotary table.
         """
         self._check_chunk(x_0)
-        self._remember(memory, x_0, text)
+        self._remember(memory, x_0, text, exits)
 
     def switch(self, memory: KVMemory, text: Tensor) -> None:
         """Change the prompt in mid-video, as the policy's `on_switch` says; steps after this are given `text`."""
         if memory.policy.on_switch == "recache":
             self.recache(memory, text)
 
-    @torch.no_grad()
     def recache(self, memory: KVMemory, text: Tensor) -> None:
         """Recompute keys and values of the frames held, in order, under another prompt (LongLive's KV-recache).
 
@@ -165,10 +169,11 @@ class CausalWan(nn.Module):
             memory.start = start
             self._remember(memory, x_0, text)
 
-    def _remember(self, memory: KVMemory, x_0: Tensor, text: Tensor) -> None:
+    def _remember(self, memory: KVMemory, x_0: Tensor, text: Tensor, exits: Sequence[LayerKV] | None = None) -> None:
         collected: list[LayerKV] = []
-        self._run_chunk(x_0, x_0.new_zeros(len(x_0)), text, memory.context(), collected)
-        memory.write(collected, x_0)
+        with torch.no_grad():
+            self._run_chunk(x_0, x_0.new_zeros(len(x_0)), text, memory.context(), collected)
+        memory.write(collected, x_0, exits)
 
     def _run_chunk(
         self, x_t: Tensor, t: Tensor, text: Tensor, context: Context, collected: list[LayerKV] | None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -156,14 +157,14 @@ class EnsembleCausal(nn.Module):
             raise SaltError(f"memory.window={policy.window}: a small causal network sees one chunk; accepted: 1")
         return LastChunk(batch, self._channels)
 
-    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: LastChunk) -> Tensor:
-        """One chunk `(E * B, C, 1, 1, 1)` at times `(E * B,)`."""
+    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: LastChunk, exits: list[Any] | None = None) -> Tensor:
+        """One chunk `(E * B, C, 1, 1, 1)` at times `(E * B,)`; its memory carries no gradient."""
         flat = x_t.flatten(1)
         before = context.before if context.start else torch.zeros_like(flat)
         known = flat.new_full((len(flat), 1), float(context.start > 0))
         return self.mlp(torch.cat([flat, before, known], dim=1), t, text).view_as(x_t)
 
-    def remember(self, memory: LastChunk, x_0: Tensor, text: Tensor) -> None:
+    def remember(self, memory: LastChunk, x_0: Tensor, text: Tensor, exits: Sequence[Any] | None = None) -> None:
         """Keep a finished chunk in place of the one before."""
         memory.before, memory.start = x_0.detach().flatten(1), memory.start + 1
 

@@ -4,6 +4,9 @@ Symbols: L layers, B videos, N = frames * S tokens (S in one latent frame), H he
 from 0 over the whole video. Keys are stored as they are before the rotary embedding (Infinity-RoPE, Yesiltepe et al.
 2025), so that a frame's position can be chosen whenever it is read. Positions are Python numbers, so nothing here
 synchronises with the device.
+
+What is remembered is constant, but a chunk may leave the gradient of another evaluation beside it (`write`): a key is
+then k_clean + (k_exit - sg(k_exit)), of the value of the clean pass and with the gradient of the exit, values alike.
 """
 
 import sys
@@ -110,6 +113,7 @@ class KVMemory:
         self._held: list[int] = []  # slot -> its frame
         self._left = 0  # frames that have left the window
         self._context: Context | None = None
+        self._gradients: dict[int, Tensor] = {}  # frame -> zeros (2, L, B, H, S, D) through which gradient flows
 
     @property
     def frames(self) -> list[int]:
@@ -134,19 +138,22 @@ class KVMemory:
             else:
                 places, place = self._held, self.start
             with torch.no_grad():
-                keys, values = self._buffer[..., : len(self._held), :, :].flatten(-3, -2)
-                self._context = Context(
-                    self.start, place, rotate(keys, self._rotary(places)), values.clone(), self.text
-                )
+                held = self._buffer[..., : len(self._held), :, :].clone()
+            if self._gradients:
+                none = torch.zeros_like(held[..., 0, :, :])
+                held = held + torch.stack([self._gradients.get(frame, none) for frame in self._held], dim=-3)
+            keys, values = held.flatten(-3, -2)
+            self._context = Context(self.start, place, rotate(keys, self._rotary(places)), values, self.text)
         return self._context
 
-    @torch.no_grad()
-    def write(self, layers: Sequence[LayerKV], x_0: Tensor) -> None:
+    def write(self, layers: Sequence[LayerKV], x_0: Tensor, exits: Sequence[LayerKV] | None = None) -> None:
         """Remember a chunk.
 
         Args:
-            layers: its keys, before rotation, and values.
+            layers: its keys, before rotation, and values, without gradient.
             x_0: its clean latents `(B, C, frames, height, width)`.
+            exits: the same of the evaluation whose gradient is to flow through what is remembered; None: nothing is.
+                A frame that leaves the window takes its gradient with it, also where it is mixed into a sink.
 
         Raises:
             SaltError: the video would be longer than `capacity_frames`.
@@ -157,12 +164,15 @@ class KVMemory:
                 f"capacity_frames={self._capacity}, but the chunk ends at latent frame {self.start + frames}: "
                 "open the memory for the whole video"
             )
-        new = torch.stack([torch.stack(layer) for layer in layers], dim=1).unflatten(-2, (frames, -1))
+        new, gradients = (_by_frame(each, frames) for each in (layers, exits or ()))
         for i in range(frames):
-            slot = self._claim()
-            self._buffer[..., slot, :, :] = new[..., i, :, :]
+            frame, slot = self.start, self._claim()
+            self._buffer[..., slot, :, :] = new[i]
             if self._latents is not None:
                 self._latents[:, :, slot] = x_0[:, :, i]
+            if gradients:
+                self._gradients[frame] = gradients[i] - gradients[i].detach()
+        self._gradients = {frame: each for frame, each in self._gradients.items() if frame in self._held}
         self._context = None
 
     def _claim(self) -> int:
@@ -202,5 +212,13 @@ class KVMemory:
             run = [frame for _, frame in group]
             slots = [self._held.index(frame) for frame in run]
             runs.append((run[0], torch.stack([self._latents[:, :, slot] for slot in slots], dim=2)))
-        self._held, self._left, self._context, self.start = [], 0, None, 0
+        self._held, self._left, self._context, self.start, self._gradients = [], 0, None, 0, {}
         return runs
+
+
+def _by_frame(layers: Sequence[LayerKV], frames: int) -> list[Tensor]:
+    """Keys and values of each frame of a chunk, `(2, L, B, H, S, D)`; empty where there are no layers."""
+    if not layers:
+        return []
+    every = torch.stack([torch.stack(layer) for layer in layers], dim=1)
+    return list(every.unflatten(-2, (frames, -1)).unbind(-3))

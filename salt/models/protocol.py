@@ -104,12 +104,15 @@ class CausalModel(VelocityModel, Protocol):
         """An empty memory for latents of height x width; a policy without a window needs the video's length."""
         ...
 
-    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: Any) -> Tensor:
-        """One chunk `(B, C, chunk, H, W)` at times `(B,)`, given its memory's `context` -> v. Remembers nothing."""
+    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: Any, exits: list[Any] | None = None) -> Tensor:
+        """One chunk `(B, C, chunk, H, W)` at times `(B,)`, given its memory's `context` -> v. Remembers nothing.
+
+        `exits` receives what `remember` needs, so that gradient flows through the memory into this evaluation.
+        """
         ...
 
-    def remember(self, memory: Any, x_0: Tensor, text: Tensor) -> None:
-        """Append a finished chunk, without gradient."""
+    def remember(self, memory: Any, x_0: Tensor, text: Tensor, exits: Sequence[Any] | None = None) -> None:
+        """Append a finished chunk; without gradient, unless `exits` are those of the step that made it."""
         ...
 
     def switch(self, memory: Any, text: Tensor) -> None:

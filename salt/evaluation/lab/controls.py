@@ -162,7 +162,7 @@ class ExactCausal:
         """An empty memory."""
         return LastChunk(batch, 2)
 
-    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: LastChunk) -> Tensor:
+    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: LastChunk, exits: list[Any] | None = None) -> Tensor:
         """One chunk `(B, 2, 1, 1, 1)`, all at one time."""
         x, time = x_t.flatten(1).double(), float(t[0])
         before = context.before.double() if context.start else None
@@ -184,7 +184,7 @@ class ExactCausal:
             mean = middle + (2 * share - 1)[:, None] * half
         return mean + (1 - t) * world.spread**2 / variance * (x - (1 - t) * mean)
 
-    def remember(self, memory: LastChunk, x_0: Tensor, text: Tensor) -> None:
+    def remember(self, memory: LastChunk, x_0: Tensor, text: Tensor, exits: Sequence[Any] | None = None) -> None:
         """Keep a finished chunk."""
         memory.before, memory.start = x_0.flatten(1), memory.start + 1
 
