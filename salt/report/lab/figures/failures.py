@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-SIZE = (7.6, 8.6)
+SIZE = (7.6, 9.6)
 SOLVERS = ("cm", "euler")
 LINEAR = 0.01
 """Differences below are drawn to scale, larger ones by their order of magnitude."""
@@ -28,7 +28,7 @@ def draw(context: LabContext) -> tuple["Figure", str]:
 
     spec = context.figures.fig_lab_map
     figure = plt.figure(figsize=SIZE)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 2.75), squeeze=False)[:, 0]
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 3.1), squeeze=False)[:, 0]
     panels = upper.subplots(1, 3, width_ratios=(1, 1, 1.05))
     tables = [_table(context, solver) for solver in SOLVERS]
     top = max(float(table.to_numpy().max()) for table in tables)

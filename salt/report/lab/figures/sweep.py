@@ -24,6 +24,8 @@ ZERO = 3.5
 """The place of lambda = 0: this factor to the left of the smallest one."""
 SHIFT = 1.07
 """The second form is drawn this factor to the right, so that bars do not hide each other."""
+TOO_NEAR = 0.07
+"""Points that are this share of the range apart, or less, have one label."""
 
 
 def draw(context: LabContext) -> tuple["Figure", str]:
@@ -142,6 +144,9 @@ def _trade_off(context: LabContext, axes: "Axes") -> None:
         return float(context.measured(arm, across).mean()), float(context.measured(arm, up).mean())
 
     start = point_of(spec.baseline)
+    every = [start, *(point_of(name) for form in spec.forms.values() for _, name in _weights(context, form))]
+    spans = [max(values) - min(values) for values in zip(*every, strict=True)]
+    labelled = [start]
     for place, form in enumerate(spec.forms.values()):
         ordered = _weights(context, form)
         points = [point_of(name) for _, name in ordered]
@@ -151,6 +156,9 @@ def _trade_off(context: LabContext, axes: "Axes") -> None:
             label=f"SC {form.title}",
         )  # fmt: skip
         for (weight, _), point in zip(ordered, points, strict=True):
+            if any(_near(point, other, spans) for other in labelled):
+                continue
+            labelled.append(point)
             axes.annotate(
                 f"{weight:g}", point, xytext=(3, 3) if place == 0 else (-3, -3), textcoords="offset points",
                 fontsize=6.5, color=COLOURS[place], ha="left" if place == 0 else "right",
@@ -164,3 +172,8 @@ def _trade_off(context: LabContext, axes: "Axes") -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.14), borderaxespad=0, borderpad=0, handlelength=2.8)
     axes.set_title("The trade: better to the left, better below", fontsize=7.5, loc="left")
     axes.grid(color=LIGHT)
+
+
+def _near(one: tuple[float, float], other: tuple[float, float], spans: Sequence[float]) -> bool:
+    """Whether the labels of two points would lie on each other."""
+    return all(abs(a - b) < TOO_NEAR * span for a, b, span in zip(one, other, spans, strict=True))
