@@ -12,11 +12,12 @@ class Memory(Section):
 
     The chunk being generated always attends to itself, and besides to `window` and `sink`. No window is Self Forcing's
     full cache; window 6 with sink 3 is LongLive (its local attention of 12 counts the chunk's own 3 too); `sink_ema` is
-    Reward Forcing; relative positions are Infinity-RoPE; `on_switch: recache` is how LongLive changes the prompt.
+    Reward Forcing; relative positions are Infinity-RoPE, in training with window 2 and sink 1 (its local attention of
+    6); `on_switch: recache` is how LongLive changes the prompt.
     """
 
     window: PositiveInt | None = None
-    """The last frames before the chunk; None: all of them."""
+    """The last frames before the chunk, of which there may be fewer than in a chunk; None: all of them."""
     sink: NonNegativeInt = 0
     """First frames of the video, kept for ever."""
     sink_ema: Beta | None = None

@@ -48,13 +48,6 @@ class Causal(Section):
     memory: Memory = Memory()
     """KV-cache policy in training, and in sampling up to the training length."""
 
-    @model_validator(mode="after")
-    def _window_holds_a_chunk(self) -> "Causal":
-        window = self.memory.window
-        if window is not None and window < self.chunk:
-            raise ValueError(f"memory.window={window} must hold a chunk: at least chunk={self.chunk}")
-        return self
-
 
 class History(Section):
     """Clips that a student generates, without gradient, before the one that is judged (LongLive's long stage)."""

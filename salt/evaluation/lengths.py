@@ -146,7 +146,7 @@ def length_of(name: str, experiment: Experiment, long: bool) -> Length:
 
     Raises:
         SaltError: `long` is requested of a model that samples whole clips, at a scale without long videos, or where
-            the memory window does not hold a chunk or the video exceeds the rotary table.
+            the video exceeds the rotary table.
     """
     if not long:
         return TrainingLength(experiment.scale.evaluation)
@@ -159,10 +159,6 @@ def length_of(name: str, experiment: Experiment, long: bool) -> Length:
             "of length, memory, nfe and prompts"
         )
     memory, key = known.memory, "scale.evaluation.long"
-    if memory.window is not None and memory.window < causal.chunk:
-        raise SaltError(
-            f"{key}.memory.window={memory.window} must hold a chunk of {name}: at least causal.chunk={causal.chunk}"
-        )
     frames, table = known.length * latent_frames(scale.world), scale.backbone.rope_max_seq_len
     seen = frames if memory.window is None else memory.sink + memory.window + causal.chunk
     places = min(frames, seen) if memory.positions == "relative" else frames

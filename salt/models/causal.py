@@ -37,13 +37,12 @@ class CausalWan(nn.Module):
             memory: which earlier frames a chunk attends to when a whole clip is given (`forward`).
 
         Raises:
-            SaltError: the window holds no chunk, or a token spans several frames.
+            SaltError: a token spans several frames.
         """
         super().__init__()
         self.transformer = transformer
         self.chunk = chunk
         self.memory = memory
-        self._check_window(memory)
         patch = self.transformer.config.patch_size
         if patch[0] != 1:
             raise SaltError(f"backbone.patch_size={list(patch)}: a causal model has patches of 1 frame, e.g. [1, 2, 2]")
@@ -97,10 +96,8 @@ class CausalWan(nn.Module):
             capacity_frames: latent frames of the longest video; needed by a policy without a window.
 
         Raises:
-            SaltError: the window holds no chunk, nothing bounds the memory, or the video is longer than the rotary
-                table.
+            SaltError: nothing bounds the memory, or the video is longer than the rotary table.
         """
-        self._check_window(policy)
         longest = UNBOUNDED if capacity_frames is None else capacity_frames
         kept = UNBOUNDED if policy.window is None else policy.sink + policy.window
         slots = min(kept, longest)
@@ -203,10 +200,6 @@ class CausalWan(nn.Module):
         """Tokens of a frame, as rows and columns."""
         _, rows, columns = self.transformer.config.patch_size
         return height // rows, width // columns
-
-    def _check_window(self, policy: Memory) -> None:
-        if policy.window is not None and policy.window < self.chunk:
-            raise SaltError(f"memory.window={policy.window} must hold a chunk: at least chunk={self.chunk}")
 
     def _check_chunk(self, latents: Tensor) -> None:
         if latents.shape[2] != self.chunk:

@@ -79,7 +79,8 @@ class Context:
 class KVMemory:
     """Keys and values of the frames that the policy keeps, in buffers that never grow.
 
-    Slots: the first `sink` hold the first frames of the video; the rest is a ring over the last `window` frames. Keys
+    Slots: the first `sink` hold the first frames of the video; the rest is a ring over the last `window` frames, which
+    turns frame by frame: where a chunk is longer than the window, its own first frames leave while it is written. Keys
     and values are those of one set of weights: open a new memory for every rollout.
 
     With `sink_ema`, a frame that leaves the window is mixed into a sink frame, `ema * sink + (1 - ema) * frame`, keys

@@ -82,7 +82,6 @@ def test_long_videos_of_what_is_not_causal(salt, made, tmp_path, name):
     ("changes", "message"),
     [
         ([f"{LONG}=null"], "experiments/scales/smoke.yaml: evaluation.long is missing"),
-        (["causal.chunk=3"], f"{LONG}.memory.window=2 must hold a chunk of self_forcing: at least causal.chunk=3"),
         ([f"{LONG}.memory.positions=absolute", f"{LONG}.length=22"], "66 positions, but scale.backbone.rope_max_seq"),
         ([f"{LONG}.memory.sink=3"], "sink=3 must not be larger than window=2"),
         ([f"{LONG}.length=1"], "scale.evaluation.long.length = 1: accepted: greater than or equal to 2"),

@@ -42,7 +42,6 @@ def message(name):
             "{chunk: 2}",
             "causal.chunk=2 does not divide the 3 latent frames of a clip; accepted: a divisor",
         ),
-        ("{chunk: 1}", "{chunk: 3, memory: {window: 2}}", "memory.window=2 must hold a chunk: at least chunk=3"),
         ("{chunk: 1}", "{chunk: 1, memory: {window: 1, sink: 2}}", "sink=2 must not be larger than window=1"),
         ("{chunk: 1}", "{chunk: 1, memory: {sink: 1}}", "causal.memory: sink and sink_ema need a window: with none"),
         ("{chunk: 1}", "{chunk: 1, memory: {sink_ema: 0.9}}", "causal.memory: sink and sink_ema need a window"),

@@ -220,7 +220,7 @@ def test_a_scale_without_any_network_is_one_line(experiments):
             "lab_chain",
             "causal.chunk",
             "2",
-            "memory.window=1 must hold a chunk: at least chunk=2",
+            "causal.chunk=2, causal.memory.window=1: small causal",
         ),
         (
             "salt_causal_forcing",

@@ -60,6 +60,7 @@ def read(rows: Tensor) -> list[float]:
         (5, 4, 3, [0, 1, 2, 3, 4]),
         (9, 3, 3, [0, 1, 2, 6, 7, 8]),
         (2, 3, 3, [0, 1]),
+        (6, 2, 1, [0, 4, 5]),  # the window is shorter than a chunk of 3
     ],
 )
 def test_what_a_chunk_sees_of_the_past(start: int, window: int | None, sink: int, frames: list[int]) -> None:
@@ -69,7 +70,7 @@ def test_what_a_chunk_sees_of_the_past(start: int, window: int | None, sink: int
 @st.composite
 def policies(draw: st.DrawFn) -> tuple[Memory, int]:
     chunk = draw(st.integers(1, 3))
-    window = draw(st.integers(chunk, 7))
+    window = draw(st.integers(1, 7))
     sink = draw(st.integers(0, min(window, 4)))
     return Memory(window=window, sink=sink, on_switch="recache"), chunk
 
@@ -157,6 +158,48 @@ def test_a_moving_average_sink_takes_the_frames_that_leave_in_turn() -> None:
     for _ in range(5):
         write(single, 1)  # frames 1 and 2 leave, one after the other, into the one sink frame
     assert read(single.context().keys[0]) == [0.5 * (0.5 * 0 + 0.5 * 1) + 0.5 * 2, 3, 4]
+
+
+@settings(max_examples=40, deadline=None)
+@given(policies(), st.none() | st.sampled_from([0.25, 0.5]), st.integers(1, 9))
+def test_a_chunk_is_remembered_as_its_frames_are_one_by_one(
+    policy_and_chunk: tuple[Memory, int], ema: float | None, chunks: int
+) -> None:
+    """Also where the window is shorter than a chunk, so that frames leave it while their own chunk is written."""
+    policy, chunk = policy_and_chunk
+    policy = policy.model_copy(update={"sink_ema": ema if policy.sink else None})
+    whole, single = open_memory(policy), open_memory(policy)
+    for _ in range(chunks):
+        write(whole, chunk)
+        for _ in range(chunk):
+            write(single, 1)
+    assert whole.frames == single.frames == remembered(whole.start, policy)
+    assert torch.equal(whole.context().keys, single.context().keys)
+    assert torch.equal(whole.context().values, single.context().values)
+
+
+def test_frames_of_a_chunk_that_outgrows_the_window_pass_through_the_sink() -> None:
+    memory = open_memory(Memory(window=2, sink=1, sink_ema=0.5))
+    write(memory, 3)
+    assert read(memory.context().keys[0]) == [0, 1, 2]
+    write(memory, 3)  # frames 1 and 2 leave, and frame 3 as soon as frame 5 comes
+    assert memory.frames == [0, 4, 5]
+    assert read(memory.context().keys[0]) == [0.5 * (0.5 * (0.5 * 0 + 0.5 * 1) + 0.5 * 2) + 0.5 * 3, 4, 5]
+
+
+def test_gradient_flows_through_the_frames_that_are_held_alone() -> None:
+    memory, exits = open_memory(Memory(window=2, sink=1)), []
+    for _ in range(2):
+        zeros = torch.zeros(BATCH, HEADS, 3 * TOKENS, CHANNELS)
+        exits.append([(zeros.clone().requires_grad_(), zeros.clone().requires_grad_()) for _ in range(LAYERS)])
+        memory.write([(zeros, zeros)] * LAYERS, torch.zeros(BATCH, 1, 3, 1, 1), exits[-1])
+    context = memory.context()
+    assert memory.frames == [0, 4, 5]
+    (context.keys + context.values).sum().backward()
+    for first, layers in zip((0, 3), exits, strict=True):
+        for of_keys_or_values in (tensor for pair in layers for tensor in pair):
+            reached = of_keys_or_values.grad.unflatten(2, (3, TOKENS)).amax(dim=(0, 1, 3, 4))
+            assert reached.tolist() == [float(frame in memory.frames) for frame in range(first, first + 3)]
 
 
 def test_a_context_is_made_once_and_never_changes() -> None:
