@@ -11,10 +11,8 @@ from salt.models.causal import CausalWan
 from salt.objectives.sc import sc_objective
 from salt.rollout.autoregressive import autoregressive
 from salt.rollout.sample import Sample
-from support.published import apart, causal_wan, gradients, published
+from support.published import GRADIENTS, VALUES, apart, causal_wan, gradients, published
 
-VALUES, GRADIENTS = 1e-4, 5e-5
-"""diffusers makes the sinusoids of times in float32, the others in float64; gradients are relative."""
 ROLLOUTS = [f"rollout_{name}_exit{i}" for name, exits in (("self_forcing", "013"), ("longlive", "03")) for i in exits]
 CARRIED = pytest.mark.parametrize(("carry", "expected"), [(False, "grad_none"), (True, "grad_released")])
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from salt.models.causal import CausalWan
 
 FOLDER = Path(__file__).parents[1] / "parity"
+VALUES, GRADIENTS = 1e-4, 5e-5
+"""How far networks may be apart; gradients by `apart`. Times are embedded in float32 here, in float64 there."""
 CHUNK = 3
 WAN = {
     "num_layers": 2,
