@@ -120,7 +120,7 @@ class SCM(Section):
     cfg_weight: NonNegativeFloat = 5.0
     """w of uncond + w (cond - uncond) on the teacher."""
     warmup: NonNegativeInt = 1000
-    """Generator updates over which the derivative is faded in; until then there is neither dmd nor a critic."""
+    """Generator updates until the direction is that of consistency; before, there is neither dmd nor a critic."""
     log_mean: float = 0.7
     """Mean of log(t / (1 - t)), normally distributed, where t is the noise level at which the student is compared with
     itself."""

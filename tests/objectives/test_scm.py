@@ -95,11 +95,13 @@ def test_the_direction_is_the_change_of_the_clean_prediction_times_the_cosine(st
     assert gradient(other, states).norm(dim=1).max() < 1
 
 
-def test_at_first_it_leads_to_the_teacher(states):
+def test_at_first_it_leads_to_the_teacher_and_against_the_derivative(states):
     x, a = states
     g = gradient(other, states, share=0.0)
-    toward = -(other(x, a) - teacher(x, a))
+    derivative = jvp_along_path(other, x, a, teacher(x, a), "forward_mode", 0.0)
+    toward = column(a.cos()) * (teacher(x, a) - other(x, a)) - derivative
     assert torch.cosine_similarity(g, toward, dim=1).min() > 1 - 1e-9
+    assert torch.cosine_similarity(g, toward + derivative, dim=1).min() < 0.9
 
 
 def test_the_gradient_of_the_loss_is_the_direction(randn):

@@ -102,7 +102,7 @@ def test_alignment() -> None:
 
 
 # ---------------------------------------------------------------------------------------- rCM
-@pytest.mark.parametrize(("share", "suffix"), [(1.0, "r1")])
+@pytest.mark.parametrize(("share", "suffix"), [(1.0, "r1"), (0.3, "r03")])
 def test_consistency_in_continuous_time(share: float, suffix: str) -> None:
     case = published("rcm_tangent")
     a, weights = case["angle"], {name: case[f"student_{name}"].requires_grad_() for name in "Ab"}

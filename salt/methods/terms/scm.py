@@ -20,7 +20,7 @@ class ContinuousConsistency(Term):
         self._generator, self._teacher = components.generator, components.teacher
 
     def acts_alone(self, step: int) -> bool:
-        """Until the derivative has come in."""
+        """Until the direction is that of consistency."""
         return step < self._config.warmup
 
     def loss(self, output: Output, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
