@@ -121,6 +121,9 @@ class SCM(Section):
     """w of uncond + w (cond - uncond) on the teacher."""
     warmup: NonNegativeInt = 1000
     """Generator updates until the direction is that of consistency; before, there is neither dmd nor a critic."""
+    whole_derivative: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether the derivative is whole during the warm-up, as in rCM's code at 5b41aa9; false: a share of it, as in its
+    paper and its code before."""
     log_mean: float = 0.7
     """Mean of log(t / (1 - t)), normally distributed, where t is the noise level at which the student is compared with
     itself."""

@@ -57,14 +57,17 @@ def jvp_along_path(field: Velocity, x: State, a: PerSample, f_teacher: State, ho
 
 
 @torch.no_grad()
-def scm_tangent(f: State, f_teacher: State, derivative: State, x: State, a: PerSample, share: float) -> State:
+def scm_tangent(
+    f: State, f_teacher: State, derivative: State, x: State, a: PerSample, share: float, whole: bool
+) -> State:
     """The direction g in which F has to move, of norm |g| / (|g| + c) in each sample.
 
-    With `share` = 1, g is cos(a) df/da. Smaller ones, of the first updates, leave out a part of x, and the
-    difference to the teacher counts more; the derivative is whole from the first, as in rCM's code.
+    With `share` = 1, g is cos(a) df/da. Smaller ones, of the first updates, leave out a part of what the path says, x
+    and unless it is `whole` the derivative, and the difference to the teacher counts more.
     """
     cos, sin = expand(a.cos(), x), expand(a.sin(), x)
-    g = -cos * (1 - share**2 * sin**2).sqrt() * (f - f_teacher) - (share * cos * sin * x + derivative)
+    along = (1.0 if whole else share) * derivative
+    g = -cos * (1 - share**2 * sin**2).sqrt() * (f - f_teacher) - (share * cos * sin * x + along)
     return g / (expand(g.flatten(1).norm(dim=1), g) + NORM_OFFSET)
 
 

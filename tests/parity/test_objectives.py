@@ -119,7 +119,7 @@ def test_consistency_in_continuous_time(share: float, suffix: str) -> None:
     student = network(weights["A"], weights["b"], case["prompt"])
     f = student(x, a)
     derivative = jvp_along_path(student, x, a, f_teacher, "forward_mode", 0.0)
-    g = scm_tangent(f.detach(), f_teacher, derivative, x, a, share)
+    g = scm_tangent(f.detach(), f_teacher, derivative, x, a, share, whole=True)
     loss = scm_loss(f, g) * f[0].numel()
     loss.backward()
 

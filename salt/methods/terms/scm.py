@@ -36,5 +36,5 @@ class ContinuousConsistency(Term):
         derivative = jvp_along_path(student, x, a, f_teacher, config.derivative, config.step)
         f = student(x, a)
         share = min(1.0, step / config.warmup) if config.warmup else 1.0
-        scm = scm_loss(f, scm_tangent(f, f_teacher, derivative, x, a, share))
+        scm = scm_loss(f, scm_tangent(f, f_teacher, derivative, x, a, share, config.whole_derivative))
         return scm, {"scm": scm.item()}
