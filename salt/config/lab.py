@@ -130,8 +130,8 @@ class Exact(Section):
     """Seeds that are trained together, as one network."""
     explore: Phase = Phase(first=0, last=15)
     """Seeds with which everything was chosen."""
-    confirm: Phase = Phase(first=100, last=131)
-    """Fresh seeds, on which claims are decided that were written down before."""
+    confirm: Phase | None = Phase(first=100, last=131)
+    """Fresh seeds, on which claims are decided that were written down before; null: nothing is decided. For smoke."""
     most_updates: PositiveInt | None = None
     """No arm is trained for more updates than this; None: each for as many as it says. For smoke."""
     pool: PositiveInt = 16384
@@ -140,15 +140,19 @@ class Exact(Section):
 
     @model_validator(mode="after")
     def _whole_ensembles(self) -> "Exact":
-        for name in ("explore", "confirm"):
-            phase: Phase = getattr(self, name)
+        for name, phase in self.phases.items():
             if (number := phase.last - phase.first + 1) < 1 or number % self.members:
                 raise ValueError(
                     f"{name}: seeds {phase.first} to {phase.last}: accepted: a multiple of members={self.members} seeds"
                 )
-        if self.explore.last >= self.confirm.first:
+        if self.confirm is not None and self.explore.last >= self.confirm.first:
             raise ValueError(
                 f"confirm.first={self.confirm.first}: accepted: seeds beyond explore.last={self.explore.last}, so that "
                 "claims are decided on fresh ones"
             )
         return self
+
+    @property
+    def phases(self) -> dict[str, Phase]:
+        """Those that there are, by name; figures are drawn from the last one."""
+        return {"explore": self.explore} | ({} if self.confirm is None else {"confirm": self.confirm})

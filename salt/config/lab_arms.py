@@ -168,8 +168,7 @@ def ensemble(name: str, lab: str, first: int) -> tuple[int, ...]:
         SaltError: no such set, or no ensemble of a phase begins there.
     """
     exact = exact_of(load_arms().named(name).world, lab)
-    phases = (exact.explore, exact.confirm)
-    starts = [seed for phase in phases for seed in range(phase.first, phase.last + 1, exact.members)]
+    starts = [seed for phase in exact.phases.values() for seed in range(phase.first, phase.last + 1, exact.members)]
     if first not in starts:
         raise SaltError(f"--first {first}: no ensemble begins with this seed; accepted: {', '.join(map(str, starts))}")
     return tuple(range(first, first + exact.members))

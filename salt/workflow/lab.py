@@ -11,7 +11,7 @@ from typing import Literal
 
 from salt.config.files import repository_root
 from salt.config.hashing import content_hash, training_hash
-from salt.config.lab import Exact, Phase
+from salt.config.lab import Exact
 from salt.config.lab_arms import WORLDS, Arms, exact_of, load_arms, scale_of
 from salt.config.lab_figures import FIGURES, LabFigures, load_lab_figures
 from salt.config.schema import Experiment
@@ -19,8 +19,6 @@ from salt.files import sha256
 from salt.workflow.settings import Settings
 from salt.workflow.stages import Stages
 from salt.workflow.states import State
-
-PhaseName = Literal["explore", "confirm"]
 
 
 @dataclass(frozen=True)
@@ -77,17 +75,22 @@ class Lab:
         """The section of the mixture's scale; phases and members are the same in both worlds."""
         return exact_of("mixture", self.name)
 
-    def ensembles(self, *phases: PhaseName) -> list[str]:
+    @property
+    def drawn_phase(self) -> str:
+        """That which figures are drawn from: the confirming seeds, where there are any."""
+        return list(self.exact.phases)[-1]
+
+    def ensembles(self, *phases: str) -> list[str]:
         """Each ensemble of seeds of some phases, as it stands in names of files: `0-15`."""
-        chosen: list[Phase] = [getattr(self.exact, phase) for phase in phases]
+        chosen = [self.exact.phases[phase] for phase in phases]
         members = self.exact.members
         firsts = [seed for phase in chosen for seed in range(phase.first, phase.last + 1, members)]
         return [f"{first}-{first + members - 1}" for first in firsts]
 
     @property
     def every_ensemble(self) -> list[str]:
-        """Of both phases."""
-        return self.ensembles("explore", "confirm")
+        """Of all phases."""
+        return self.ensembles(*self.exact.phases)
 
     # ---------------------------------------------------------------------------------------------- records
     def records_of(self, sets: Sequence[str], ensembles: Sequence[str]) -> list[str]:
@@ -102,10 +105,10 @@ class Lab:
         return self.records_of(list(dict.fromkeys(sets)), [ensemble])
 
     def records_of_figure(self, name: str) -> list[str]:
-        """What a figure is drawn from: the confirming seeds, or so many ensembles of them as it asks for."""
+        """What a figure is drawn from: all ensembles of its phase, or as many as it asks for."""
         spec = self.drawn.spec(name)
         sets = list(dict.fromkeys(self.arms.set_of(arm) for _, arm in spec.named()))
-        return self.records_of(sets, self.ensembles("confirm")[: spec.ensembles])
+        return self.records_of(sets, self.ensembles(self.drawn_phase)[: spec.ensembles])
 
     @property
     def figure_names(self) -> tuple[str, ...]:
@@ -128,10 +131,16 @@ class Lab:
         return [self.stages.lab_truth, *(content_hash(exact_of(world, self.name)) for world in WORLDS)]
 
     def _experiments(self, name: str) -> dict[str, Experiment]:
-        """The arms of a set."""
-        one = self.arms.sets[name]
-        scale = scale_of(one.world, self.name).name
-        return {arm: each.experiment(scale) for arm, each in one.arms.items()}
+        """The arms of a set, read once for all its jobs."""
+        if name not in self._read:
+            one = self.arms.sets[name]
+            scale = scale_of(one.world, self.name).name
+            self._read[name] = {arm: each.experiment(scale) for arm, each in one.arms.items()}
+        return self._read[name]
+
+    @cached_property
+    def _read(self) -> dict[str, dict[str, Experiment]]:
+        return {}
 
     def state_of_results(self, rule: Literal["lab_table", "lab_figure", "lab_report"]) -> State:
         """What decides a table, a figure or the report besides records: what is claimed and drawn."""

@@ -21,7 +21,7 @@ TARGETS = ["lab", "fig_lab", "fig_lab_lambda", "fig_lab_map", "fig_lab_chain", "
 RULES = {"lab_truth", "lab_arms", "lab_table", "lab_figure", "lab_report"}
 
 
-@pytest.mark.parametrize(("scale", "lab", "ensembles"), [("tiny", "lab", 3), ("smoke", "lab_smoke", 2)])
+@pytest.mark.parametrize(("scale", "lab", "ensembles"), [("tiny", "lab", 3), ("smoke", "lab_smoke", 1)])
 def test_the_lab_is_run_beside_every_scale(snakemake: Snakemake, scale: str, lab: str, ensembles: int) -> None:
     """A job for each set of arms and ensemble of seeds; nothing of the scale's own."""
     sets = yaml.safe_load((ROOT / "experiments" / "lab" / "arms.yaml").read_text())["sets"]

@@ -94,12 +94,13 @@ rule lab_figure:
     params:
         lab=w.lab.name,
         records=lambda wildcards, input: Path(input.controls[0]).parent,
+        phase=w.lab.drawn_phase,
         folder=subpath(output[0], parent=True),
         state=w.lab.state_of_results("lab_figure"),
     message:
         "{rule} {wildcards.lab_figure}"
     shell:
-        "salt lab-figure {wildcards.lab_figure} --lab {params.lab} --records {params.records} --phase confirm"
+        "salt lab-figure {wildcards.lab_figure} --lab {params.lab} --records {params.records} --phase {params.phase}"
         " --out {params.folder} > {log} 2>&1"
 
 

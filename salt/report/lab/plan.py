@@ -43,8 +43,8 @@ def load_lab(scale: str) -> Lab:
     loaded = load_scale(scale)
     if loaded.exact is None:
         raise SaltError(f"--lab {scale}: this scale has no exact world; accepted: lab, or another scale with `exact`")
-    explore, confirm = (tuple(range(p.first, p.last + 1)) for p in (loaded.exact.explore, loaded.exact.confirm))
-    return Lab(scale, explore, confirm, loaded.meaningful)
+    seeds = {name: tuple(range(phase.first, phase.last + 1)) for name, phase in loaded.exact.phases.items()}
+    return Lab(scale, seeds["explore"], seeds.get("confirm", ()), loaded.meaningful)
 
 
 def arm_titles(lab: str) -> dict[str, str]:
