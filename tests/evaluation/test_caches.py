@@ -45,10 +45,10 @@ class Closed:
     def open_memory(self, *arguments: Any) -> Past:
         return Past()
 
-    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: list[Tensor]) -> Tensor:
+    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: list[Tensor], exits: None = None) -> Tensor:
         return self.velocity(x_t, t.view(-1, 1, 1, 1, 1), context)
 
-    def remember(self, memory: Past, x_0: Tensor, text: Tensor) -> None:
+    def remember(self, memory: Past, x_0: Tensor, text: Tensor, exits: None = None) -> None:
         memory.chunks.append(x_0)
 
     def switch(self, memory: Past, text: Tensor) -> None:

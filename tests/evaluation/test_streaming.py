@@ -65,12 +65,12 @@ class Notes:
         memory.context = lambda: SimpleNamespace(start=memory.start)
         return memory
 
-    def step(self, x_t, t, text, context):
+    def step(self, x_t, t, text, context, exits=None):
         v = x_t / t.view(-1, 1, 1, 1, 1)
         self.steps.append((context.start, v, text))
         return v
 
-    def remember(self, memory, x_0, text):
+    def remember(self, memory, x_0, text, exits=None):
         self.remembered.append((memory.start, text))
         memory.start += self.chunk
 

@@ -46,11 +46,11 @@ class Forgetful:
     def context(self) -> int:
         return self.start
 
-    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: int) -> Tensor:
+    def step(self, x_t: Tensor, t: Tensor, text: Tensor, context: int, exits: None = None) -> Tensor:
         self.calls["step"] += 1
         return x_t / t.view(-1, 1, 1, 1, 1)
 
-    def remember(self, memory: Any, x_0: Tensor, text: Tensor) -> None:
+    def remember(self, memory: Any, x_0: Tensor, text: Tensor, exits: None = None) -> None:
         self.calls["remember"] += 1
         self.start += self.chunk
 
@@ -243,7 +243,7 @@ def told(rollout: Autoregressive, batch: Batch, step: int, monkeypatch: pytest.M
     seen: list[bool] = []
     calls = spy(monkeypatch, rollouts, "autoregressive")
     rollout(batch, step, "generator")
-    (_, _, text, noise, *_, judged_from), made = calls[0]
+    (_, _, text, noise, *_, judged_from, _), made = calls[0]
     seen += [text(start) is batch.text for start in range(noise.shape[2])]
     assert made.x_0.shape == batch.x_0.shape
     assert noise.shape[2] - judged_from == batch.x_0.shape[2]
