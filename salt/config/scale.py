@@ -10,46 +10,10 @@ from salt.config.lab import Exact
 from salt.config.memory import Memory
 from salt.config.released import Below
 from salt.config.vbench import VBench
+from salt.config.world import World
 
 MASK_CHANNELS = 4
 """Channels of the mask of given frames: one for each video frame of a latent frame, as in Wan 2.1 I2V."""
-Split = Literal["train", "validation", "report"]
-
-
-class World(Section):
-    """The procedural captioned video world (tiny scales)."""
-
-    size: PositiveInt = 32
-    """Side in pixels."""
-    frames: PositiveInt = 9
-    """1 + 4 k, as for Wan."""
-    speeds: tuple[Literal[1, 2], ...] = (1, 2)
-    """Pixels a frame, sampled per clip."""
-    pair_share: Probability = 0.4
-    """Share of two-object scenes."""
-    pair_gaps: tuple[Literal[8, 16], ...] = (8, 16)
-    """Distances in pixels of two objects along the axis of their relation, sampled per clip."""
-    pair_slips: tuple[Literal[-8, 0, 8], ...] = (-8, 0, 8)
-    """Offsets in pixels of two objects across that axis, sampled per clip."""
-    short_share: Probability = 0.25
-    """Share of training captions that leave attributes out."""
-    video_scale: PositiveInt = 4
-    """Factor by which stored videos are enlarged (nearest neighbour). Their sides must be multiples of 64, as a decoder
-    of VBench needs."""
-    fps: PositiveInt = 16
-    clips: PositiveInt = 65536
-    """Training clips in the latent bank."""
-
-    @model_validator(mode="after")
-    def _sides(self) -> "World":
-        if (self.size * self.video_scale) % 64:
-            raise ValueError(
-                f"stored videos would have sides of {self.size} x {self.video_scale} = "
-                f"{self.size * self.video_scale} pixels: size * video_scale must be a multiple of 64"
-            )
-        if (self.frames - 1) % 4:
-            raise ValueError(f"frames={self.frames} must be 1 + 4 k: 1, 5, 9, 13, 17, ...")
-        return self
 
 
 class Codec(Section):

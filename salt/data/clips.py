@@ -3,7 +3,7 @@
 A clip is a function of (split, seed, index) alone: any number of them can be made in any order by any process.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,19 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from salt.config.scale import Split, World
+from salt.config.world import Split, World
 from salt.data.world import (
     BACKGROUNDS,
     COLOURS,
     SHORT_FORMS,
     SPLIT_SHARES,
     SPRITE_ROWS,
-    STEPS,
     Content,
     Mentions,
     Scene,
     caption,
     contents_of,
+    directions,
     render,
     sample_scene,
 )
@@ -43,7 +43,7 @@ class ClipSource:
 
     def __init__(self, world: World, split: Split, seed: int) -> None:
         self.world, self.split, self.seed = world, split, seed
-        self._contents = {count: contents_of(split, count) for count in (1, 2)}
+        self._contents = {count: contents_of(split, count, world) for count in (1, 2)}
 
     def clip(self, index: int) -> Clip:
         """The clip with this index."""
@@ -75,27 +75,27 @@ def as_uint8(videos: Tensor) -> NDArray[np.uint8]:
     return (videos.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 4, 1).numpy()
 
 
-def vocabulary() -> list[str]:
+def vocabulary(world: World) -> list[str]:
     """Every word that a caption of the world can hold."""
-    contents = contents_of("train", 1) + contents_of("train", 2)
+    contents = contents_of("train", 1, world) + contents_of("train", 2, world)
     return sorted({word for content in contents for word in caption(content).split()})
 
 
-def pretext() -> tuple[list[str], Tensor]:
+def pretext(world: World) -> tuple[list[str], Tensor]:
     """Training captions, extended and short, and the class of each attribute `(N, 7)`, "not mentioned" being one."""
     captions, labels = [], []
     for count in (1, 2):
-        for content in contents_of("train", count):
+        for content in contents_of("train", count, world):
             for mentions in (Mentions(), *SHORT_FORMS[count]):
                 captions.append(caption(content, mentions))
-                labels.append(_label(content, mentions))
+                labels.append(_label(content, mentions, directions(world)))
     return captions, torch.tensor(labels)
 
 
-def _label(content: Content, mentions: Mentions) -> list[int]:
+def _label(content: Content, mentions: Mentions, ways: Sequence[str]) -> list[int]:
     shapes, colours = list(SPRITE_ROWS), list(COLOURS)
     row = [[None, "left of", "above"].index(content.relation)]
-    row.append(list(STEPS).index(content.direction) if mentions.direction else len(STEPS))
+    row.append(ways.index(content.direction) if mentions.direction else len(ways))
     row.append(list(BACKGROUNDS).index(content.background) if mentions.background else len(BACKGROUNDS))
     for place in (0, 1):
         if place == len(content.sprites):

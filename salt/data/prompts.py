@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.config.scale import Split, World
+from salt.config.world import Split, World
 from salt.data.world import SHORT_FORMS, Content, Mentions, caption, contents_of, render, sample_scene
 from salt.draws import generator
 from salt.errors import SaltError
@@ -129,7 +129,7 @@ def report_prompts(world: World, count: int, split: Split = "report") -> list[Pr
     Raises:
         SaltError: the split has fewer captions, or the world has no room for one of them.
     """
-    singles, pairs = _in_order(contents_of(split, 1)), _in_order(contents_of(split, 2))
+    singles, pairs = (_in_order(contents_of(split, count, world)) for count in (1, 2))
     turns = chain.from_iterable(zip_longest(singles, pairs))
     contents = [content for content in turns if content is not None]
     if not 1 <= count <= len(contents):

@@ -1,26 +1,29 @@
 """The world of the tiny scales: procedural captioned videos with known attributes.
 
 One or two 7x7 sprites (a shape, a colour) glide over a plain background; all sprites of a scene move together, by
-one or two pixels a frame (`World.speeds`), in one of four directions. A caption states shapes, colours, relation,
-direction and background, but neither start nor speed, so one caption has many futures. A short caption leaves out more,
-so that even the first frame does not determine the rest of the clip.
+one or two pixels a frame (`World.speeds`): in one of four directions or, where they turn round at the border, to and
+fro along one of two axes (`World.turn`, `salt.data.courses`). A caption states shapes, colours, relation, direction and
+background, but neither start nor speed nor what is chosen at a turn, so one caption has many futures. A short caption
+leaves out more, so that even the first frame does not determine the rest of the clip.
 
-Everything lies on the pixel grid: `render` is exact, and a scene is the ground truth of its own video.
+Everything lies on the pixel grid: a scene is the ground truth of its own video, and of a world with a style also up to
+the rounding of pixels.
 Videos are uint8 `(F, H, W, 3)`; positions are integer centres `(x, y)`, x to the right, y down.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.config.scale import Split, World
+from salt.config.world import Split, World
+from salt.data.courses import Course, Likely, courses
 from salt.errors import SaltError
 
-Direction = Literal["left", "right", "up", "down"]
+Direction = Literal["left", "right", "up", "down", "sideways", "vertically"]
 Relation = Literal["left of", "above"]
 
 SPRITE_ROWS: dict[str, tuple[str, ...]] = {
@@ -44,8 +47,13 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {"black": (0, 0, 0), "gray": (128, 128, 128), "white": (255, 255, 255)}
 STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+AXES: dict[str, tuple[int, int]] = {"sideways": (1, 0), "vertically": (0, 1)}
+"""What a caption calls the direction of objects that turn round."""
+TINT = (1, 0, -1)
+"""What a tint of 1 adds to red, green and blue."""
 SPEEDS = (1, 2)
 """All speeds that `World.speeds` may name, in pixels a frame."""
+MID_GREY = 127.5
 LATTICE = 8
 """Spacing in pixels of the lattice on which all centres start (its first point is `RADIUS`)."""
 SPLIT_SHARES: dict[Split, float] = {"train": 0.5, "validation": 0.1, "report": 0.4}
@@ -78,20 +86,31 @@ class Scene:
     starts: tuple[tuple[int, int], ...]
     """The centre of each sprite in frame 0."""
     speed: int
-    """Pixels a frame."""
+    """Pixels a frame; where objects turn round, at first."""
+    course: Course | None = None
+    """Of the first sprite along its axis; None: objects do not turn round."""
+    style: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Light, the background's tint and the objects', of the 0 to 255 of a colour."""
 
     def tracks(self, frames: int) -> NDArray[np.int64]:
         """Centres of all sprites in all frames, `(frames, sprites, 2)`."""
-        moved = np.arange(frames) * self.speed
-        step = np.array(STEPS[self.content.direction])
+        if self.course is None:
+            moved, step = np.arange(frames) * self.speed, np.array(STEPS[self.content.direction])
+        else:
+            moved, step = self.course.places(frames) - self.course.place, np.array(AXES[self.content.direction])
         return np.array(self.starts)[None] + moved[:, None, None] * step[None, None]
 
 
 # ----------------------------------------------------------------------------------------- what there is
-def all_contents(sprites: int) -> list[Content]:
+def directions(world: World) -> tuple[str, ...]:
+    """What captions call the directions in which objects move."""
+    return tuple(STEPS if world.turn == "none" else AXES)
+
+
+def all_contents(sprites: int, world: World) -> list[Content]:
     """Every content with that many sprites, in a fixed order. Two sprites differ in shape and in colour."""
     kinds = [Sprite(shape, colour) for shape, colour in product(SPRITE_ROWS, COLOURS)]
-    places = list(product(STEPS, BACKGROUNDS))
+    places = list(product(directions(world), BACKGROUNDS))
     if sprites == 1:
         return [Content((a,), d, b) for a in kinds for d, b in places]  # type: ignore[arg-type]
     pairs = [(a, b) for a, b in product(kinds, kinds) if a.shape != b.shape and a.colour != b.colour]
@@ -108,18 +127,20 @@ def split_of(content: Content) -> Split:
     return "validation" if place < SPLIT_SHARES["train"] + SPLIT_SHARES["validation"] else "report"
 
 
-def contents_of(split: Split, sprites: int) -> list[Content]:
+def contents_of(split: Split, sprites: int, world: World) -> list[Content]:
     """The contents of one split with that many sprites, in a fixed order."""
-    return [content for content in all_contents(sprites) if split_of(content) == split]
+    return [content for content in all_contents(sprites, world) if split_of(content) == split]
 
 
 # -------------------------------------------------------------------------------------------- one future
 def sample_scene(content: Content, world: World, rng: np.random.Generator) -> Scene:
-    """Sample start and speed of a content, so that the whole clip stays inside the frame.
+    """Sample start, speed and style of a content, so that the whole clip stays inside the frame.
 
     Raises:
         SaltError: the frame has no room for it.
     """
+    if world.turn != "none":
+        return _sample_turning(content, world, rng)
     speeds = [s for s in world.speeds if _room(content, world, s) is not None]
     if not speeds:
         raise SaltError(
@@ -134,6 +155,52 @@ def sample_scene(content: Content, world: World, rng: np.random.Generator) -> Sc
             (x_low, x_high), (y_low, y_high) = box
             x, y = int(rng.choice(_places(x_low, x_high))), int(rng.choice(_places(y_low, y_high)))
             return Scene(content, tuple((x + dx, y + dy) for dx, dy in offsets), speed)
+
+
+def _sample_turning(content: Content, world: World, rng: np.random.Generator) -> Scene:
+    lanes, likely = futures(content, world)
+    lane = int(rng.choice(lanes))
+    course = likely[int(rng.choice(len(likely), p=[one.probability for one in likely]))].course
+    scene = scene_of(content, world, lane, course)
+    if world.style is None:
+        return scene
+    light, background, objects = rng.standard_normal(3)
+    deviations = world.style.light * light, world.style.background * background, world.style.objects * objects
+    return replace(scene, style=deviations)
+
+
+def futures(content: Content, world: World) -> tuple[list[int], tuple[Likely, ...]]:
+    """Where the first sprite of a content may be, in a world in which objects turn round.
+
+    Returns:
+        Lanes, coordinates across its axis, all as probable; its courses along the axis.
+
+    Raises:
+        SaltError: the frame has no room for it.
+    """
+    x, y = _gap(content, world)
+    along, across = (x, y) if content.direction == "sideways" else (y, x)
+    lanes, places = (_places(RADIUS, world.size - 1 - RADIUS - gap) for gap in (across, along))
+    if not lanes or len(places) < 2:
+        raise SaltError(
+            f"scale.world: size={world.size} leaves no room for {caption(content)!r} to move; accepted: a larger size"
+        )
+    return lanes, courses(world, places[0], places[-1], world.frames)
+
+
+def scene_of(content: Content, world: World, lane: int, course: Course) -> Scene:
+    """A future of a content, without style."""
+    dx, dy = _gap(content, world)
+    x, y = (course.place, lane) if content.direction == "sideways" else (lane, course.place)
+    starts = ((x, y),) if content.relation is None else ((x, y), (x + dx, y + dy))
+    return Scene(content, starts, course.speeds[0], course)
+
+
+def _gap(content: Content, world: World) -> tuple[int, int]:
+    """From the first sprite to the second where objects turn round; (0, 0) where there is one."""
+    if content.relation is None:
+        return 0, 0
+    return (world.pair_gaps[0], 0) if content.relation == "left of" else (0, world.pair_gaps[0])
 
 
 def _offsets(content: Content, world: World, rng: np.random.Generator) -> tuple[tuple[int, int], ...]:
@@ -169,14 +236,26 @@ def _room(content: Content, world: World, speed: int) -> object:
     return _box(tight[content.relation], content.direction, world, speed)
 
 
+def shown(colour: tuple[int, int, int], world: World) -> NDArray[np.float64]:
+    """A colour of the palette as the world shows it, without style."""
+    contrast = 1.0 if world.style is None else world.style.contrast
+    return MID_GREY + contrast * (np.array(colour) - MID_GREY)
+
+
 def render(scene: Scene, world: World) -> NDArray[np.uint8]:
     """The video of a scene, uint8 `(F, H, W, 3)`."""
+    light, background, objects = scene.style
+    tint = np.array(TINT)
+
+    def pixel(colour: tuple[int, int, int], own: float) -> NDArray[np.uint8]:
+        return np.clip(np.rint(shown(colour, world) + light + own * tint), 0, 255).astype(np.uint8)
+
     video = np.empty((world.frames, world.size, world.size, 3), dtype=np.uint8)
-    video[:] = BACKGROUNDS[scene.content.background]
+    video[:] = pixel(BACKGROUNDS[scene.content.background], background)
     tracks, frames = scene.tracks(world.frames), np.arange(world.frames)[:, None]
     for sprite, centres in zip(scene.content.sprites, tracks.swapaxes(0, 1), strict=True):
         rows, columns = OFFSETS[sprite.shape]
-        video[frames, centres[:, 1:] + rows, centres[:, :1] + columns] = COLOURS[sprite.colour]
+        video[frames, centres[:, 1:] + rows, centres[:, :1] + columns] = pixel(COLOURS[sprite.colour], objects)
     return video
 
 

@@ -171,8 +171,8 @@ def _advance(bar: "tqdm[Never]", loss: float) -> None:
 
 
 def _make_text_encoder(scale: Scale, folder: Path) -> None:
-    captions, labels = pretext()
-    model, tokenizer = build_text_encoder(scale.text, vocabulary(), SEEDS["text"])
+    captions, labels = pretext(scale.world)
+    model, tokenizer = build_text_encoder(scale.text, vocabulary(scale.world), SEEDS["text"])
     right = fit_text_encoder(model, tokenizer, captions, labels, scale.text, SEEDS["text"])
     log.info("text encoder: predicts %.1f %% of the attributes of a caption", 100 * right)
     save_text_encoder(model, tokenizer, folder)

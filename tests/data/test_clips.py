@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.config import load_experiment
-from salt.config.scale import Split, World
+from salt.config.world import Split, World
 from salt.data.clips import Clip, ClipSource, as_tensor, as_uint8, pretext, vocabulary
 from salt.data.world import (
     BACKGROUNDS,
@@ -27,7 +27,7 @@ from salt.data.world import (
 from salt.errors import SaltError
 
 WORLD = World()
-HELD_OUT = {caption(c) for split in ("validation", "report") for n in (1, 2) for c in contents_of(split, n)}
+HELD_OUT = {caption(c) for split in ("validation", "report") for n in (1, 2) for c in contents_of(split, n, World())}
 
 
 @pytest.fixture(scope="module")
@@ -125,17 +125,17 @@ def test_tensors_hold_the_pixels_and_give_them_back(clips: list[Clip]) -> None:
 
 # ------------------------------------------------------------------------------------------- pretext
 def test_the_vocabulary_covers_every_caption_of_every_split() -> None:
-    contents = all_contents(1) + all_contents(2)
+    contents = all_contents(1, World()) + all_contents(2, World())
     used = {
         word for c in contents for m in (Mentions(), *SHORT_FORMS[len(c.sprites)]) for word in caption(c, m).split()
     }
-    assert vocabulary() == sorted(used)
+    assert vocabulary(World()) == sorted(used)
 
 
 def test_pretext_labels_hold_the_caption_and_nothing_more() -> None:
     """Every caption can be written from its label alone, so neither holds what the other leaves out."""
-    captions, labels = pretext()
-    assert labels.shape == (4 * (len(contents_of("train", 1)) + len(contents_of("train", 2))), 7)
+    captions, labels = pretext(World())
+    assert labels.shape == (4 * (len(contents_of("train", 1, World())) + len(contents_of("train", 2, World()))), 7)
     assert not set(captions) & HELD_OUT
     assert captions == [caption_of(row) for row in labels.tolist()]
 
@@ -155,7 +155,7 @@ def caption_of(label: list[int]) -> str:
 
 
 def test_every_class_of_every_attribute_occurs() -> None:
-    _, labels = pretext()
+    _, labels = pretext(World())
     shapes, colours = len(SPRITE_ROWS), len(COLOURS) + 1
     sizes = [3, len(STEPS) + 1, len(BACKGROUNDS) + 1, shapes, colours, shapes + 1, colours]
     assert [len(column.unique()) for column in labels.T] == sizes
@@ -165,4 +165,4 @@ def test_contents_are_sampled_evenly() -> None:
     """No content of the split is out of reach: 2,000 samples show all of some 120 one-object contents."""
     source = ClipSource(World(pair_share=0, frames=1), "train", 0)
     sampled: set[Content] = {source.clip(i).content for i in range(2000)}
-    assert sampled == set(contents_of("train", 1))
+    assert sampled == set(contents_of("train", 1, World()))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.prompts import (
     LONGEST,
     OwnPrompt,
@@ -41,7 +41,7 @@ def test_no_caption_is_shared_with_another_split(prompts):
 
 
 def test_kinds_alternate_while_singles_last_then_pairs_fill(prompts):
-    singles = len(contents_of("report", 1))
+    singles = len(contents_of("report", 1, World()))
     kinds = [p.kind for p in prompts]
     assert kinds[: 2 * singles] == ["single", "pair"] * singles
     assert set(kinds[2 * singles :]) == {"pair"}

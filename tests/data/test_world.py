@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.config import load_scale
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.world import (
     BACKGROUNDS,
     COLOURS,
@@ -31,7 +31,7 @@ from salt.data.world import (
 from salt.errors import SaltError
 
 WORLD = World()
-SINGLES, PAIRS = all_contents(1), all_contents(2)
+SINGLES, PAIRS = all_contents(1, World()), all_contents(2, World())
 CONTENTS = SINGLES + PAIRS
 SIDE = 2 * RADIUS + 1
 """Pixels of a sprite."""
@@ -56,7 +56,7 @@ def test_every_content_has_a_caption_of_its_own() -> None:
 
 
 def test_splits_share_no_caption_and_leave_none_out() -> None:
-    captions = {split: {caption(c) for n in (1, 2) for c in contents_of(split, n)} for split in SPLIT_SHARES}
+    captions = {split: {caption(c) for n in (1, 2) for c in contents_of(split, n, World())} for split in SPLIT_SHARES}
     for one, other in combinations(captions.values(), 2):
         assert not one & other
     assert set.union(*captions.values()) == {caption(content) for content in CONTENTS}
@@ -66,14 +66,14 @@ def test_splits_share_no_caption_and_leave_none_out() -> None:
 @pytest.mark.parametrize("sprites", [1, 2])
 def test_splits_have_their_shares_of_both_kinds(sprites: int) -> None:
     """Within three standard deviations of a fair draw."""
-    total = len(all_contents(sprites))
+    total = len(all_contents(sprites, World()))
     for split, share in SPLIT_SHARES.items():
-        assert abs(len(contents_of(split, sprites)) / total - share) < 3 * (share * (1 - share) / total) ** 0.5
+        assert abs(len(contents_of(split, sprites, World())) / total - share) < 3 * (share * (1 - share) / total) ** 0.5
 
 
 def test_every_split_shows_every_attribute() -> None:
     for split in SPLIT_SHARES:
-        contents = contents_of(split, 1) + contents_of(split, 2)
+        contents = contents_of(split, 1, World()) + contents_of(split, 2, World())
         sprites = {sprite for content in contents for sprite in content.sprites}
         assert {sprite.shape for sprite in sprites} == set(SPRITE_ROWS)
         assert {sprite.colour for sprite in sprites} == set(COLOURS)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.prompts import report_prompts
 from salt.evaluation.cells import RECORD_COLUMNS
 from salt.evaluation.groundtruth.controls import CONTROLS, real_clips, run_controls

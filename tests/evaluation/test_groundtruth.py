@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.prompts import report_prompts
 from salt.data.world import BACKGROUNDS, COLOURS, MASKS, Mentions, Scene, Sprite, render, sample_scene
 from salt.evaluation.groundtruth.scorer import flickering, score_video

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.prompts import report_prompts
 from salt.data.world import BACKGROUNDS, COLOURS, MASKS, render, sample_scene
 from salt.evaluation.groundtruth.long import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.world import SPEEDS, STEPS, Content, Scene, Sprite, render
 from salt.evaluation.groundtruth import motion
 from salt.evaluation.groundtruth.synthesis import fit

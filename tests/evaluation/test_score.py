@@ -8,7 +8,8 @@ import pytest
 
 from salt.config import load_scale
 from salt.config.memory import Memory
-from salt.config.scale import Evaluation, Long, World
+from salt.config.scale import Evaluation, Long
+from salt.config.world import World
 from salt.data.prompts import held_out_clip, report_prompts
 from salt.data.world import render, sample_scene
 from salt.errors import SaltError

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.world import (
     BACKGROUNDS,
     COLOURS,
@@ -25,7 +25,7 @@ WORLD = World()
 
 def scenes(sprites, count):
     rng = np.random.default_rng(sprites)
-    contents = contents_of("report", sprites)
+    contents = contents_of("report", sprites, World())
     return [sample_scene(contents[i], WORLD, rng) for i in rng.choice(len(contents), count, replace=False)]
 
 

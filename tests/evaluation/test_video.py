@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.world import contents_of, render, sample_scene
 from salt.errors import SaltError
 from salt.evaluation.video import decoded, downscale, growing_mp4, read_mp4, upscale, write_mp4
@@ -17,7 +17,7 @@ WORLD = World()
 
 @pytest.fixture(scope="module")
 def clip():
-    content = contents_of("report", 2)[100]
+    content = contents_of("report", 2, World())[100]
     return render(sample_scene(content, WORLD, np.random.default_rng(0)), WORLD)
 
 

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from salt.config.scale import Codec, World
+from salt.config.scale import Codec
+from salt.config.world import World
 from salt.data.clips import ClipSource, as_tensor
 from salt.data.world import STEPS, Content, Scene, Sprite, render
 from salt.errors import SaltError

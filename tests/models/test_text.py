@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from salt.config.scale import Text
+from salt.config.world import World
 from salt.data.clips import pretext, vocabulary
 from salt.data.world import SHORT_FORMS, Mentions, all_contents, caption
 from salt.errors import SaltError
@@ -29,7 +30,7 @@ SENTENCE = "a red square moving left on a black background"
 
 @pytest.fixture(scope="module")
 def built() -> tuple[Any, Any]:
-    return build_text_encoder(TEXT, vocabulary(), seed=2)
+    return build_text_encoder(TEXT, vocabulary(World()), seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_a_long_caption_is_cut_at_the_last_token(encoder: UMT5TextEncoder) -> No
 
 
 def test_no_caption_of_the_world_is_cut_or_has_an_unknown_word(encoder: UMT5TextEncoder) -> None:
-    contents = all_contents(1) + all_contents(2)
+    contents = all_contents(1, World()) + all_contents(2, World())
     captions = [caption(c, m) for c in contents for m in (Mentions(), *SHORT_FORMS[len(c.sprites)])]
     ids = encoder.tokenizer(captions).input_ids
     assert max(map(len, ids)) < Text().tokens
@@ -92,7 +93,7 @@ def test_no_caption_of_the_world_is_cut_or_has_an_unknown_word(encoder: UMT5Text
 
 
 def test_different_captions_have_different_embeddings(encoder: UMT5TextEncoder) -> None:
-    embeddings = encoder.encode([caption(content) for content in all_contents(1)]).flatten(1)
+    embeddings = encoder.encode([caption(content) for content in all_contents(1, World())]).flatten(1)
     distances = torch.cdist(embeddings, embeddings) + 10 * torch.eye(len(embeddings))
     assert distances.min() > 0.1
 
@@ -135,14 +136,14 @@ def test_odd_captions_give_finite_embeddings(encoder: UMT5TextEncoder, text: str
 def test_the_seed_decides_the_weights_and_nothing_else_does() -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    one, same, other = (build_text_encoder(TEXT, vocabulary(), seed)[0].state_dict() for seed in (3, 3, 4))
+    one, same, other = (build_text_encoder(TEXT, vocabulary(World()), seed)[0].state_dict() for seed in (3, 3, 4))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["shared.weight"], other["shared.weight"])
 
 
 def test_the_order_of_the_words_does_not_matter() -> None:
-    words = vocabulary()
+    words = vocabulary(World())
     ids = [build_text_encoder(TEXT, order, 0)[1](SENTENCE).input_ids for order in (words, [*words[::-1], "red"])]
     assert ids[0] == ids[1]
 
@@ -163,8 +164,8 @@ def test_fitting_is_reproducible() -> None:
 
 def fit(config: Text, every: int) -> tuple[float, Any]:
     """Accuracy and encoder after the pretext task on one caption in so many."""
-    captions, labels = pretext()
-    model, tokenizer = build_text_encoder(config, vocabulary(), 0)
+    captions, labels = pretext(World())
+    model, tokenizer = build_text_encoder(config, vocabulary(World()), 0)
     return fit_text_encoder(model, tokenizer, captions[::every], labels[::every], config, seed=1), model
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from salt.config.load import load_scale
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.groundtruth.long import FOLLOWED
 from salt.evaluation.scorers import board_of

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.prompts import Prompt
 from salt.data.world import render, sample_scene
 from salt.evaluation.cells import ModelCell

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.prompts import Prompt, Variant, held_out_clip, prompts_hash
 from salt.errors import SaltError
 from salt.evaluation.cells import RECORD_COLUMNS, ModelCell

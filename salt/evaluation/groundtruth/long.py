@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.prompts import Prompt, Variant
 from salt.evaluation.groundtruth.scorer import STEADY, score_video
 from salt.evaluation.groundtruth.synthesis import COLOUR_NAMES, Bools, Fit, Float32Array, Ints, fit

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from torch import Tensor
 
-from salt.config.scale import World
+from salt.config.world import World
 from salt.data.clips import as_tensor
 from salt.data.prompts import OwnPrompt, Prompt, held_out_clip
 from salt.data.vbench_prompts import AnyPrompt
