@@ -246,6 +246,11 @@ class Scale(Section):
         return self.first_frame is not None
 
     @property
+    def names_modes(self) -> bool:
+        """Whether the world of its Wan can name the modes of clips: what is asked is no first frame but a caption."""
+        return self.exact is None and self.data is None and self.world.turn != "none" and not self.image_to_video
+
+    @property
     def has_long_videos(self) -> bool:
         """Whether videos of causal students beyond the training length are evaluated."""
         return self.evaluation.long is not None

@@ -176,11 +176,8 @@ class Experiment(Section):
             raise ValueError(
                 f"objectives.dmd.teacher=larger, but scale {self.scale.name} has no `larger`: own is accepted"
             )
-        if self.objectives.dmd is not None and self.objectives.dmd.teacher == "exact" and self.scale.exact is None:
-            raise ValueError(
-                f"objectives.dmd.teacher=exact, but the world of scale {self.scale.name} cannot name its modes (it has "
-                "no `exact`): own is accepted"
-            )
+        if self.objectives.dmd is not None and self.objectives.dmd.teacher == "exact":
+            self._exact_teacher()
         if self.scale.exact is not None:
             self._small_networks(self.scale.exact)
         if self.train.critic is not None and self.train.critic.knows_exit:
@@ -196,6 +193,15 @@ class Experiment(Section):
             self._whole_chunks(frames, self.causal.chunk)
             self._within_rotary_table(frames, self.causal.memory)
         return self
+
+    def _exact_teacher(self) -> None:
+        if self.scale.exact is None and not self.scale.names_modes:
+            raise ValueError(
+                f"objectives.dmd.teacher=exact, but the world of scale {self.scale.name} cannot name its modes (it has "
+                "no `exact`, and none whose objects turn round): own is accepted"
+            )
+        if self.objectives.align is not None and self.objectives.align.features == "teacher":
+            raise ValueError("objectives.align.features=teacher: an exact teacher has no features; accepted: critic")
 
     def _small_networks(self, exact: Exact) -> None:
         """What members of an ensemble, which are rows of one batch, cannot have."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from pydantic import Field
@@ -73,6 +73,22 @@ class Shape:
 
     def _sizes(self) -> list[int]:
         return [prod(self.latents)] * 2 + ([prod(self.features)] if self.features else [])
+
+
+class Bank(Protocol):
+    """Clean latents for training."""
+
+    def __len__(self) -> int:
+        """Clips that have numbers of their own."""
+        ...
+
+    def batch(self, samples: Sequence[int]) -> Batch:
+        """The clips of these samples."""
+        ...
+
+    def clips(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
+        """Latents `(stop - start, C, T, h, w)` and captions of the clips with these numbers."""
+        ...
 
 
 class LatentBank:

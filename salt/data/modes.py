@@ -101,6 +101,11 @@ class WorldModes:
         )
         return torch.cat([codec.encode(as_tensor(some))[:, -CUES:] for some in videos])
 
+    @property
+    def figures(self) -> list[str]:
+        """For each row of `cues`, a caption of what it shows."""
+        return [caption(self.contents[number]) for number in self._kinds.values() for _ in self._futures(number)]
+
     def _futures(self, content: int) -> range:
         return range(int(self.bounds[content + 1] - self.bounds[content]))
 
@@ -137,7 +142,7 @@ class WorldModes:
         return np.stack(tracks).swapaxes(1, 2)
 
     def _coefficients(self, content: Content) -> NDArray[np.float64]:
-        """How much of each part a content shows, `(J,)`: the background's colour, and how its sprites differ from it."""
+        """Of the parts of a content, `(J,)`: the background's colour, and how those of its sprites differ from it."""
         amount = np.zeros((1 + SPRITES, RGB))
         amount[0] = shown(BACKGROUNDS[content.background], self.world) / 255
         for number, sprite in enumerate(content.sprites, start=1):
@@ -209,17 +214,19 @@ def captions_of(modes: WorldModes, encoder: TextEncoder) -> Captions:
     A content has the probability that clips have of showing it; all that the caption states are as probable.
     """
     stated: dict[str, list[int]] = {}
+    shown_at_all = {1: modes.world.pair_share < 1, 2: modes.world.pair_share > 0}
     for number, content in enumerate(modes.contents):
-        for mentions in (Mentions(), *SHORT_FORMS[len(content.sprites)]):
-            stated.setdefault(caption(content, mentions), []).append(number)
-    stated[""] = list(range(len(modes.contents)))
+        if shown_at_all[len(content.sprites)]:
+            stated.setdefault("", []).append(number)
+            for mentions in (Mentions(), *SHORT_FORMS[len(content.sprites)]):
+                stated.setdefault(caption(content, mentions), []).append(number)
     names = tuple(stated)
     embeddings = [encoder.encode(names[start : start + AT_ONCE]) for start in range(0, len(names), AT_ONCE)]
     counts = np.bincount([len(content.sprites) for content in modes.contents])
     of_pairs = modes.world.pair_share
     share = np.array([0, (1 - of_pairs) / counts[1], of_pairs / counts[2]])
     shares = np.array([share[len(content.sprites)] for content in modes.contents])
-    open_contents = [np.array([number for number in stated[name] if shares[number] > 0]) for name in names]
+    open_contents = [np.array(stated[name]) for name in names]
     logs = [np.log(shares[numbers] / shares[numbers].sum()) for numbers in open_contents]
     return Captions(
         torch.cat(embeddings).flatten(1),

@@ -16,7 +16,7 @@ caption leaves certain modes open, with known probabilities.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -83,6 +83,10 @@ class FactoredModes:
             raise SaltError(f"exact teacher: latents {tuple(x.shape[1:])}; accepted: {self.latent_shape}")
         pictures, cues = x.double().split([x.shape[1] - self.cues.shape[1], self.cues.shape[1]], dim=1)
         return pictures.transpose(1, 2).flatten(2), cues
+
+    def to(self, device: str) -> "FactoredModes":
+        """The same on a device."""
+        return FactoredModes(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     @cached_property
     def products(self) -> "Products":
@@ -240,6 +244,17 @@ class Captions:
     """Content i has modes bounds[i] to bounds[i + 1] - 1."""
     log_weights: Tensor
     """Of the modes within their content, `(K,)`."""
+
+    def to(self, device: str) -> "Captions":
+        """The same on a device."""
+        return replace(
+            self,
+            embeddings=self.embeddings.to(device),
+            contents=[each.to(device) for each in self.contents],
+            log_shares=[each.to(device) for each in self.log_shares],
+            bounds=self.bounds.to(device),
+            log_weights=self.log_weights.to(device),
+        )
 
     def modes(self, text: Tensor) -> Open:
         """See `Conditions`."""

@@ -19,7 +19,9 @@ from salt.config.released import weights_root
 from salt.config.scale import Scale
 from salt.data.captions import Captioned, check_length, read_captions, read_clip
 from salt.data.clips import ClipSource, as_tensor
-from salt.data.latents import About, LatentBank, Shape, write_bank
+from salt.data.latents import About, Bank, LatentBank, Shape, write_bank
+from salt.data.mode_bank import ModeBank
+from salt.data.modes import WorldModes
 from salt.data.prompts import OwnPrompt, Prompt, report_prompts
 from salt.data.store import WHOLE
 from salt.data.world import Scene, render
@@ -33,6 +35,7 @@ from salt.flow.grid import time_grid
 from salt.models.precision import in_precision
 from salt.stages.shared.assets import TEXT_ENCODER, TRANSFORMER, Assets, load_assets, weights_hash
 from salt.stages.shared.devices import check_device, single_thread
+from salt.stages.shared.modes import modes_of, tiny_codec
 from salt.streams import Streams
 from salt.training.run import alone
 
@@ -66,6 +69,12 @@ def make_bank(assets: Assets, out: Path, device: str, part: tuple[int, int] = WH
     """Write the training latents of a scale, or those that are missing, of all or of one part (see `write_store`)."""
     scale = assets.scale
     assets.on(device)
+    if scale.names_modes:
+        modes = WorldModes(scale.world)
+        cues, figures = modes.cues(tiny_codec(assets)), modes.figures
+        with alone(part_lease(out, part)):
+            write_bank(out, about_bank(assets), len(cues), len(cues), lambda i, j: (cues[i:j], figures[i:j]), part)
+        return
     training = training_data(assets)
     clips, at_once = training.clips(device), training.at_once
     size = max(1, SHARD_BYTES // (2 * prod(shape_of(assets).row())))
@@ -112,8 +121,10 @@ def about_bank(assets: Assets) -> About:
 
 def open_bank(
     folder: Path, assets: Assets, seed: int, before: bool = False, hashed: bool = True, empty: str = ""
-) -> LatentBank:
+) -> Bank:
     """The bank of latents, which must belong to this scale; arguments after `seed` as for `LatentBank`."""
+    if assets.scale.names_modes:
+        return ModeBank(*modes_of(assets, folder, about_bank(assets), hashed), assets.text_encoder, seed, before, empty)
     expected = about_bank(assets).model_dump()
     return LatentBank(folder, assets.text_encoder, seed, expected, shape_of(assets), before, hashed, empty)
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from salt.config.hashing import content_hash
 from salt.config.schema import Experiment, Pairs
-from salt.data.latents import LatentBank
+from salt.data.latents import Bank
 from salt.data.pairs import About, PairBank, write_pairs
 from salt.data.store import INDEX
 from salt.errors import SaltError
@@ -96,7 +96,7 @@ def open_pairs(
 def make_pairs(
     experiment: Experiment,
     assets: Assets,
-    bank: LatentBank,
+    bank: Bank,
     about: About,
     weights: Path | None,
     out: Path,

@@ -15,7 +15,7 @@ from salt.config.hashing import content_hash
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.data.clips import ClipSource, pretext, vocabulary
-from salt.data.latents import LatentBank
+from salt.data.latents import Bank
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.files import whole_folder, write_text
@@ -90,7 +90,7 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
     bank = base.with_name(f"{base.name}_latents")
     make_bank(assets, bank, device)
 
-    def build() -> tuple[Method, LatentBank]:
+    def build() -> tuple[Method, Bank]:
         start = build_wan(scale.backbone, seed) if experiment.init == RANDOM else _text_to_video(scale)
         return build_method(experiment, start.to(device), None, Streams(seed)), open_bank(bank, assets, seed)
 

@@ -11,10 +11,11 @@ from salt.evaluation.cells import TEACHER
 from salt.methods import build_method
 from salt.methods.protocol import Method
 from salt.models.wan import recompute_blocks, save_wan
-from salt.stages.latents import open_bank
+from salt.stages.latents import about_bank, open_bank
 from salt.stages.ode_pairs import open_pairs
 from salt.stages.shared.assets import load_assets
 from salt.stages.shared.devices import check_device
+from salt.stages.shared.modes import exact_teacher
 from salt.stages.shared.networks import RANDOM, check_weights_of, start_of
 from salt.streams import Streams
 from salt.training.job import run_training
@@ -59,8 +60,12 @@ def run(
             if pairs is None
             else open_pairs(experiment, assets, latents, init, pairs, seed, hashed)
         )
-        larger = assets.larger().to(place).eval() if dmd is not None and dmd.teacher == "larger" else None
-        method = build_method(experiment, generator, teacher, Streams(seed), larger)
+        judge: nn.Module | None = None
+        if dmd is not None and dmd.teacher == "larger":
+            judge = assets.larger().to(place).eval()
+        if dmd is not None and dmd.teacher == "exact":
+            judge = exact_teacher(assets, latents, about_bank(assets), device)
+        method = build_method(experiment, generator, teacher, Streams(seed), judge)
         if experiment.train.recompute:
             for network in method.trainable.values():
                 recompute_blocks(network)
