@@ -83,9 +83,8 @@ def test_speeds_are_shared_as_told():
 
 def test_time_is_spent_on_slow_legs():
     """Half of the legs are slow, and they take twice as long: two thirds of all frames."""
-    slow = sum(
-        p for course, p in courses(world("choose", speed_shares=[0.5, 0.5]), LOW, HIGH, 9) if course.speeds[0] == 1
-    )
+    likely = courses(world("choose", speed_shares=[0.5, 0.5]), LOW, HIGH, 9)
+    slow = sum(probability for course, probability in likely if course.speeds[0] == 1)
     assert slow == pytest.approx(2 / 3)
 
 
@@ -107,4 +106,4 @@ def test_ends_that_are_not_reached_in_a_key_frame_are_refused():
 )
 def test_worlds_without_sense_are_refused(changes, told):
     with pytest.raises(ValueError, match=told):
-        world("choose", **changes)
+        world(**{"turn": "choose"} | changes)

@@ -108,7 +108,7 @@ def test_near_the_data_it_gives_them_back(teacher: FactoredTeacher) -> None:
 
 
 def test_pure_noise_gives_the_mean_of_all_modes(teacher: FactoredTeacher) -> None:
-    expected, mode = brute_force(CAPTIONS[0])
+    expected, _ = brute_force(CAPTIONS[0])
     x_t = torch.randn(1, *modes()[1].latent_shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     mean = (expected.log_weights.exp()[0, :, None] * expected.means[0]).sum(0)
     found = teacher.posterior_mean(x_t, torch.ones(1), HashedText().encode([CAPTIONS[0]]))
