@@ -18,6 +18,9 @@ NEARLY_CLEAN = 0.05
 HALF_WAY = 0.5
 """A sample is off the support where it is further from its mode, in any style, than this share of the distance from
 there to the next mode of its caption: as far as a mean of two modes is."""
+FAR = 6.0
+"""Or where a number of its style is more standard deviations away: the truth is in one of 500 million samples. So the
+wrong colour is not taken for a tint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,7 @@ class Explained:
     @property
     def off_support(self) -> Tensor:
         """Whether each sample is nothing that its caption allows, `(B,)`."""
-        return self.left > self.reach
+        return (self.left > self.reach) | (self.style.abs() > FAR).any(1)
 
 
 @torch.no_grad()

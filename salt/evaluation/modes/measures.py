@@ -63,7 +63,7 @@ class Shares:
     def tv(self, metric: str, mode: Tensor) -> float:
         """1/2 sum |share - expected share| over classes, of samples `(n,)` of contents whose futures are all open."""
         found: dict[object, list[int]] = {}
-        contents = torch.searchsorted(self._modes.bounds, mode, right=True) - 1
+        contents = torch.searchsorted(self._modes.bounds, mode.contiguous(), right=True) - 1
         for content, one in zip(contents.tolist(), mode.tolist(), strict=True):
             numbers, _ = self._table(metric, content)
             found.setdefault(self._kind(content), []).append(int(numbers[one - int(self._modes.bounds[content])]))
@@ -90,7 +90,7 @@ class Shares:
                 for future in range(end - begin)
             ]
             weights = self._modes.log_weights[begin:end].exp().numpy()
-            shares: NDArray[np.float64] = np.bincount(classes, weights)
+            shares = np.bincount(classes, weights).astype(np.float64)
             self._tables[key] = np.array(classes, dtype=np.int64), shares
         return self._tables[key]
 
