@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from salt.config.world import World
 from salt.data.clips import as_tensor
@@ -38,9 +37,8 @@ from salt.data.world import (
     shown,
 )
 from salt.errors import SaltError
-from salt.models.codec import CUES, TinyCodec
 from salt.models.factored import Captions, FactoredModes
-from salt.models.protocol import TextEncoder
+from salt.models.protocol import PictureCodec, TextEncoder
 
 RGB, SPRITES, STYLES = 3, 2, 3
 AT_ONCE = 128
@@ -92,14 +90,14 @@ class WorldModes:
             kinds.setdefault(_kind(content), number)
         return kinds
 
-    def cues(self, codec: TinyCodec) -> Tensor:
+    def cues(self, codec: PictureCodec) -> Tensor:
         """The cue channels of every future of every kind of content, `(N, 4, T, h, w)` float32."""
         scenes = [self.scene(content, future) for content in self._kinds.values() for future in self._futures(content)]
         videos = (
             np.stack([render(scene, self.world) for scene in scenes[start : start + AT_ONCE]])
             for start in range(0, len(scenes), AT_ONCE)
         )
-        return torch.cat([codec.encode(as_tensor(some))[:, -CUES:] for some in videos])
+        return torch.cat([codec.encode(as_tensor(some))[:, -codec.cues :] for some in videos])
 
     @property
     def figures(self) -> list[str]:
@@ -110,7 +108,7 @@ class WorldModes:
         return range(int(self.bounds[content + 1] - self.bounds[content]))
 
     # ------------------------------------------------------------------------------------------- factors
-    def factored(self, codec: TinyCodec, cues: Tensor) -> FactoredModes:
+    def factored(self, codec: PictureCodec, cues: Tensor) -> FactoredModes:
         """All modes, in parts.
 
         Args:
@@ -189,7 +187,7 @@ def _parts(content: Content, numbers: NDArray[np.int64], places: int) -> NDArray
     return parts.reshape(modes, -1, frames)
 
 
-def _pictures(codec: TinyCodec, size: int, places: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+def _pictures(codec: PictureCodec, size: int, places: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     """The picture channels of black, `(P,)`; and how they change where one colour is 1 in all pixels, then within
     each shape at each place, `(E, P)`.
     """
@@ -200,11 +198,8 @@ def _pictures(codec: TinyCodec, size: int, places: Sequence[tuple[int, int]]) ->
             picture[y - RADIUS : y + RADIUS + 1, x - RADIUS : x + RADIUS + 1] = mask
             masks.append(picture)
     pictures = torch.from_numpy(np.stack(masks))[:, None, None] * torch.eye(RGB, dtype=torch.float64)[:, :, None, None]
-    patches = functional.pixel_unshuffle(pictures.flatten(0, 1), codec.config.stride)
-    encoding, mean = codec.encoding.double(), codec.mean.double()
-    dictionary = torch.einsum("nphw,cp->nchw", patches, encoding)
-    black = (encoding @ -mean)[:, None, None].expand(dictionary.shape[1:])
-    return black.flatten(), dictionary.flatten(1)
+    black = codec.code(torch.zeros_like(pictures[:1, 0]))
+    return black.flatten(), (codec.code(pictures.flatten(0, 1)) - black).flatten(1)
 
 
 # ------------------------------------------------------------------------------------------------ captions

@@ -84,7 +84,8 @@ class TinyCodec(nn.Module):
 
     def fit_linear(self, video: Tensor) -> None:
         """Set the linear code and its inverse to the principal components of the patches of `(B, 3, F, H, W)`."""
-        patches = self._key_patches(video).permute(0, 2, 3, 1).flatten(0, 2)
+        patches = functional.pixel_unshuffle(self._key_frames(video), self.config.stride)
+        patches = patches.permute(0, 2, 3, 1).flatten(0, 2)
         mean = patches.mean(0)
         variance, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
         deviation = variance.flip(0)[: len(self.encoding)].clamp_min(1e-8).sqrt()
@@ -103,15 +104,21 @@ class TinyCodec(nn.Module):
             last.weight.zero_()  # type: ignore[operator]
             last.bias.zero_()  # type: ignore[operator]
 
-    def _key_patches(self, video: Tensor) -> Tensor:
-        """Patches of every fourth frame, `(B T, 3 stride^2, h, w)`."""
-        return functional.pixel_unshuffle(video[:, :, ::STRIDE_T].transpose(1, 2).flatten(0, 1), self.config.stride)
+    def _key_frames(self, video: Tensor) -> Tensor:
+        """Every fourth frame, `(B T, 3, H, W)`."""
+        return video[:, :, ::STRIDE_T].transpose(1, 2).flatten(0, 1)
 
     # ------------------------------------------------------------------------------------------ protocol
+    cues = CUES
+
+    def code(self, frames: Tensor) -> Tensor:
+        """The picture channels `(N, C - 4, h, w)` of frames `(N, 3, H, W)`, affine in their pixels; in their dtype."""
+        centred = functional.pixel_unshuffle(frames, self.config.stride) - self.mean.to(frames)[:, None, None]
+        return torch.einsum("nphw,cp->nchw", centred, self.encoding.to(frames))
+
     def encode(self, video: Tensor) -> Tensor:
         """Latents `(B, C, T, h, w)` of a video `(B, 3, F, H, W)`."""
-        centred = self._key_patches(video) - self.mean[:, None, None]
-        pictures = torch.einsum("nphw,cp->nchw", centred, self.encoding)
+        pictures = self.code(self._key_frames(video))
         motion = self.config.motion_scale * motion_vectors(video, self.config.stride)
         beside = self.config.surroundings_scale * surroundings(video, self.config.stride)
         return torch.cat([pictures.unflatten(0, (len(video), -1)).transpose(1, 2), motion, beside], dim=1)

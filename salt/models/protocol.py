@@ -148,6 +148,21 @@ class TextEncoder(Protocol):
         ...
 
 
+class PictureCodec(Protocol):
+    """A codec whose first channels are affine in the pixels of every fourth frame, and whose last ones are cues."""
+
+    cues: int
+    """How many these are."""
+
+    def code(self, frames: Tensor) -> Tensor:
+        """`(N, 3, H, W)` in [0, 1] -> the picture channels, `(N, C - cues, H', W')`, in their dtype."""
+        ...
+
+    def encode(self, video: Tensor) -> Tensor:
+        """`(B, 3, F, H, W)` in [0, 1] -> latents `(B, C, T, H', W')`."""
+        ...
+
+
 class Codec(Protocol):
     """Videos to latents and back."""
 
