@@ -41,7 +41,10 @@ def test_frames_by_themselves_are_those_of_the_video(prompt):
     video = clip(prompt)
     video[5:] = video[5:6, :1, :1]
     stored = upscale(video, SIDE)
-    frames, whole = score_frames(stored, prompt, "extended", SIDE), score_video(stored, prompt, "extended", SIDE)
+    frames, whole = (
+        score_frames(stored, prompt, "extended", SCALE.world),
+        score_video(stored, prompt, "extended", SCALE.world),
+    )
     name = "object_class" if len(prompt.content.sprites) == 1 else "multiple_objects"
     assert frames["objects"].tolist() == [1.0] * 5 + [0.0] * 4
     assert frames["objects"].mean() == pytest.approx(whole[name])

@@ -11,6 +11,7 @@ from salt.data.world import BACKGROUNDS, COLOURS, MASKS, Mentions, Scene, Sprite
 from salt.evaluation.groundtruth.scorer import flickering, score_video
 from salt.evaluation.vbench.board import DIMENSIONS, normalise
 from salt.evaluation.video import upscale
+from support.turning import WORLD as TURNING
 
 WORLD = World()
 PROMPTS = report_prompts(WORLD, 24)
@@ -25,7 +26,7 @@ def clip_of(prompt, content=None):
 
 def shares(video, prompt, variant="extended"):
     """Scores as shares from 0 to 1, `same_object` left as it is."""
-    out = score_video(upscale(np.asarray(video, np.uint8), WORLD.video_scale), prompt, variant, WORLD.video_scale)
+    out = score_video(upscale(np.asarray(video, np.uint8), WORLD.video_scale), prompt, variant, WORLD)
     out["imaging_quality"] /= 100
     return {k: v if v is None or k == "same_object" else normalise(k, v) for k, v in out.items()}
 
@@ -46,7 +47,7 @@ def test_exact_clips_are_perfect(prompt, variant):
 
 
 def test_types_are_those_of_vbenchs_entries():
-    got = score_video(upscale(clip_of(SINGLE), WORLD.video_scale), SINGLE, "extended", WORLD.video_scale)
+    got = score_video(upscale(clip_of(SINGLE), WORLD.video_scale), SINGLE, "extended", WORLD)
     assert got["dynamic_degree"] is True
     assert got["human_action"] is True
     assert got["imaging_quality"] == pytest.approx(100)
@@ -207,7 +208,7 @@ def test_sharpness_is_symmetric_in_contrast():
 def of_image(video, prompt, image):
     """The two shares of VBench-I2V."""
     stored = upscale(np.asarray(video, np.uint8), WORLD.video_scale)
-    out = score_video(stored, prompt, "extended", WORLD.video_scale, np.asarray(image, np.uint8))
+    out = score_video(stored, prompt, "extended", WORLD, np.asarray(image, np.uint8))
     return {name: normalise(name, out[name]) for name in ("i2v_subject", "i2v_background")}
 
 
@@ -243,3 +244,31 @@ def test_an_object_that_is_gone_or_come_costs():
     gone[4:] = clip_of(SINGLE, alone)[4:]
     assert of_image(gone, PAIR, clip[0])["i2v_subject"] == pytest.approx(4 / WORLD.frames)
     assert of_image(clip, PAIR, gone[8])["i2v_subject"] == 0
+
+
+# ---------------------------------------------------------------------------------------- where objects turn round
+TURNING_PROMPTS = report_prompts(TURNING, 24)
+
+
+def turning_shares(video, prompt):
+    out = score_video(upscale(np.clip(np.rint(video), 0, 255).astype(np.uint8), 8), prompt, "extended", TURNING)
+    out["imaging_quality"] /= 100
+    return {k: v if v is None or k == "same_object" else normalise(k, v) for k, v in out.items()}
+
+
+def turning_clip(prompt, seed=0):
+    return render(sample_scene(prompt.content, TURNING, np.random.default_rng([prompt.index, seed])), TURNING)
+
+
+@pytest.mark.parametrize("prompt", TURNING_PROMPTS, ids=lambda prompt: prompt.id)
+def test_exact_clips_of_any_style_are_nearly_perfect(prompt):
+    got = turning_shares(turning_clip(prompt), prompt)
+    assert got.pop("temporal_flickering") > 0.8  # larger objects in a smaller picture
+    assert got == pytest.approx(dict.fromkeys(got, 1.0), abs=0.03)
+
+
+def test_over_exposure_is_seen_beyond_what_styles_are():
+    prompt = TURNING_PROMPTS[0]
+    light = TURNING.style.light
+    inside, beyond = (turning_shares(turning_clip(prompt) + shift * light, prompt) for shift in (1, 8))
+    assert beyond["appearance_style"] < inside["appearance_style"] - 0.1

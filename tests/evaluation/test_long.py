@@ -132,7 +132,7 @@ def clip_of(prompt):
 
 
 def all_scores(video, prompt):
-    return score_long_video(upscale(video, WORLD.video_scale), prompt, "extended", WORLD.video_scale, CLIP)
+    return score_long_video(upscale(video, WORLD.video_scale), prompt, "extended", WORLD)
 
 
 def score(video, prompt):
@@ -143,7 +143,7 @@ def score(video, prompt):
 @pytest.mark.parametrize("prompt", PROMPTS[:2], ids=lambda prompt: prompt.kind)
 def test_an_exact_clip_again_and_again_scores_as_one(prompt):
     clip = clip_of(prompt)
-    results = score_video(upscale(clip, WORLD.video_scale), prompt, "extended", WORLD.video_scale)
+    results = score_video(upscale(clip, WORLD.video_scale), prompt, "extended", WORLD)
     alone = {name: float(value) for name, value in results.items()}
     assert score(clip, prompt) == pytest.approx(alone)
     assert score(np.concatenate([clip] * 3), prompt) == pytest.approx(alone)
@@ -175,7 +175,9 @@ def test_what_is_followed_is_reported_clip_by_clip():
     for name in ("object_class", "color"):
         assert [got[f"{name}@clip{i}"] for i in range(3)] == pytest.approx([1, 1, 0])
     for name in ("subject_consistency", "imaging_quality"):
-        clips = [score_video(upscale(clip_of(p), WORLD.video_scale), p, "extended", 4) for p in (prompt, prompt, other)]
+        clips = [
+            score_video(upscale(clip_of(p), WORLD.video_scale), p, "extended", WORLD) for p in (prompt, prompt, other)
+        ]
         assert [got[f"{name}@clip{i}"] for i in range(3)] == pytest.approx([clip[name] for clip in clips])
     assert set(got) - {name.partition("@")[0] for name in got} == {
         *(f"{name}@clip{i}" for name in FOLLOWED for i in range(3)),

@@ -49,8 +49,8 @@ def test_scene_is_recovered(sprites, noise):
         assert {BACKGROUND_NAMES[i] for i in explained.background} == {scene.content.background}
         assert explained.clean().all()
         if not noise:
-            assert np.abs(explained.render(exact=True) - video).max() < 1e-3
-            assert np.abs(explained.render(exact=False) - video).max() < 1e-2
+            assert np.abs(explained.render(explained.palette) - video).max() < 1e-3
+            assert np.abs(explained.render(explained.mean_colour) - video).max() < 1e-2
 
 
 def test_every_sprite_is_found_at_the_corners_of_every_background():

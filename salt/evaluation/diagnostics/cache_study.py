@@ -69,7 +69,7 @@ class DecodedChunks:
         """Of every chunk, each `(B, n)`, from `(B, C, T, H, W)`."""
         videos, side = as_uint8(self.codec.decode(latents).cpu()), self.scale.video_scale
         scored = [
-            groundtruth.score_frames(upscale(video, side), prompt, "extended", side)
+            groundtruth.score_frames(upscale(video, side), prompt, "extended", self.scale.world)
             for video, prompt in zip(videos, cast(Sequence[Prompt], self.prompts), strict=True)
         ]
         first = [chunk_start(frame) for frame in range(0, latents.shape[2] + 1, self.chunk)]

@@ -159,8 +159,8 @@ def _score_video(
             f"{frames} frames of {side} x {side}, as scale.world says"
         )
     if length == 1:
-        return groundtruth.score_video(video, prompt, variant, world.video_scale, image)
-    return score_long_video(video, prompt, variant, world.video_scale, world.frames)
+        return groundtruth.score_video(video, prompt, variant, world, image)
+    return score_long_video(video, prompt, variant, world)
 
 
 def _wide(rows: list[dict[str, Any]], board: Board) -> pd.DataFrame:

@@ -24,9 +24,10 @@ import numpy as np
 from salt.config.world import World
 from salt.data.prompts import Prompt, Variant
 from salt.evaluation.groundtruth.scorer import STEADY, score_video
+from salt.evaluation.groundtruth.seen import seen
 from salt.evaluation.groundtruth.synthesis import COLOUR_NAMES, Bools, Fit, Float32Array, Ints, fit
 from salt.evaluation.vbench.board import denormalise
-from salt.evaluation.video import Video, downscale
+from salt.evaluation.video import Video
 
 FOLLOWED = ("object_class", "color", "subject_consistency", "imaging_quality")
 """Dimensions that are also reported clip by clip."""
@@ -36,9 +37,7 @@ CLIP_TO_CLIP_WEIGHT = 0.5
 """Weight of clip-to-clip in the fused score: VBench-Long's `configs/slow_fast_params.yaml`, subject and background."""
 
 
-def score_long_video(
-    stored: Video, prompt: Prompt, variant: Variant, video_scale: int, clip_frames: int
-) -> dict[str, Any]:
+def score_long_video(stored: Video, prompt: Prompt, variant: Variant, world: World) -> dict[str, Any]:
     """`score_video` for a long video: the same keys, each the mean over clips; the two consistencies are fused.
 
     A video of one clip keeps its in-clip scores. `same_object` is in-clip only.
@@ -47,12 +46,12 @@ def score_long_video(
         Those keys, and parts of them: `NAME@clip0`, `NAME@clip1`, ... for the dimensions in `FOLLOWED`, and the halves
         `NAME@in_clip` and `NAME@clip_to_clip` of the two consistencies.
     """
-    clips = split(stored, clip_frames)
-    scored = [score_video(clip, prompt, variant, video_scale) for clip in clips]
+    clips = split(stored, world.frames)
+    scored = [score_video(clip, prompt, variant, world) for clip in clips]
     results = mean_over_clips(scored)
     parts = {f"{name}@clip{i}": clip[name] for name in FOLLOWED for i, clip in enumerate(scored) if name in clip}
     if len(clips) > 1:
-        firsts = downscale(np.stack([clip[0] for clip in clips]), video_scale)
+        firsts = seen(np.stack([clip[0] for clip in clips]), world)
         for name, score in clip_to_clip(firsts).items():
             parts |= {f"{name}@in_clip": results[name], f"{name}@clip_to_clip": score}
             results[name] = fuse(results[name], score)

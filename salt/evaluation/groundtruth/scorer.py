@@ -20,7 +20,7 @@ raw = low + s (high - low), so that normalising returns s. The shares:
 | color | clean frames whose objects have the caption's colour; a video without a clean frame is left out |
 | human_action | whether every object moves in the caption's direction |
 | scene | frames with the caption's background |
-| appearance_style | nearness of the colours of background and objects to the palette (1 - RGB distance / 96) |
+| appearance_style | nearness of the colours of background and objects to the palette, in any style (1 - RGB distance / 96) |
 | temporal_style | displacements from frame to frame that fit one speed and direction of the world |
 | overall_consistency | clean frames in which all that the caption states is right; 0 if it states another direction |
 
@@ -41,9 +41,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from salt.config.world import World
 from salt.data.prompts import Prompt, Variant
-from salt.data.world import BACKGROUNDS, COLOURS, RADIUS, Content, Mentions
+from salt.data.world import BACKGROUNDS, RADIUS, Content, Mentions
 from salt.evaluation.groundtruth import motion
+from salt.evaluation.groundtruth.seen import seen, tints, unstyled
 from salt.evaluation.groundtruth.synthesis import (
     BACKGROUND_NAMES,
     COLOUR_NAMES,
@@ -54,7 +56,7 @@ from salt.evaluation.groundtruth.synthesis import (
     fit,
 )
 from salt.evaluation.vbench.board import BOOLEAN, I2V_DIMENSIONS, PERCENT, denormalise
-from salt.evaluation.video import Video, downscale
+from salt.evaluation.video import Video
 
 SCORER = "groundtruth"
 VERSION = 2
@@ -67,12 +69,11 @@ IN_PLACE = 1
 """Largest distance along an axis, in pixels, of an object from its place in the image."""
 WORST_PSNR, BEST_PSNR = 10.0, 40.0
 
-_COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
 _BACKGROUNDS = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
 
 
 def score_video(
-    stored: Video, prompt: Prompt, variant: Variant, video_scale: int, image: Video | None = None
+    stored: Video, prompt: Prompt, variant: Variant, world: World, image: Video | None = None
 ) -> dict[str, Any]:
     """VBench's per-video results of a stored video, uint8 `(F, H, W, 3)`, and the extra `same_object`.
 
@@ -80,7 +81,7 @@ def score_video(
         stored: the video.
         prompt: its prompt.
         variant: the caption it was prompted with.
-        video_scale: the factor by which it was enlarged.
+        world: of which it should be a clip; stored videos are enlarged as it says.
         image: the image it should begin with, in the world's own size; None: there is none.
 
     Returns:
@@ -88,12 +89,14 @@ def score_video(
         colour of a video without a clean frame; `same_object`, the share behind subject_consistency; with `image`
         `i2v_subject` and `i2v_background`.
     """
-    frames = downscale(stored, video_scale)
+    frames = seen(stored, world)
     explained = fit(frames)
-    paths = motion.tracks(explained)
-    shares = _quality(explained, frames, paths) | _semantics(explained, paths, prompt.content, prompt.mentions(variant))
+    moved = motion.Motion(motion.tracks(explained), world)
+    shares = _quality(explained, frames, moved, world) | _semantics(
+        explained, moved, prompt.content, prompt.mentions(variant)
+    )
     if image is not None:
-        shares |= _continued(explained, frames, image[None].astype(np.float32))
+        shares |= _continued(explained, frames, unstyled(image[None].astype(np.float32), world))
     results: dict[str, Any] = {"temporal_flickering": flickering(stored), "same_object": shares["subject_consistency"]}
     for name, share in shares.items():
         if name in BOOLEAN or share is None:
@@ -104,14 +107,14 @@ def score_video(
     return {name: results[name] for name in (*prompt.dimensions(variant), "same_object", *sorted(of_image))}
 
 
-def score_frames(stored: Video, prompt: Prompt, variant: Variant, video_scale: int) -> dict[str, NDArray[np.float64]]:
+def score_frames(stored: Video, prompt: Prompt, variant: Variant, world: World) -> dict[str, NDArray[np.float64]]:
     """Scores of every single frame, `(F,)` from 0 to 1.
 
     Returns:
         `objects`: whether it is clean and shows exactly the caption's objects (object_class and multiple_objects
         together); `imaging_quality`: the share of that dimension.
     """
-    frames = downscale(stored, video_scale)
+    frames = seen(stored, world)
     explained = fit(frames)
     shapes, named, _ = _named(explained, prompt.content, prompt.mentions(variant))
     number = len(prompt.content.sprites)
@@ -120,16 +123,16 @@ def score_frames(stored: Video, prompt: Prompt, variant: Variant, video_scale: i
 
 
 # -------------------------------------------------------------------------------------------- quality
-def _quality(explained: Fit, frames: Float32Array, paths: motion.Float64Array) -> dict[str, float | bool]:
+def _quality(explained: Fit, frames: Float32Array, moved: motion.Motion, world: World) -> dict[str, float | bool]:
     return {
         "subject_consistency": _same_object(explained),
         "background_consistency": _steady_background(explained, frames),
-        "motion_smoothness": motion.smoothness(paths),
-        "dynamic_degree": motion.moves(paths),
-        "aesthetic_quality": _sharpness(explained, frames),
+        "motion_smoothness": moved.smoothness(),
+        "dynamic_degree": moved.moves(),
+        "aesthetic_quality": _sharpness(explained, frames, world),
         "imaging_quality": float(_likeness(explained, frames).mean()),
-        "appearance_style": _palette(explained),
-        "temporal_style": motion.uniform_share(paths),
+        "appearance_style": _palette(explained, world),
+        "temporal_style": moved.uniform_share(),
     }
 
 
@@ -156,9 +159,10 @@ def _steady_background(explained: Fit, frames: Float32Array) -> float:
     return float(np.clip(1 - mean / STEADY, 0, 1).mean())
 
 
-def _sharpness(explained: Fit, frames: Float32Array) -> float:
+def _sharpness(explained: Fit, frames: Float32Array, world: World) -> float:
     """Mean over frames of min(r, 1 / r), r the gradient energy against that of the exact render."""
-    got, wanted = _gradient_energy(frames), _gradient_energy(explained.render(exact=True))
+    exact = explained.palette + tints(explained.mean_colour - explained.palette, world)
+    got, wanted = _gradient_energy(frames), _gradient_energy(explained.render(exact))
     ratio = np.minimum(got, wanted) / np.maximum(np.maximum(got, wanted), 1e-6)
     return float(np.where(explained.count > 0, ratio, 0).mean())
 
@@ -170,13 +174,13 @@ def _gradient_energy(frames: Float32Array) -> NDArray[np.float64]:
 
 def _likeness(explained: Fit, frames: Float32Array) -> NDArray[np.float64]:
     """PSNR of every frame against its best-fit render, mapped to 0 to 1."""
-    error = ((frames - explained.render(exact=False)) ** 2).mean(axis=(1, 2, 3))
+    error = ((frames - explained.render(explained.mean_colour)) ** 2).mean(axis=(1, 2, 3))
     psnr = 10 * np.log10(255.0**2 / np.maximum(error, 1e-6))
     share = np.clip((psnr - WORST_PSNR) / (BEST_PSNR - WORST_PSNR), 0, 1)
     return np.where(explained.count > 0, share, 0.0).astype(np.float64)
 
 
-def _palette(explained: Fit) -> float:
+def _palette(explained: Fit, world: World) -> float:
     """Mean nearness of background and objects to the palette; 0 for what is missing.
 
     An object's colour is compared with the nearest point between the background's and the palette's colour, so that
@@ -185,8 +189,8 @@ def _palette(explained: Fit) -> float:
     b, there = explained.background_colour, explained.shape >= 0
     off = np.linalg.norm(b - _BACKGROUNDS[explained.background], axis=1)
     background = np.where(explained.background >= 0, np.clip(1 - off / PALETTE_REACH, 0, 1), 0)
-    towards = _COLOURS[explained.colour] - b[:, None]
-    apart = explained.mean_colour - b[:, None]
+    towards = explained.palette - b[:, None]
+    apart = explained.mean_colour - tints(explained.mean_colour - explained.palette, world) - b[:, None]
     share = np.clip((apart * towards).sum(axis=2) / np.maximum((towards**2).sum(axis=2), 1e-6), 0, 1)
     off = np.linalg.norm(apart - share[..., None] * towards, axis=2)
     nearness = np.where(there, np.clip(1 - off / PALETTE_REACH, 0, 1), 0)
@@ -196,13 +200,13 @@ def _palette(explained: Fit) -> float:
 
 # ------------------------------------------------------------------------------------------- semantics
 def _semantics(
-    explained: Fit, paths: motion.Float64Array, content: Content, mentions: Mentions
+    explained: Fit, moved: motion.Motion, content: Content, mentions: Mentions
 ) -> dict[str, float | bool | None]:
     shapes, named, positions = _named(explained, content, mentions)
     clean, number = explained.clean(), len(content.sprites)
     background = explained.background == BACKGROUND_NAMES.index(content.background)
     placed = _placed(positions, content)
-    goes = motion.goes(paths, content.direction)
+    goes = moved.goes(content.direction)
     right = clean & named & placed & (explained.count == number)
     if mentions.background:
         right &= background

@@ -69,9 +69,13 @@ class Fit:
         """`(N,)`: one or two objects and nothing else."""
         return (self.count > 0) & ~self.spare
 
-    def render(self, exact: bool) -> Float32Array:
-        """The fitted frames, `(N, H, W, 3)`: in the palette's colours (`exact`), or in the measured ones."""
-        sprites = _COLOURS[self.colour] if exact else self.mean_colour
+    @property
+    def palette(self) -> Float32Array:
+        """The palette's colours of the sprites, `(N, 2, 3)`."""
+        return _COLOURS[self.colour]
+
+    def render(self, sprites: Float32Array) -> Float32Array:
+        """The fitted frames, `(N, H, W, 3)`, with sprites of these colours `(N, 2, 3)`."""
         table = np.concatenate([self.background_colour[:, None], sprites], axis=1)
         return table[np.arange(len(table))[:, None, None], self.label]
 
