@@ -20,7 +20,7 @@ raw = low + s (high - low), so that normalising returns s. The shares:
 | color | clean frames whose objects have the caption's colour; a video without a clean frame is left out |
 | human_action | whether every object moves in the caption's direction |
 | scene | frames with the caption's background |
-| appearance_style | nearness of the colours of background and objects to the palette, in any style (1 - RGB distance / 96) |
+| appearance_style | nearness of colours, less the style, to the palette (1 - RGB distance / 96) |
 | temporal_style | displacements from frame to frame that fit one speed and direction of the world |
 | overall_consistency | clean frames in which all that the caption states is right; 0 if it states another direction |
 
