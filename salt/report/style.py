@@ -14,7 +14,7 @@ from salt.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 End = tuple[float, str, str]
 """Where a line ends: y, what to write there, and the colour."""
@@ -23,6 +23,8 @@ WIDTH = 7.0
 GREY = "#6b6b6b"
 LIGHT = "#d9d9d9"
 _PNG_DPI = 200
+PLACES = 6
+"""Decimals of a place in a figure, of which it is a share."""
 
 
 OTHER_LOOKS = (
@@ -72,10 +74,34 @@ def styled() -> Iterator[None]:
 def save(figure: "Figure", out_dir: Path, name: str, footnote: str) -> list[Path]:
     """Write `{name}.png` and `{name}.pdf`, with a footnote under the drawing."""
     figure.supxlabel(footnote, fontsize=6, color=GREY, x=0.01, ha="left")
+    _settle(figure)
     paths = [out_dir / f"{name}.png", out_dir / f"{name}.pdf"]
     for path in paths:
         write_figure(figure, path)
     return paths
+
+
+def _settle(figure: "Figure") -> None:
+    """Lay the drawing out, then round where things are.
+
+    The layout's solver adds in the order of addresses in memory, so that last digits, and with them a file's bytes,
+    would differ from run to run.
+    """
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    parts: list[Figure | SubFigure] = [figure]
+    while parts:
+        part = parts.pop()
+        for inner in part.subfigs:
+            inner.bbox_relative.set_points(inner.bbox_relative.get_points().round(PLACES))
+            parts.append(inner)
+        for text in part.texts:
+            x, y = text.get_position()
+            text.set_position((round(float(x), PLACES), round(float(y), PLACES)))
+    for axes in figure.axes:
+        axes.set_position(Bbox(axes.get_position(original=True).get_points().round(PLACES)))
 
 
 def write_figure(figure: "Figure", path: Path) -> None:

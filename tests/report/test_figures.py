@@ -13,7 +13,7 @@ from salt.evaluation.video import read_mp4
 from salt.report.figures import DRAW, make_figure
 from salt.report.frames import contact_sheet, pick, tile
 from salt.report.sheets import typical
-from salt.report.style import label_ends, styled
+from salt.report.style import PLACES, label_ends, save, styled
 from salt.report.suite import load_suite
 
 
@@ -128,3 +128,21 @@ def test_a_contact_sheet_has_a_row_per_video(videos, tmp_path):
     assert picture.shape[0] > 4 * 80
     with pytest.raises(SaltError, match=r"4 videos and 1 captions"):
         contact_sheet(clips, ["one"], tmp_path / "sheet.png")
+
+
+def test_places_are_rounded(tmp_path):
+    """The layout's solver adds in the order of addresses: last digits of places would differ from run to run."""
+    import matplotlib.pyplot as plt
+
+    with styled():
+        figure = plt.figure(figsize=(4, 3))
+        left, right = figure.subfigures(1, 2, width_ratios=(2, 1))
+        left.subplots(2, 2)
+        right.subplots(3, 1)[0].set_title("a title that takes room")
+        save(figure, tmp_path, "figure", "a footnote")
+        assert len(figure.axes) == 7
+        places = [axes.get_position(original=True).get_points() for axes in figure.axes]
+        places += [part.bbox_relative.get_points() for part in (left, right)]
+        for points in places:
+            assert (points == points.round(PLACES)).all()
+        assert not (left.bbox_relative.get_points() == right.bbox_relative.get_points()).all()
