@@ -1,0 +1,108 @@
+"""From a world whose objects turn round to a student of its exact teacher, by the command line, at smoke size."""
+
+import json
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from click.testing import Result
+from typer.testing import CliRunner
+
+from salt.cli import app, register
+from salt.config import load_experiment, load_scale
+from salt.errors import SaltError
+from salt.models.factored import FactoredTeacher
+from salt.stages.latents import about_bank, open_bank
+from salt.stages.shared.assets import load_assets
+from salt.stages.shared.modes import exact_teacher
+
+register()
+
+ROOT = Path(__file__).parents[2]
+WORLD = {
+    "size": 24,
+    "video_scale": 8,
+    "speeds": [1, 2],
+    "speed_shares": [0.5, 0.5],
+    "turn": "choose",
+    "pair_gaps": [8],
+    "pair_slips": [0],
+    "clips": 64,
+    "style": {"light": 6, "background": 4, "objects": 4},
+}
+EXACT = ["--set", "objectives.dmd.teacher=exact"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a scale of that world, its networks and what their latents are made from."""
+    top = tmp_path_factory.mktemp("turning")
+    shutil.copytree(ROOT / "experiments", top / "experiments")
+    scale = {"extends": "smoke", "assets": "assets/turning", "world": WORLD}
+    (top / "experiments" / "scales" / "turning.yaml").write_text(yaml.safe_dump(scale))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SALT_ROOT", str(top))
+        for verb in (["teacher", "--run-dir", f"{top}/run"], ["latents", "--teacher", f"{top}/teacher"]):
+            done = CliRunner().invoke(app, [*verb, "--scale", "turning", "--out", f"{top}/{verb[0]}"])
+            assert done.exit_code == 0, done.output
+    return top
+
+
+@pytest.fixture
+def train(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """train(*words): one student of DMD-4."""
+    monkeypatch.setenv("SALT_ROOT", str(folder))
+
+    def run(*words: str) -> Result:
+        given = ["--scale", "turning", "--seed", "0", "--teacher", f"{folder}/teacher"]
+        given += ["--latents", f"{folder}/latents", "--run-dir", f"{tmp_path}/run", "--out", f"{tmp_path}/out"]
+        return CliRunner().invoke(app, ["train", "dmd_4", *given, *words])
+
+    return run
+
+
+@pytest.mark.parametrize("weight", ["1.0", "3.0"])
+def test_a_student_of_the_exact_teacher_is_trained(train: Callable[..., Result], tmp_path: Path, weight: str) -> None:
+    done = train(*EXACT, "--set", f"objectives.dmd.cfg_weight={weight}")
+    assert done.exit_code == 0, done.output
+    known = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert known["experiment"]["objectives"]["dmd"]["teacher"] == "exact"
+    assert known["inputs"].keys() == {"teacher", "latents"}
+
+
+def test_what_its_latents_are_made_from_is_small_and_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SALT_ROOT", str(folder))
+    assets = load_assets(folder / "teacher", load_scale("turning"))
+    bank = open_bank(folder / "latents", assets, 0)
+    assert bank.batch([0, 1]).x_0.shape == (2, *assets.latent_shape)
+    assert sum(path.stat().st_size for path in (folder / "latents").iterdir()) < 8 << 20
+    other = about_bank(assets).model_copy(update={"source": "another world"})
+    with pytest.raises(SaltError, match=r"source is .* accepted: 'another world'"):
+        exact_teacher(assets, folder / "latents", other, "cpu")
+
+
+def test_the_teacher_leads_noise_to_clips_of_the_caption(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Euler steps along its velocity end at a mode's latents."""
+    monkeypatch.setenv("SALT_ROOT", str(folder))
+    assets = load_assets(folder / "teacher", load_scale("turning"))
+    teacher: FactoredTeacher = exact_teacher(assets, folder / "latents", about_bank(assets), "cpu")
+    text = assets.text_encoder.encode(["a red square moving sideways on a black background"] * 4)
+    x = torch.randn(4, *assets.latent_shape, generator=torch.Generator().manual_seed(0))
+    times = torch.linspace(1, 0.01, 40)
+    for t, s in pairwise(times):
+        x = x - (t - s) * teacher(x, t.expand(4), text)
+    clean = teacher.posterior_mean(x, torch.full((4,), 0.01), text)
+    found = teacher.posterior(x, torch.full((4,), 0.01), teacher.conditions.modes(text))
+    largest = torch.zeros(4, dtype=torch.float64).scatter_reduce_(0, found.open.sample, found.probability, "amax")
+    assert largest.min() > 0.99
+    assert (x - clean).square().mean().sqrt() < 0.1
+
+
+@pytest.mark.parametrize("scale", ["smoke", "smoke_i2v", "paper"])
+def test_scales_without_modes_refuse_it(scale: str) -> None:
+    with pytest.raises(SaltError, match=rf"teacher=exact, but the world of scale {scale} cannot name its modes"):
+        load_experiment("dmd_4", scale, {"objectives.dmd.teacher": "exact"})
