@@ -33,6 +33,7 @@ class Regression:
         self._generator, self._weight, self._causal = generator, ode.weight, experiment.causal
         self._clean_context = experiment.causal is not None and pairs.teacher != "teacher"
         self._times = time_grid(experiment.grid.train_steps, experiment.grid.shift)
+        self._clean = experiment.rollout.clean
         self._draws = Draws(streams, experiment.train.batch_size)
 
     def roles(self, step: int) -> tuple[str, ...]:
@@ -46,14 +47,16 @@ class Regression:
         chunk = frames if self._causal is None else self._causal.chunk
         number = frames // chunk
         levels = len(self._times)
+        times = (*self._times, 0.0) if self._clean else self._times
         draws = 1 if self._clean_context else number
-        place = self._draws.places(role, batch, step, levels, draws).view(size, draws).expand(size, number)
+        place = self._draws.places(role, batch, step, len(times), draws).view(size, draws).expand(size, number)
         states = batch.states.unflatten(3, (number, chunk))  # (B, S, C, number, chunk, H, W)
         every = torch.arange(size)[:, None], place, slice(None), torch.arange(number)
         x_t = states[every].transpose(1, 2).flatten(2, 3)
-        t = x_t.new_tensor(self._times)[place]
+        t = x_t.new_tensor(times)[place]
         context = (batch.x_0,) if self._clean_context else ()
         v = self._generator(x_t, t.flatten() if self._causal is None else t, batch.text, *context)
         x_0 = x0_from_velocity(fold_chunks(x_t, chunk), fold_chunks(v, chunk), t.flatten())
         end = batch.states[:, levels]
-        return self._weight * ode_loss(unfold_chunks(x_0, number), end).mean(), {}
+        judged = levels / len(times)  # of chunks, on average: clean ones have no error, and do not count
+        return self._weight / judged * ode_loss(unfold_chunks(x_0, number), end).mean(), {}

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, distributed
 
-from salt.config.schema import Causal, Experiment, History
+from salt.config.rollout import History
+from salt.config.schema import Causal, Experiment
 from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.methods.draws import Draws
@@ -62,18 +63,20 @@ class NoisedData(Rollout):
     causal: Causal | None
     draws: Draws
     last: float = 0.0
+    clean: bool = False
 
     def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
-        """Every sample, or every chunk of a causal student, at its own t_s."""
+        """Every sample, or every chunk of a causal student, at its own t_s; at level 0 x_0 is the data, a constant."""
         frames = batch.x_0.shape[2]
         chunk = frames if self.causal is None else self.causal.chunk
         number = frames // chunk
         velocity = bind(self.model, batch.text, batch.image)
         if self.causal is not None:
             velocity = by_chunk(velocity, number, chunk)
-        index = self.draws.exits(self.last, role, batch, step, len(self.grid), number)
+        levels = (*self.grid, 0.0) if self.clean else self.grid
+        index = self.draws.exits(self.last, role, batch, step, len(levels), number)
         noise = self.draws.normal(f"{role}/noise", batch, step)
-        sample = noised_data(velocity, fold_chunks(batch.x_0, chunk), self.grid, fold_chunks(noise, chunk), index)
+        sample = noised_data(velocity, fold_chunks(batch.x_0, chunk), levels, fold_chunks(noise, chunk), index)
         return RolloutOutput(sample, unfold_chunks(sample.x_0, number), len(self.grid))
 
 
@@ -185,7 +188,7 @@ def build_rollout(experiment: Experiment, model: Any, draws: Draws) -> Rollout:
     grid = time_grid(levels, shift)
     if rollout.kind == "backward_simulation":
         return BackwardSimulation(model, grid, draws, rollout.last)
-    return NoisedData(model, grid, causal, draws, rollout.last)
+    return NoisedData(model, grid, causal, draws, rollout.last, rollout.clean)
 
 
 def max_over_ranks(value: int) -> int:

@@ -83,6 +83,16 @@ def message(name):
             "ar.yaml: rollouts of 1203 latent frames, but scale.backbone.rope_max_seq_len=1024; accepted: fewer "
             "rollout.history.clips, or causal.memory.positions: relative",
         ),
+        (
+            "{kind: autoregressive,",
+            "{kind: autoregressive, clean: true,",
+            "ar.yaml: rollout: clean belongs to noised data judged at any level, but kind=autoregressive, last=0",
+        ),
+        (
+            'kind: autoregressive, steps: {"2": 0.2, "4": 0.4, "8": 0.4}',
+            "kind: noised_data, cache_gradient: exit",
+            "ar.yaml: rollout: cache_gradient belongs to autoregressive rollouts, but kind=noised_data",
+        ),
         ('"8": 0.4', '"8": 0.3', "ar.yaml: rollout: steps: the shares add up to 0.9; accepted: 1"),
         ('"8": 0.4', "8: 0.4", "ar.yaml, line 4: not valid YAML: key '8' is not text: quote it"),
         ('"8": 0.4', '"8": 1.4', "ar.yaml: rollout.steps.8 = 1.4: accepted: less than or equal to 1"),

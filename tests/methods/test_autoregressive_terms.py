@@ -274,6 +274,25 @@ def test_every_chunk_of_noised_data_has_its_own_level_in_one_block_causal_call()
     assert made.steps == 8
 
 
+def test_clean_chunks_are_the_data_and_have_no_gradient() -> None:
+    """At level 0 the network sees the chunk as it is, and what it says of it changes nothing."""
+    setting = causal_experiment(rollout={"kind": "noised_data", "clean": True})
+    model = causal_network(setting)
+    seen: list[tuple[Tensor, Tensor]] = []
+    model.register_forward_pre_hook(lambda module, args: seen.append(args[:2]))
+    batch = clips(0, 24)
+    made = rollout_of(setting, model)(batch, 0, "generator")
+    ((x_t, t),) = seen
+    clean = (t == 0)[:, None, :, None, None].expand_as(x_t)
+    assert 0 < (t == 0).double().mean() < 0.3
+    assert torch.equal(x_t[clean], batch.x_0[clean])
+    assert torch.equal(made.x_0[clean], batch.x_0[clean])
+    (gradient,) = torch.autograd.grad(made.x_0[clean].sum(), [next(model.parameters())], retain_graph=True)
+    assert not gradient.any()
+    (gradient,) = torch.autograd.grad(made.x_0[~clean].sum(), [next(model.parameters())])
+    assert gradient.any()
+
+
 def test_self_consistency_of_noised_data_gives_every_chunk_a_triple_at_one_more_call() -> None:
     method, networks = build(**CAUSVID_SC)
     calls: list[tuple[Tensor, ...]] = []

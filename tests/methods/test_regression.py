@@ -76,6 +76,20 @@ def test_states_of_a_causal_teacher_are_taken_at_one_level_and_see_the_data() ->
     assert loss.item() == pytest.approx((x_t - batch.states[:, LEVELS]).square().mean().item())
 
 
+def test_clean_chunks_are_seen_and_do_not_count() -> None:
+    clean = {"rollout": {"kind": "noised_data", "clean": True}}
+    network, batch = Jump(), trajectories(size=256)
+    loss = regress(network, batch, **clean)
+    ((x_t, t, _, _),) = network.calls
+    ends = t == 0
+    assert ends.double().mean().item() == pytest.approx(1 / (LEVELS + 1), abs=0.03)
+    assert torch.equal(x_t.transpose(1, 2)[ends], batch.states[:, LEVELS].transpose(1, 2)[ends])
+    errors = (x_t - batch.states[:, LEVELS]).square().mean((1, 3, 4))
+    assert loss.item() == pytest.approx(errors.mean().item() * (LEVELS + 1) / LEVELS)
+    halves = [regress(Jump(), trajectories(first, 128), **clean) for first in (0, 128)]
+    torch.testing.assert_close(torch.stack(halves).mean(), loss)
+
+
 @pytest.mark.parametrize("pairs", [ODE, CAUSAL_ODE], ids=["bidirectional", "causal"])
 def test_a_student_that_jumps_to_the_end_of_the_trajectory_is_right(pairs: dict[str, Any]) -> None:
     """The end is the teacher's state at time 0, not the data that its chunks saw."""
