@@ -7,7 +7,7 @@ a floor: the same of samples of the truth, as many, of the same captions.
 Symbols: n samples; z their styles in standard deviations, `(n, R)`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
@@ -132,9 +132,3 @@ def measures(found: Explained, shares: Shares) -> Numbers:
         **{metric: shares.tv(metric, found.mode[on]) for metric in CLASSES},
         **style_measures(found.style[on]),
     }
-
-
-def names() -> Sequence[str]:
-    """The metrics, in their order."""
-    styles = [f"{name}_{what}" for what in ("shift", "spread") for name in STYLES]
-    return ("energy_distance", "off_support", "left", *CLASSES, *styles, "style_shift", "style_spread")
