@@ -1,4 +1,4 @@
-"""`salt score-vbench`, `score`, `defect`, `caches` and `score-controls`: from videos and weights to records."""
+"""`salt score-vbench`, `score`, `score-controls`, `modes`, `defect`, `caches`: from videos and weights to records."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from salt.cli.options import (
     Cells,
     Details,
     Device,
+    Latents,
     Long,
     OutFile,
     Overrides,
@@ -72,6 +73,31 @@ def score(
     from salt.stages.score import run
 
     run(experiment, config, seed, videos, out, details, length, cell or ())
+
+
+@app.command()
+def modes(
+    experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the floor of all measures).")],
+    scale: ScaleName,
+    teacher: TeacherFolder,
+    latents: Latents,
+    out: OutFile,
+    seed: Seed = 0,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Folder made by `salt train`.")] = None,
+    cell: Cells = None,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+) -> None:
+    """Which futures and styles one model's samples are of, beside what their captions leave open."""
+    from salt.cli.students import check_source
+    from salt.config import load_experiment
+
+    config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
+    check_source(experiment, weights)
+
+    from salt.stages.modes import run
+
+    run(experiment, config, seed, teacher, latents, weights, out, device, cell or ())
 
 
 @app.command()

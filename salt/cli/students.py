@@ -85,14 +85,14 @@ def sample(
     config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
     length = length_of(experiment, config, long)
     own = [] if prompts is None else read_prompts(prompts, length.chunks(config))
-    _check_source(experiment, weights, prompts)
+    check_source(experiment, weights, prompts)
 
     from salt.stages.sample import run  # after what is quick to refuse: torch takes seconds
 
     run(experiment, config, seed, teacher, weights, out, device, own, length, cell or ())
 
 
-def _check_source(name: str, weights: Path | None, prompts: Path | None) -> None:
+def check_source(name: str, weights: Path | None, prompts: Path | None = None) -> None:
     """Refuse a student without weights, weights that would not be used, and captions that have no clip."""
     reference = name in ("teacher", "real")
     if weights is None and not reference:

@@ -11,14 +11,16 @@ from pydantic import Field, PositiveInt, model_validator
 
 from salt.config.base import Name, Section, Solver
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
+from salt.config.modes import MEASURES
 from salt.config.paper import Metric, PaperValue, paper_values
 from salt.config.scale import Scale
 from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
 
-Measure = Literal["difference", "relative_change", "last_interval"]
+Measure = Literal["difference", "distribution", "relative_change", "last_interval"]
 METRICS: dict[Measure, tuple[str, ...]] = {
     "difference": tuple(metric for metric in get_args(Metric) if metric != "semigroup_defect"),
+    "distribution": tuple(MEASURES),
     "relative_change": ("defect_mean", "cross_step[K,K]"),
     "last_interval": ("defect",),
 }
@@ -59,8 +61,8 @@ class PaperClaim(Section):
     side: Literal["up", "down"]
     """Whether the paper claims a difference above or below 0."""
     measure: Measure = "difference"
-    """difference of two scores; relative_change of a diagnostic; last_interval: baseline - method, by how
-    much smaller in the last interval of Eq. (16) than in the mean of the others."""
+    """difference of two scores; distribution: of two measures of distributions; relative_change of a diagnostic;
+    last_interval: baseline - method, by how much smaller in the last interval of Eq. (16) than in the others' mean."""
     method: Student
     """Whose number it is: experiment, nfe."""
     baseline: Student
@@ -87,7 +89,7 @@ class PaperClaim(Section):
     def _diagnostics_are_recorded_so(self) -> "PaperClaim":
         """A diagnostic is recorded under its number of evaluations, `cross_step[few,many]` under the larger one."""
         nfes = {self.method.nfe, self.baseline.nfe}
-        for metric in self.metrics if self.measure != "difference" else ():
+        for metric in self.metrics if self.measure in ("relative_change", "last_interval") else ():
             recorded = max(step_counts(metric), default=PATH_STEPS)
             if nfes != {recorded}:
                 found = " and ".join(map(str, sorted(nfes)))
@@ -125,7 +127,8 @@ def paper_claims(scale: Scale) -> list[tuple[PaperClaim, str, tuple[float, float
         for role, student in (("method", claim.method), ("baseline", claim.baseline)):
             _known(f"{key}.{role}.experiment", student.experiment, "experiment", experiment_names())
         found += [(claim, metric, _published(key, claim, metric, values)) for metric in claim.metrics]
-    return [one for one in found if one[0].first_frame == scale.image_to_video]
+    found = [one for one in found if one[0].first_frame == scale.image_to_video]
+    return [one for one in found if one[0].measure != "distribution" or scale.names_modes]
 
 
 def _known(key: str, name: str, kind: str, names: Iterable[str]) -> None:

@@ -93,6 +93,9 @@ class FlowMatching(Section):
     shift: PositiveFloat = 1.0
     caption_drop: Probability = 0.1
     """Share of captions replaced by the empty one, for classifier-free guidance."""
+    target: Literal["sample", "exact"] = Field(default="sample", exclude_if=lambda value: value == "sample")
+    """`sample`: eps - x_0; `exact`: its mean given x_t and the caption, of a world that can name its modes. The best
+    network is the same, what it learns from has less noise. Under the empty caption always that of the sample."""
 
 
 class ODE(Section):
@@ -109,6 +112,8 @@ class PCM(Section):
     """Euler steps of the teacher from 1 to 0; a multiple of K."""
     cfg_weight: NonNegativeFloat = 5.0
     """w of uncond + w (cond - uncond) on the teacher."""
+    teacher: Literal["own", "exact"] = Field(default="own", exclude_if=lambda value: value == "own")
+    """`own`: the scale's teacher; `exact`: the posterior mean of a world that can name its modes."""
     huber: PositiveFloat = 1e-3
     """c of the distance sqrt(d^2 + c^2) - c."""
 

@@ -143,6 +143,8 @@ class Evaluation(Section):
     """w of uncond + w (cond - uncond) of the guided teacher."""
     defect_samples: Annotated[int, Field(ge=2)] = 128
     """Prompts, and noises, that the diagnostics of `salt defect` use; 2 or more, for a standard error."""
+    mode_samples: PositiveInt = Field(default=2, exclude_if=lambda value: value == 2)
+    """Videos of each prompt that `salt modes` compares with what the world allows."""
     precision: Precision = Field(default="float32", exclude_if=lambda value: value == "float32")
     """The precision of networks in sampling and in diagnostics; weights, states, noise and solver are float32."""
     long: Long | None = None

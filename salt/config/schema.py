@@ -54,8 +54,8 @@ class Pairs(Section):
     """The trajectories on which `objectives.ode` regresses."""
 
     teacher: Name = "teacher"
-    """`teacher`, or the experiment of a causal one, whose chunks are conditioned on the clean chunks before them; in an
-    exact world `exact`, the closed form of the one that the student needs."""
+    """`teacher`, or the experiment of a causal one, whose chunks are conditioned on the clean chunks before them;
+    `exact`, of worlds that have it: the closed form, in the lab's worlds of the one that the student needs."""
     count: PositiveInt = 768
     shard_size: PositiveInt = 256
     solver_steps: PositiveInt = 48
@@ -119,7 +119,7 @@ class Experiment(Section):
             raise ValueError("objectives.dmd and train.critic belong together: give both or neither")
         if (self.objectives.ode is None) != (self.pairs is None):
             raise ValueError("objectives.ode and pairs belong together: give both or neither")
-        exact = () if self.scale.exact is None else ("exact",)
+        exact = ("exact",) if self.scale.names_modes or self.scale.exact is not None else ()
         if self.pairs is not None and self.pairs.teacher not in ("teacher", self.init, *exact):
             raise ValueError(
                 f"pairs.teacher={self.pairs.teacher}, but init={self.init}: accepted: `teacher`, or the causal teacher "
@@ -135,7 +135,16 @@ class Experiment(Section):
             raise ValueError(
                 f"objectives.dmd.teacher=larger, but scale {self.scale.name} has no `larger`: own is accepted"
             )
-        if self.objectives.dmd is not None and self.objectives.dmd.teacher == "exact":
+        flow_matching = self.objectives.flow_matching
+        if flow_matching is not None and flow_matching.target == "exact" and not self.scale.names_modes:
+            raise ValueError(
+                f"objectives.flow_matching.target=exact, but the world of scale {self.scale.name} cannot name its "
+                "modes: sample is accepted"
+            )
+        if flow_matching is not None and flow_matching.target == "exact" and self.causal is not None:
+            raise ValueError("objectives.flow_matching.target=exact is of whole clips; accepted, with causal: sample")
+        distilled = (self.objectives.dmd, self.objectives.pcm)
+        if any(objective is not None and objective.teacher == "exact" for objective in distilled):
             self._exact_teacher()
         if self.scale.exact is not None:
             self._small_networks(self.scale.exact)
@@ -160,7 +169,8 @@ class Experiment(Section):
             raise ValueError("rollout.clean is for the chunks of a causal Wan; accepted: false")
         if self.objectives.sc is not None:
             raise ValueError("rollout.clean: a clean chunk has no triple for objectives.sc; accepted: one of the two")
-        if self.pairs is not None and self.pairs.teacher != "teacher":
+        if self.of_clean_chunks:
+            assert self.pairs is not None
             raise ValueError(
                 f"rollout.clean: with pairs.teacher={self.pairs.teacher} all chunks see clean ones; accepted: false"
             )
@@ -168,7 +178,7 @@ class Experiment(Section):
     def _exact_teacher(self) -> None:
         if self.scale.exact is None and not self.scale.names_modes:
             raise ValueError(
-                f"objectives.dmd.teacher=exact, but the world of scale {self.scale.name} cannot name its modes (it has "
+                f"objectives: teacher=exact, but the world of scale {self.scale.name} cannot name its modes (it has "
                 "no `exact`, and none whose objects turn round): own is accepted"
             )
         if self.objectives.align is not None and self.objectives.align.features == "teacher":
@@ -266,6 +276,13 @@ class Experiment(Section):
                 "train.context_parallel=1); accepted otherwise: difference"
             )
         return self
+
+    @property
+    def of_clean_chunks(self) -> bool:
+        """Whether the trajectories that it regresses began from clean chunks: those of a causal teacher."""
+        if self.pairs is None or self.causal is None or self.pairs.teacher == "teacher":
+            return False
+        return self.pairs.teacher != "exact" or self.scale.exact is not None
 
     @property
     def main_solver(self) -> Solver:

@@ -104,7 +104,9 @@ def cells_of(experiment: str, method: str, scale: Scale, seed: int, causal: bool
 
 
 def long_cells(experiment: str, method: str, scale: Scale, seed: int, long: Long) -> list[ModelCell]:
-    """The cells of a causal student's long videos, `long_{main_solver}_{nfe}`; arguments as of `cells_of`."""
+    """The cells of long videos, `long_{main_solver}_{nfe}` of a causal student; arguments as of `cells_of`."""
+    if experiment == REAL:
+        return [ModelCell(experiment, "long", NO_SOLVER, 0, method, scale.name, seed)]
     solver = scale.evaluation.main_solver
     return [ModelCell(experiment, "long", solver, nfe, method, scale.name, seed) for nfe in long.nfe]
 

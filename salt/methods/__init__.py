@@ -32,19 +32,21 @@ def build_method(
         generator: the network to train, initialised as `experiment.init` says; causal where `experiment.causal` is.
         teacher: what is distilled, and what the critic starts from; bidirectional. dmd and pcm need it.
         streams: where all random draws come from.
-        judge: what is distilled in its place, where `objectives.dmd.teacher` says so; the critic starts as before.
+        judge: what is distilled in its place, where the objective's `teacher` says so, while the critic starts as
+            before; or what flow matching regresses in place of samples.
 
     Raises:
         SaltError: one of these without a teacher.
     """
     if experiment.objectives.flow_matching is not None:
-        return FlowMatching(experiment, generator, streams)
+        return FlowMatching(experiment, generator, streams, judge)
     if experiment.objectives.ode is not None:
         return Regression(experiment, generator, streams)
     if teacher is None:
         raise SaltError(f"{experiment.name}: objectives.dmd and pcm need a teacher")
+    distilled = teacher if judge is None else judge
     if experiment.objectives.pcm is not None:
-        return PhasedConsistency(experiment, generator, teacher, streams)
+        return PhasedConsistency(experiment, generator, distilled, streams)
     critic = copy.deepcopy(teacher).requires_grad_(True)
-    components = Components.of(experiment, generator, critic, teacher if judge is None else judge, streams)
+    components = Components.of(experiment, generator, critic, distilled, streams)
     return Distill(experiment, components, build_terms(experiment.objectives, components))

@@ -31,7 +31,7 @@ class Regression:
         self.trainable = {"generator": generator}
         self.constant: tuple[nn.Module, ...] = ()
         self._generator, self._weight, self._causal = generator, ode.weight, experiment.causal
-        self._clean_context = experiment.causal is not None and pairs.teacher != "teacher"
+        self._clean_context = experiment.of_clean_chunks
         self._times = time_grid(experiment.grid.train_steps, experiment.grid.shift)
         self._clean = experiment.rollout.clean
         self._draws = Draws(streams, experiment.train.batch_size)

@@ -123,6 +123,12 @@ class TinyCodec(nn.Module):
         beside = self.config.surroundings_scale * surroundings(video, self.config.stride)
         return torch.cat([pictures.unflatten(0, (len(video), -1)).transpose(1, 2), motion, beside], dim=1)
 
+    def begun(self, latents: Tensor) -> Tensor:
+        """Latents from the middle of a video without the motion that led there, as a first latent frame has none."""
+        begun = latents.clone()
+        begun[:, -CUES : -CUES + 2, 0] = 0
+        return begun
+
     def decode(self, latents: Tensor) -> Tensor:
         """Video `(B, 3, F, H, W)`, in [0, 1], of latents `(B, C, T, h, w)`."""
         return self.stream()(latents)

@@ -162,6 +162,10 @@ class PictureCodec(Protocol):
         """`(B, 3, F, H, W)` in [0, 1] -> latents `(B, C, T, H', W')`."""
         ...
 
+    def begun(self, latents: Tensor) -> Tensor:
+        """Latents `(B, C, T, H', W')` from the middle of a video, as those of a video that begins there."""
+        ...
+
 
 class Codec(Protocol):
     """Videos to latents and back."""

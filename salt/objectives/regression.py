@@ -6,7 +6,12 @@ from salt.flow.shapes import PerSample, State
 
 def flow_matching_loss(v_pred: State, x_0: State, eps: State) -> PerSample:
     """Return mean((v_pred - (eps - x_0))^2) over the elements of each sample."""
-    return (v_pred - velocity_target(x_0, eps)).square().flatten(1).mean(1)
+    return velocity_loss(v_pred, velocity_target(x_0, eps))
+
+
+def velocity_loss(v_pred: State, v: State) -> PerSample:
+    """Return mean((v_pred - v)^2) over the elements of each sample."""
+    return (v_pred - v).square().flatten(1).mean(1)
 
 
 def ode_loss(x_0: State, end: State) -> PerSample:

@@ -198,8 +198,8 @@ def iteration(experiment: Experiment) -> dict[str, float]:
         own = whole_clip(experiment)
         return {"generator": (learn + 1) * own.graded - own.entry, "judging": 2 * judged_by(experiment).graded}
     if objectives.dmd is None:
-        clean = experiment.pairs is not None and experiment.pairs.teacher != "teacher"
-        own = whole_clip(experiment, doubled=clean or objectives.flow_matching is not None)
+        doubled = experiment.of_clean_chunks or objectives.flow_matching is not None
+        own = whole_clip(experiment, doubled=doubled)
         return {"generator": learn * own.graded - own.entry}
     assert train.critic is not None
     made, critic = student(experiment), whole_clip(experiment.model_copy(update={"causal": None}))
@@ -251,7 +251,7 @@ def trajectories(experiment: Experiment) -> float:
     """Operations of the trajectories on which an experiment regresses, those of a guided teacher."""
     pairs = experiment.pairs
     assert pairs is not None
-    bidirectional = pairs.teacher == "teacher"
+    bidirectional = not experiment.of_clean_chunks
     seen = experiment.model_copy(update={"causal": None}) if bidirectional else experiment
     return 2.0 * pairs.count * pairs.solver_steps * whole_clip(seen, doubled=not bidirectional).graded
 

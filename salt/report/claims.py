@@ -19,11 +19,13 @@ from salt.report.render import NOT_RUN, interval_text, markdown_lines
 from salt.report.statistics import Interval
 from salt.report.tables import METHOD
 
-Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not tested"]
+Verdict = Literal["reproduced", "not reproduced", "inconclusive", "saturated", "not tested"]
 RULE = """\
 * reproduced: the interval excludes 0 on the paper's side;
 * not reproduced: it excludes 0 on the other side;
 * inconclusive: it includes 0, or one training seed leaves it unbounded;
+* saturated: it includes 0, and both are as good as real clips: no score is more than 1 point below theirs, or both
+  measures are what real clips may have, that is within what 95 of 100 sets of as many real clips stay below;
 * not tested: no records, no such experiment here, or a scale whose numbers mean nothing.
 
 Over one training seed, a verdict is about these two trained models and not about their recipes. Nothing corrects for
@@ -67,7 +69,12 @@ def judge(claim: Claim, records: Records) -> Judged:
     if found is None:
         return Judged(claim, None, (), "not tested")
     interval, seeds = found
-    return Judged(claim, interval, seeds, verdict(interval, claim.side) if records.scale.meaningful else "not tested")
+    if not records.scale.meaningful:
+        return Judged(claim, interval, seeds, "not tested")
+    become = verdict(interval, claim.side)
+    if become == "inconclusive" and claim.saturated(records, seeds):
+        become = "saturated"
+    return Judged(claim, interval, seeds, become)
 
 
 def verdict(interval: Interval, side: int) -> Verdict:

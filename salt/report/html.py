@@ -39,7 +39,7 @@ th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-a
 th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
 .number { text-align: right; white-space: nowrap; } em { color: var(--quiet); }
 .v-reproduced { color: #00724f; } .v-not-reproduced { color: #b34700; }
-.v-inconclusive, .v-not-tested { color: var(--quiet); }
+.v-inconclusive, .v-saturated, .v-not-tested { color: var(--quiet); }
 figure { margin: 1rem 0 2rem; } figure img { max-width: 100%; height: auto; border: 1px solid var(--line); }""")
 """Of every page."""
 NO_MEANING = "{}: numbers mean nothing. This scale only shows that every rule runs."

@@ -9,11 +9,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from salt.config.modes import MEASURES
 from salt.evaluation.vbench.board import Board
 from salt.report.statistics import Statistic
 
 AGGREGATES = ("quality", "semantic", "i2v", "total")
-SHORT_TITLES = {
+SHORT_TITLES = MEASURES | {
     "i2v": "I2V",
     "i2v_subject": "I2V Subject",
     "i2v_background": "I2V Background",

@@ -3,6 +3,7 @@
 Tidy CSV files, one row a measurement, in `results/{scale}/records/`:
 `{experiment}_seed{n}_scores.csv` (VBench dimensions, raw, and quality, semantic, total in 0-100),
 `{experiment}_seed{n}_long.csv` (the same of videos beyond the training length, and their parts `DIMENSION@PART`),
+`{experiment}_seed{n}_modes.csv` (which futures and styles samples are of; parts `MEASURE@window0` of long videos),
 `{experiment}_seed{n}_caches.csv` (what the cache does to a causal student),
 `{experiment}_seed{n}_defect.csv` (Eq. 16 and its companions), `{experiment}_seed{n}_trajectory.csv`, and
 `{experiment}_seed{n}_prompts.csv.gz` (`_long_prompts.csv.gz`): one row a video, one column a dimension, raw, empty
@@ -22,6 +23,7 @@ import pandas as pd
 
 from salt.config.files import repository_root
 from salt.config.load import load_experiment
+from salt.config.modes import MEASURES
 from salt.config.released import RELEASED, TRAINED
 from salt.config.scale import Scale
 from salt.errors import SaltError
@@ -31,13 +33,18 @@ from salt.evaluation.vbench.board import Board
 from salt.git import ask_git
 from salt.report.statistics import PromptScores, prompt_scores
 
-Kind = Literal["scores", "long", "defect", "caches"]
+Kind = Literal["scores", "long", "modes", "defect", "caches"]
 KEY = ["experiment", "seed", "prompts", "solver", "nfe", "metric"]
 COLUMNS = ["method", *KEY, "scale", "value", "n", "protocol"]
 PROMPT_KEY = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
 TRAJECTORY_COLUMNS = ["sample", "solver", "nfe", "step", "t", "pc1", "pc2"]
 TOLERANCE = 1e-4
 """Largest relative gap between a recorded dimension mean and the mean of its per-video values."""
+
+
+def kind_of(metric: str, cell: Cell) -> Kind:
+    """The records that hold a metric of a cell."""
+    return "modes" if metric.partition("@")[0] in MEASURES else cell.kind
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,9 @@ class Records:
         by_seed = chosen.set_index("seed")["value"]
         return [float(by_seed[seed]) for seed in seeds]
 
-    def absent(self, cell: Cell, seeds: Sequence[int]) -> frozenset[str]:
-        """The metrics that were not scored in one of the seeds, and what they leave undefined."""
-        frame = self.tidy(cell.kind, cell.experiment, seeds)
+    def absent(self, cell: Cell, seeds: Sequence[int], kind: Kind | None = None) -> frozenset[str]:
+        """The metrics of scores, or of `kind`, that one of the seeds lacks, and what they leave undefined."""
+        frame = self.tidy(kind or cell.kind, cell.experiment, seeds)
         own = (frame["prompts"] == cell.prompts) & (frame["solver"] == cell.solver) & (frame["nfe"] == cell.nfe)
         return frozenset(map(str, frame[own & (frame["n"] == 0)]["metric"]))
 

@@ -8,13 +8,14 @@ from pydantic import Field, PositiveInt
 from salt.config.base import Name, Section
 from salt.config.claims import Student
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
+from salt.config.modes import MEASURES
 from salt.config.scale import Scale
 from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
 from salt.evaluation.cells import Prompts
 
 Spec = TypeVar("Spec", "TableSpec", "FigureSpec")
-Use = Literal["scores", "long", "defect", "paths", "caches", "videos", "long_videos", "controls"]
+Use = Literal["scores", "long", "modes", "defect", "paths", "caches", "videos", "long_videos", "controls"]
 
 
 class Row(Student):
@@ -46,6 +47,8 @@ class Entry(Section):
             return f"networks are conditioned on {'a' if scale.image_to_video else 'no'} first frame"
         if self.meaningful and not scale.meaningful:
             return "numbers mean nothing"
+        if self.uses == ("modes",) and not scale.names_modes:
+            return "world cannot name its modes (world.turn)"
         if {"long", "long_videos"} & set(self.uses) and not scale.has_long_videos:
             return "videos have one length (evaluation.long)"
         return ""
@@ -60,6 +63,13 @@ class TableSpec(Entry):
     """Metrics, in the order printed; empty: all."""
     rows: tuple[Row, ...]
     """Students, in the order printed."""
+
+    def at(self, scale: Scale) -> "TableSpec":
+        """Without measures of distributions where the world cannot name its modes."""
+        if scale.names_modes or "modes" not in self.uses:
+            return self
+        uses = tuple(use for use in self.uses if use != "modes")
+        return self.model_copy(update={"uses": uses, "columns": tuple(c for c in self.columns if c not in MEASURES)})
 
 
 class FigureSpec(Entry):
@@ -99,7 +109,7 @@ class Suite(Section):
 
     def at(self, scale: Scale) -> "Suite":
         """Those tables and figures that a scale has."""
-        tables = {name: entry for name, entry in self.tables.items() if not entry.missing_at(scale)}
+        tables = {name: entry.at(scale) for name, entry in self.tables.items() if not entry.missing_at(scale)}
         figures = {name: entry for name, entry in self.figures.items() if not entry.missing_at(scale)}
         return self.model_copy(update={"tables": tables, "figures": figures})
 

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from salt.config.load import load_experiment, load_scale
+from salt.config.modes import DRIFT, MEASURES
 from salt.config.paper import PaperValue, paper_values
 from salt.config.schema import Experiment
 from salt.errors import SaltError
@@ -17,9 +20,9 @@ from salt.evaluation.cells import REAL, TEACHER, Cell
 from salt.evaluation.lengths import length_of_cells
 from salt.evaluation.scorers import scorer_of
 from salt.report.metrics import all_metrics, metrics_of, percent
-from salt.report.records import Provenance, Records, one_protocol, read_measurements, released_in
+from salt.report.records import Provenance, Records, kind_of, one_protocol, read_measurements, released_in
 from salt.report.render import write_table
-from salt.report.statistics import LEVEL, RESAMPLES, Interval, paired_interval
+from salt.report.statistics import LEVEL, RESAMPLES, Interval, paired_interval, seed_interval
 from salt.report.suite import TableSpec, load_suite, table_spec
 from salt.report.table_model import Comparison, Table, TableRow
 
@@ -124,12 +127,19 @@ def _reference(records: Records, name: str, spec: TableSpec, metrics: Sequence[s
 def _measured(
     records: Records, cell: Cell, seeds: Sequence[int], metrics: Sequence[str]
 ) -> dict[str, tuple[float, ...]]:
-    absent = records.absent(cell, seeds)
+    absent = records.absent(cell, seeds) | _unmeasured(records, cell, seeds)
     return {
-        metric: tuple(percent(metric) * value for value in records.values(cell.kind, cell, seeds, metric))
+        metric: tuple(percent(metric) * value for value in records.values(kind_of(metric, cell), cell, seeds, metric))
         for metric in metrics
         if metric not in absent
     }
+
+
+def _unmeasured(records: Records, cell: Cell, seeds: Sequence[int]) -> frozenset[str]:
+    """The measures of distributions that one of the seeds lacks."""
+    if records.seeds("modes", cell.experiment, seeds) != tuple(seeds):
+        return frozenset(MEASURES)
+    return records.absent(cell, seeds, "modes")
 
 
 def _published_only(paper: Sequence[PaperValue], cells: Sequence[Cell | None]) -> list[TableRow]:
@@ -188,7 +198,8 @@ def compare(records: Records, method: TableRow, baseline: TableRow, metrics: Seq
     seeds = tuple(seed for seed in method.seeds if seed in baseline.seeds)
     if not seeds or method.cell is None or baseline.cell is None:
         return []
-    intervals = differences(records, method.cell, baseline.cell, seeds)
+    pair = method.cell, baseline.cell
+    intervals = differences(records, *pair, seeds) | mode_differences(records, *pair, seeds)
     return [
         Comparison(method, baseline, metric, intervals[metric], seeds, _paper_difference(method, baseline, metric))
         for metric in metrics
@@ -204,6 +215,19 @@ def differences(records: Records, method: Cell, baseline: Cell, seeds: tuple[int
     pair = records.prompt_scores(method, seeds), records.prompt_scores(baseline, seeds)
     intervals = paired_interval(*pair, all_metrics(records.board))
     return dict(zip(metrics_of(records.board), intervals, strict=True))
+
+
+@cache
+def mode_differences(records: Records, method: Cell, baseline: Cell, seeds: tuple[int, ...]) -> dict[str, Interval]:
+    """Intervals over training seeds of differences of what was measured of distributions, as printed."""
+    absent = _unmeasured(records, method, seeds) | _unmeasured(records, baseline, seeds)
+    found = {}
+    for metric in (metric for metric in MEASURES if metric not in absent):
+        if metric == DRIFT and method.kind != "long":
+            continue
+        pair = [np.array(records.values("modes", cell, seeds, metric)) for cell in (method, baseline)]
+        found[metric] = seed_interval(*(percent(metric) * values for values in pair))
+    return found
 
 
 def _paper_difference(method: TableRow, baseline: TableRow, metric: str) -> float | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from salt.config.hashing import content_hash
@@ -21,13 +21,15 @@ from salt.flow.grid import time_grid
 from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
 from salt.models.precision import in_precision
-from salt.stages.latents import open_bank, part_lease
+from salt.stages.latents import about_bank, open_bank, part_lease
 from salt.stages.shared.assets import TEXT_ENCODER, TRANSFORMER, Assets, load_assets, weights_hash
 from salt.stages.shared.devices import check_device, single_thread
+from salt.stages.shared.modes import exact_teacher
 from salt.stages.shared.networks import check_weights_of, student_of
 from salt.streams import Streams
 from salt.training.run import alone
 
+EXACT = "exact"
 SEED = 0
 """Seed of the noise, the same for all training seeds: students share one store of pairs, as the released ones do."""
 
@@ -53,12 +55,17 @@ def run(
         part: see `write_store`.
     """
     pairs = _pairs(experiment)
-    check_weights_of(pairs.teacher, experiment.scale.name, "--weights", weights, (TEACHER,))
+    check_weights_of(pairs.teacher, experiment.scale.name, "--weights", weights, (TEACHER, EXACT))
     check_device(device)
     single_thread()
     assets = load_assets(teacher, experiment.scale)
     about = about_pairs(experiment, assets, latents, weights)
-    make_pairs(experiment, assets, open_bank(latents, assets, 0), about, weights, out, device, part)
+    if pairs.teacher == EXACT:
+        network: nn.Module = exact_teacher(assets, latents, about_bank(assets), device)
+    else:
+        network = student_of(pairs.teacher, experiment.scale.name, assets, weights).to(device).eval()
+        network = in_precision(network, experiment.scale.evaluation.precision, device)
+    make_pairs(experiment, assets, open_bank(latents, assets, 0), about, network, out, device, part)
 
 
 def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: Path | None) -> About:
@@ -66,9 +73,10 @@ def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: 
     pairs = _pairs(experiment)
     grid = time_grid(experiment.grid.train_steps, experiment.grid.shift)
     folder = assets.folder / TRANSFORMER if weights is None else weights
+    teacher = EXACT if pairs.teacher == EXACT else weights_hash(folder)
     return About(
         kind="bidirectional" if weights is None else "causal",
-        teacher=weights_hash(folder),
+        teacher=teacher,
         codec=assets.codec_hash,
         text=f"{weights_hash(assets.folder / TEXT_ENCODER)}/{content_hash(experiment.scale.text)}",
         precision=experiment.scale.evaluation.precision,
@@ -88,7 +96,7 @@ def open_pairs(
 
     A student of a causal teacher also starts from it, so the teacher's weights are `init`.
     """
-    weights = None if _pairs(experiment).teacher == TEACHER else init
+    weights = init if experiment.of_clean_chunks else None
     expected = about_pairs(experiment, assets, latents, weights).model_dump()
     return PairBank(folder, assets.text_encoder, seed, expected, hashed)
 
@@ -98,7 +106,7 @@ def make_pairs(
     assets: Assets,
     bank: Bank,
     about: About,
-    weights: Path | None,
+    model: nn.Module,
     out: Path,
     device: str,
     part: tuple[int, int],
@@ -110,7 +118,7 @@ def make_pairs(
         assets: teacher and text encoder.
         bank: captions and, for a causal teacher, the clean chunks on which it is conditioned.
         about: see `about_pairs`.
-        weights: of the causal teacher; None: the teacher of the scale.
+        model: the teacher, on the device; of a causal experiment with `of_clean_chunks` a causal one.
         out: the store's folder.
         device: where the trajectories are computed.
         part: see `write_store`.
@@ -120,8 +128,6 @@ def make_pairs(
         raise SaltError(
             f"{experiment.name}: pairs.count={pairs.count}, but the bank has {len(bank)} clips; at most so many"
         )
-    network = student_of(pairs.teacher, experiment.scale.name, assets, weights).to(device).eval()
-    model = in_precision(network, experiment.scale.evaluation.precision, device)
     assets.on(device)
     uncond = assets.text_encoder.encode([experiment.scale.text.negative]).to(device)
     grid = time_grid(pairs.solver_steps, experiment.grid.shift)
@@ -135,7 +141,7 @@ def make_pairs(
             clean, prompts = bank.clips(rows.start, rows.stop)
             clean, text = clean.to(device), assets.text_encoder.encode(prompts).to(device)
             captions += prompts
-            context = () if weights is None else (clean,)
+            context = (clean,) if experiment.of_clean_chunks else ()
             velocity = partial(_guided, model, text, uncond.expand_as(text), pairs.cfg_weight, context)
             noise = Streams(SEED).normal("pairs/noise", 0, rows, clean.shape[1:]).to(device)
             states = _trajectory(velocity, noise, grid)
@@ -150,7 +156,8 @@ def make_pairs(
 def _guided(
     model: Any, text: Tensor, empty: Tensor, weight: float, context: tuple[Tensor, ...], x_t: Tensor, t: Tensor
 ) -> Tensor:
-    return guide(model(x_t, t, text, *context), model(x_t, t, empty, *context), weight)
+    cond = model(x_t, t, text, *context)
+    return cond if weight == 1 else guide(cond, model(x_t, t, empty, *context), weight)
 
 
 @torch.no_grad()

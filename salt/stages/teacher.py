@@ -24,10 +24,11 @@ from salt.methods.protocol import Method
 from salt.models.codec import TinyCodec, fit_codec, save_codec
 from salt.models.text import build_text_encoder, fit_text_encoder, save_text_encoder
 from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan, with_first_frame_channels
-from salt.stages.latents import make_bank, open_bank
+from salt.stages.latents import about_bank, make_bank, open_bank
 from salt.stages.shared.assets import CODEC, TEXT_ENCODER, TOKENIZER, TRANSFORMER, load_assets
 from salt.stages.shared.devices import check_device
 from salt.stages.shared.linked import link_released
+from salt.stages.shared.modes import exact_teacher
 from salt.stages.shared.networks import RANDOM
 from salt.stages.shared.shipped import shipped_files, use_shipped
 from salt.streams import Streams
@@ -92,7 +93,10 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
 
     def build() -> tuple[Method, Bank]:
         start = build_wan(scale.backbone, seed) if experiment.init == RANDOM else _text_to_video(scale)
-        return build_method(experiment, start.to(device), None, Streams(seed)), open_bank(bank, assets, seed)
+        flow_matching = experiment.objectives.flow_matching
+        exact = flow_matching is not None and flow_matching.target == "exact"
+        target = exact_teacher(assets, bank, about_bank(assets), device) if exact else None
+        return build_method(experiment, start.to(device), None, Streams(seed), target), open_bank(bank, assets, seed)
 
     def preview(step: int, generator: nn.Module) -> None:
         from salt.stages.shared.preview import draw_preview

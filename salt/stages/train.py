@@ -49,8 +49,8 @@ def run(
         together = distributed.is_initialized()
         # networks that are split over processes go to the device block by block: there is no room for whole ones
         place = "cpu" if experiment.train.shard and together else device
-        dmd, hashed = experiment.objectives.dmd, not together or distributed.get_rank() == 0
-        distils = dmd is not None or experiment.objectives.pcm is not None
+        distilling = experiment.objectives.dmd or experiment.objectives.pcm
+        distils, hashed = distilling is not None, not together or distributed.get_rank() == 0
         empty = experiment.scale.text.negative if distils else ""  # flow matching replaces captions by the empty one
         assets.on(device)
         teacher = assets.teacher().to(place).eval() if distils else None
@@ -61,9 +61,9 @@ def run(
             else open_pairs(experiment, assets, latents, init, pairs, seed, hashed)
         )
         judge: nn.Module | None = None
-        if dmd is not None and dmd.teacher == "larger":
+        if distilling is not None and distilling.teacher == "larger":
             judge = assets.larger().to(place).eval()
-        if dmd is not None and dmd.teacher == "exact":
+        if distilling is not None and distilling.teacher == "exact":
             judge = exact_teacher(assets, latents, about_bank(assets), device)
         method = build_method(experiment, generator, teacher, Streams(seed), judge)
         if experiment.train.recompute:

@@ -12,7 +12,9 @@ from salt.workflow.settings import Settings
 from salt.workflow.states import States, digest
 
 RECORD_KINDS = ("long", "defect", "caches")
-"""Records of students alone; the references have scores."""
+"""Records of students alone."""
+WITH_REFERENCES = ("scores", "modes")
+"""Records of the teacher and of real clips as well."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,9 @@ class Layout:
         """The record files that one table or figure reads."""
         students, references = self.entries.students(entry), self.entries.references(entry)
         files = []
-        if "scores" in entry.uses:
-            files += [f"{self.records}/{name}_seed{seed}_scores.csv" for name, seed in students + references]
+        for kind in WITH_REFERENCES:
+            if kind in entry.uses:
+                files += [f"{self.records}/{name}_seed{seed}_{kind}.csv" for name, seed in students + references]
         for kind in RECORD_KINDS:
             if kind in entry.uses:
                 files += [f"{self.records}/{name}_seed{seed}_{kind}.csv" for name, seed in students]

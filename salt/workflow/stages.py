@@ -20,6 +20,7 @@ class Stages(Section):
     sample: PositiveInt
     score_vbench: PositiveInt
     score: PositiveInt
+    modes: PositiveInt
     defect: PositiveInt
     caches: PositiveInt
     score_controls: PositiveInt

@@ -102,6 +102,10 @@ class States:
         """Scores of videos, besides the videos."""
         return [*self._evaluation(self.stages.score, long), *cells]
 
+    def modes(self, cells: Sequence[str] = ()) -> State:
+        """The modes of samples, besides the weights."""
+        return [*self._evaluation(self.stages.modes, long=True), *cells]
+
     def defect(self, alone: bool = False) -> State:
         """The semigroup defect, besides the weights; `alone`: Eq. (16) and nothing else."""
         return [*self._evaluation(self.stages.defect), *(["alone"] if alone else [])]

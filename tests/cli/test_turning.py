@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -15,7 +16,10 @@ from typer.testing import CliRunner
 from salt.cli import app, register
 from salt.config import load_experiment, load_scale
 from salt.errors import SaltError
+from salt.evaluation.modes import study
+from salt.evaluation.modes.measures import CLASSES, style_measures
 from salt.models.factored import FactoredTeacher
+from salt.report.records import read_measurements
 from salt.stages.latents import about_bank, open_bank
 from salt.stages.shared.assets import load_assets
 from salt.stages.shared.modes import exact_teacher
@@ -100,6 +104,59 @@ def test_the_teacher_leads_noise_to_clips_of_the_caption(folder: Path, monkeypat
     largest = torch.zeros(4, dtype=torch.float64).scatter_reduce_(0, found.open.sample, found.probability, "amax")
     assert largest.min() > 0.99
     assert (x - clean).square().mean().sqrt() < 0.1
+
+
+# -------------------------------------------------------------------------------------------------- modes
+@pytest.fixture
+def measure(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """measure(name, *words): the records of `salt modes`."""
+    monkeypatch.setenv("SALT_ROOT", str(folder))
+    monkeypatch.setattr(study, "SETS", 3)
+
+    def run(name: str, *words: str) -> Result:
+        given = ["--scale", "turning", "--teacher", f"{folder}/teacher", "--latents", f"{folder}/latents"]
+        return CliRunner().invoke(app, ["modes", name, *given, "--out", f"{tmp_path}/{name}_seed0_modes.csv", *words])
+
+    return run
+
+
+def test_real_clips_are_where_they_should_be(measure: Callable[..., Result], tmp_path: Path) -> None:
+    done = measure("real")
+    assert done.exit_code == 0, done.output
+    frame = pd.read_csv(tmp_path / "real_seed0_modes.csv")
+    values = frame[frame["prompts"] == "extended"].set_index("metric")["value"]
+    assert values["off_support"] == values["off_support@high"] == 0
+    assert values["left"] < 0.05  # the rounding of pixels
+    assert 0 < values["speed_tv"] <= values["speed_tv@high"] < 0.5
+    long = frame[frame["prompts"] == "long"].set_index("metric")["value"]
+    assert long["off_support"] == 0
+    assert long["style_drift"] == pytest.approx(0, abs=0.1)
+    assert {"speed_tv@window0", "speed_tv@window1", "style_drift@window1@high"} <= set(long.index)
+
+
+def test_what_an_untrained_network_samples_is_nothing(measure: Callable[..., Result], tmp_path: Path) -> None:
+    """Measures that it has no samples for are absent, and the file is one that the report reads."""
+    assert measure("teacher").exit_code == 0
+    path = tmp_path / "teacher_seed0_modes.csv"
+    frame = read_measurements(path).set_index("metric")
+    assert frame["value"]["off_support"] > 0.9
+    assert frame["value"]["energy_distance"] > 0.02  # real clips: 0
+    assert set(frame[frame["n"] == 0].index) <= {*CLASSES, *style_measures(torch.zeros(2, 3))}
+
+
+def test_other_captions_are_not_measured(measure: Callable[..., Result]) -> None:
+    done = measure("teacher", "--cell", "short_euler_8")
+    assert "--cell short_euler_8: modes are those of extended captions" in str(done.exception)
+
+
+def test_a_window_of_a_long_video_is_a_clip(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut from the latents of a long video, and encoded anew from its frames."""
+    monkeypatch.setenv("SALT_ROOT", str(folder))
+    codec = load_assets(folder / "teacher", load_scale("turning")).codec
+    video = torch.rand(2, 3, 17, 24, 24, generator=torch.Generator().manual_seed(0))
+    windows = study.cut(codec.encode(video), 3, codec)
+    assert len(windows) == 2
+    torch.testing.assert_close(windows[1], codec.encode(video[:, :, 8:]))
 
 
 @pytest.mark.parametrize("scale", ["smoke", "smoke_i2v", "paper"])

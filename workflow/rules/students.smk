@@ -235,6 +235,35 @@ use rule score as score_long with:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: records of its long videos, scale {params.scale}"
 
 
+rule modes:
+    input:
+        teacher=rules.teacher.output.provenance,
+        latents=rules.latents.output[0],
+        weights=lambda wildcards: w.layout.sampled_weights(wildcards.sampled, wildcards.seed),
+    output:
+        f"{w.layout.records}/{{sampled}}_seed{{seed}}_modes.csv",
+    log:
+        f"{w.layout.evaluation}/logs/modes/{{sampled}}_seed{{seed}}.log",
+    benchmark:
+        f"{w.layout.evaluation}/benchmarks/modes/{{sampled}}_seed{{seed}}.tsv"
+    threads: w.resources.threads("modes")
+    resources:
+        **w.resources.asked("modes"),
+    params:
+        scale=w.scale.name,
+        teacher=subpath(input.teacher, parent=True),
+        latents=subpath(input.latents, parent=True),
+        weights=lambda wildcards, input: option("--weights", input.weights),
+        cells=lambda wildcards, output: w.printed.options(wildcards.sampled),
+        state=lambda wildcards: w.states.modes(w.printed.cells(wildcards.sampled)),
+    message:
+        "{rule} {wildcards.sampled}, seed {wildcards.seed}: which futures and styles it samples, scale {params.scale}"
+    shell:
+        "salt modes {wildcards.sampled} {params.cells} --scale {params.scale} --seed {wildcards.seed}"
+        f" --device {w.resources.device('modes')} --teacher {{params.teacher}} --latents {{params.latents}}"
+        " {params.weights} --out {output} > {log} 2>&1"
+
+
 rule defect:
     input:
         weights=lambda wildcards: w.layout.weights(wildcards.experiment, wildcards.seed),

@@ -122,13 +122,13 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
 
 
 def measures(found: Explained, shares: Shares) -> Numbers:
-    """Everything that needs samples alone; shares and styles are of the samples on the support."""
+    """Everything that needs samples alone; shares and styles are of those on the support, NaN without two of them."""
     on = ~found.off_support
-    if int(on.sum()) < 2:
-        return {"off_support": float((~on).double().mean())}
+    known = int(on.sum()) > 1
+    style = style_measures(found.style[on] if known else torch.full((1, len(STYLES)), float("nan")))
     return {
         "off_support": float((~on).double().mean()),
         "left": float(found.left.mean()),
-        **{metric: shares.tv(metric, found.mode[on]) for metric in CLASSES},
-        **style_measures(found.style[on]),
+        **{metric: shares.tv(metric, found.mode[on]) if known else float("nan") for metric in CLASSES},
+        **style,
     }

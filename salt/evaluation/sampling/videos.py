@@ -90,7 +90,7 @@ def sample_cells(
             missing = [item for item in items if not _is_whole(item.path(folder))]
             bar.update(len(items) - len(missing))
             for batch in _batches(missing, scale.evaluation.batch_size):
-                _write(folder, batch, _finite(source.parts(cell, batch), cell, batch), codec, scale)
+                _write(folder, batch, finite(source.parts(cell, batch), cell, batch), codec, scale)
                 bar.update(len(batch))
     known = {
         "experiment": cells[0].experiment,
@@ -144,7 +144,12 @@ def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
         yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
 
-def _finite(parts: Iterable[Tensor], cell: ModelCell, batch: Sequence[Item]) -> Iterator[Tensor]:
+def finite(parts: Iterable[Tensor], cell: ModelCell, batch: Sequence[Item]) -> Iterator[Tensor]:
+    """The parts of some videos of a cell as a source yields them.
+
+    Raises:
+        SaltError: latents are not finite.
+    """
     for latents in parts:
         place = first_broken(latents)
         if place is not None:
