@@ -70,7 +70,7 @@ class Align(Section):
     start: NonNegativeInt = 0
     """Generator updates before the first alignment."""
     features: Literal["teacher", "critic"] = "teacher"
-    """The network whose features are compared."""
+    """The network whose features are compared; `teacher`: where that is a closed form, the scale's own network."""
     block: NonNegativeInt | None = None
     """The transformer block they come from; None: the middle one."""
     noise: NoiseLaw = NoiseLaw(u_max=0.2)

@@ -181,8 +181,6 @@ class Experiment(Section):
                 f"objectives: teacher=exact, but the world of scale {self.scale.name} cannot name its modes (it has "
                 "no `exact`, and none whose objects turn round): own is accepted"
             )
-        if self.objectives.align is not None and self.objectives.align.features == "teacher":
-            raise ValueError("objectives.align.features=teacher: an exact teacher has no features; accepted: critic")
 
     def _small_networks(self, exact: Exact) -> None:
         """What members of an ensemble, which are rows of one batch, cannot have."""

@@ -48,5 +48,7 @@ def build_method(
     if experiment.objectives.pcm is not None:
         return PhasedConsistency(experiment, generator, distilled, streams)
     critic = copy.deepcopy(teacher).requires_grad_(True)
-    components = Components.of(experiment, generator, critic, distilled, streams)
+    closed = experiment.objectives.dmd is not None and experiment.objectives.dmd.teacher == "exact"
+    own = teacher.requires_grad_(False) if closed else None
+    components = Components.of(experiment, generator, critic, distilled, streams, own)
     return Distill(experiment, components, build_terms(experiment.objectives, components))

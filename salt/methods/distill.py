@@ -29,6 +29,8 @@ class Distill:
             raise SaltError(f"{experiment.name}: distillation needs objectives.dmd and train.critic")
         self.trainable: dict[str, nn.Module] = {"generator": components.generator, "critic": components.critic}
         self.constant: tuple[nn.Module, ...] = (components.teacher.requires_grad_(False),)
+        if components.own is not None:
+            self.constant += (components.own,)
         self._critic_of, self._rollout, self._draws = components.critic_of, components.rollout, components.draws
         self._noise, self._ratio = dmd.noise, critic.ratio
         self._terms = tuple(terms)

@@ -18,7 +18,19 @@ except SystemExit as end:
 heavy = {"torch", "diffusers", "transformers", "pandas", "numpy", "matplotlib", "av"} & set(sys.modules)
 print(time.process_time(), code or 0, *heavy, file=sys.stderr)
 """
-VERBS = ("teacher", "latents", "ode-pairs", "train", "sample", "score", "defect", "caches", "score-controls", "table")
+VERBS = (
+    "teacher",
+    "latents",
+    "ode-pairs",
+    "train",
+    "sample",
+    "score",
+    "modes",
+    "defect",
+    "caches",
+    "score-controls",
+    "table",
+)
 VERBS += (
     "figure",
     "claims",

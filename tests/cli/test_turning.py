@@ -17,10 +17,12 @@ from salt.cli import app, register
 from salt.config import load_experiment, load_scale
 from salt.errors import SaltError
 from salt.evaluation.modes import study
+from salt.evaluation.modes.explained import explain
 from salt.evaluation.modes.measures import CLASSES, style_measures
 from salt.models.factored import FactoredTeacher
 from salt.report.records import read_measurements
 from salt.stages.latents import about_bank, open_bank
+from salt.stages.ode_pairs import open_pairs
 from salt.stages.shared.assets import load_assets
 from salt.stages.shared.modes import exact_teacher
 
@@ -48,6 +50,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "experiments", top / "experiments")
     scale = {"extends": "smoke", "assets": "assets/turning", "world": WORLD}
     (top / "experiments" / "scales" / "turning.yaml").write_text(yaml.safe_dump(scale))
+    start = yaml.safe_load((top / "experiments" / "ode_init.yaml").read_text())
+    start["scales"]["turning"] = {"pairs": {"teacher": "exact", "cfg_weight": 1.0}}
+    (top / "experiments" / "ode_init.yaml").write_text(yaml.safe_dump(start))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SALT_ROOT", str(top))
         for verb in (["teacher", "--run-dir", f"{top}/run"], ["latents", "--teacher", f"{top}/teacher"]):
@@ -58,13 +63,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def train(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """train(*words): one student of DMD-4."""
+    """train(*words): one student, of DMD-4 where no other is named."""
     monkeypatch.setenv("SALT_ROOT", str(folder))
 
-    def run(*words: str) -> Result:
+    def run(*words: str, name: str = "dmd_4") -> Result:
         given = ["--scale", "turning", "--seed", "0", "--teacher", f"{folder}/teacher"]
         given += ["--latents", f"{folder}/latents", "--run-dir", f"{tmp_path}/run", "--out", f"{tmp_path}/out"]
-        return CliRunner().invoke(app, ["train", "dmd_4", *given, *words])
+        return CliRunner().invoke(app, ["train", name, *given, *words])
 
     return run
 
@@ -76,6 +81,34 @@ def test_a_student_of_the_exact_teacher_is_trained(train: Callable[..., Result],
     known = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert known["experiment"]["objectives"]["dmd"]["teacher"] == "exact"
     assert known["inputs"].keys() == {"teacher", "latents"}
+
+
+def test_so_is_one_of_phased_consistency(train: Callable[..., Result], tmp_path: Path) -> None:
+    words = ["--set", "objectives.pcm.teacher=exact", "--set", "objectives.pcm.cfg_weight=1.0"]
+    done = train(*words, name="pcm")
+    assert done.exit_code == 0, done.output
+    known = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert known["experiment"]["objectives"]["pcm"]["teacher"] == "exact"
+
+
+def test_a_causal_student_regresses_exact_trajectories(
+    folder: Path, train: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Their ends are clips of their captions, and the student trains on them."""
+    given = ["--scale", "turning", "--teacher", f"{folder}/teacher", "--latents", f"{folder}/latents"]
+    done = CliRunner().invoke(app, ["ode-pairs", "ode_init", *given, "--out", f"{tmp_path}/pairs"])
+    assert done.exit_code == 0, done.output
+    assets = load_assets(folder / "teacher", load_scale("turning"))
+    pairs = open_pairs(
+        load_experiment("ode_init", "turning"), assets, folder / "latents", None, tmp_path / "pairs", 0, True
+    )
+    batch = pairs.batch(range(8))
+    assert batch.states is not None
+    teacher = exact_teacher(assets, folder / "latents", about_bank(assets), "cpu")
+    found = explain(teacher, batch.states[:, -1], batch.text)
+    assert found.left.max() < found.reach.min()
+    done = train("--pairs", f"{tmp_path}/pairs", name="ode_init")
+    assert done.exit_code == 0, done.output
 
 
 def test_what_its_latents_are_made_from_is_small_and_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

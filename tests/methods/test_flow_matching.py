@@ -55,6 +55,30 @@ def test_caption_drop_replaces_whole_captions(share: float) -> None:
     assert (text[:, 0] == 0).float().mean().item() == pytest.approx(share, abs=0.04)
 
 
+def test_the_mean_of_v_stands_for_that_of_a_sample_but_under_the_empty_caption() -> None:
+    """A network that is that mean has no loss; where captions are dropped, the loss is that of samples."""
+
+    class Mean(Zero):
+        def forward(self, x_t: Tensor, t: Tensor, text: Tensor) -> Tensor:
+            assert (text != 0).all()  # never asked for the empty caption
+            return x_t + 1
+
+    class Same(Zero):
+        def forward(self, x_t: Tensor, t: Tensor, text: Tensor) -> Tensor:
+            return x_t + 1
+
+    batch = Batch(torch.full((N, *LATENT), 2.0), torch.ones(N, *TEXT), torch.zeros(1, *TEXT), tuple(range(N)))
+    losses = []
+    for share in (0.0, 0.5, 1.0):
+        setting = teacher_experiment(objectives__flow_matching__caption_drop=share)
+        method = build_method(setting, Same(), None, Streams(0), Mean())
+        losses.append(method.loss("generator", batch, 0)[0].item())
+    assert losses[0] == 0
+    assert losses[1] == pytest.approx(losses[2] / 2, rel=0.1)
+    sampled = build_method(teacher_experiment(objectives__flow_matching__caption_drop=1.0), Same(), None, Streams(0))
+    assert losses[2] == sampled.loss("generator", batch, 0)[0].item()
+
+
 def test_a_causal_teacher_is_taught_with_clean_chunks_before_each_at_a_time_of_its_own() -> None:
     """Teacher forcing in one call is the same as chunk by chunk with a memory of clean chunks."""
     setting = causal_experiment(**CAUSAL_TEACHER, objectives__flow_matching={"shift": 2.0, "caption_drop": 0.5})

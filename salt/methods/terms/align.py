@@ -20,7 +20,8 @@ class Alignment(Term):
     def __init__(self, config: Align, components: Components) -> None:
         self.weight = config.weight
         self._config, self._draws, self._rollout = config, components.draws, components.rollout
-        self._network = components.teacher if config.features == "teacher" else components.critic
+        frozen_one = components.teacher if components.own is None else components.own
+        self._network = frozen_one if config.features == "teacher" else components.critic
 
     def loss(self, output: Output, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]] | None:
         """Acts where the rollout has a reference in this update."""

@@ -52,6 +52,8 @@ class Components:
     draws: Draws
     knows_exit: bool = False
     """Whether the critic is told the t_s of the samples it judges."""
+    own: Any = None
+    """The scale's own teacher, frozen, where what is distilled is a closed form, which has no features."""
 
     def critic_of(self, batch: Batch, output: RolloutOutput) -> Velocity:
         """The critic under a batch's conditions, for samples that a rollout made of it."""
@@ -60,10 +62,16 @@ class Components:
 
     @classmethod
     def of(
-        cls, experiment: Experiment, generator: nn.Module, critic: nn.Module, teacher: nn.Module, streams: Streams
+        cls,
+        experiment: Experiment,
+        generator: nn.Module,
+        critic: nn.Module,
+        teacher: nn.Module,
+        streams: Streams,
+        own: nn.Module | None = None,
     ) -> "Components":
         """Those of an experiment: its networks, and the rollout that it asks for."""
         draws = Draws(streams, experiment.train.batch_size)
         rollout = build_rollout(experiment, generator, draws)
         knows_exit = experiment.train.critic is not None and experiment.train.critic.knows_exit
-        return cls(generator, critic, teacher, experiment.grid, rollout, draws, knows_exit)
+        return cls(generator, critic, teacher, experiment.grid, rollout, draws, knows_exit, own)
