@@ -93,6 +93,8 @@ class FlowMatching(Section):
     shift: PositiveFloat = 1.0
     caption_drop: Probability = 0.1
     """Share of captions replaced by the empty one, for classifier-free guidance."""
+    weighting: Literal["none", "bell"] = Field(default="none", exclude_if=lambda value: value == "none")
+    """Of the loss over t: `bell` weighs the middle most and the ends not at all, as Self-Forcing's scheduler does."""
     target: Literal["sample", "exact"] = Field(default="sample", exclude_if=lambda value: value == "sample")
     """`sample`: eps - x_0; `exact`: its mean given x_t and the caption, of a world that can name its modes. The best
     network is the same, what it learns from has less noise. Under the empty caption always that of the sample."""

@@ -15,7 +15,7 @@ from salt.flow.path import interpolate, velocity_target
 from salt.methods.draws import Draws
 from salt.models.conditioning import bind
 from salt.models.protocol import Batch
-from salt.objectives.regression import velocity_loss
+from salt.objectives.regression import bell, velocity_loss
 from salt.rollout import fold_chunks, unfold_chunks
 from salt.streams import Streams
 
@@ -62,4 +62,7 @@ class FlowMatching:
             v = bind(self._generator, text, batch.image)(x_t, t)
         else:
             v = self._generator(x_t, t.view(-1, number), text, batch.x_0)
-        return self._config.weight * velocity_loss(fold_chunks(v, chunk), target).mean(), {}
+        loss = velocity_loss(fold_chunks(v, chunk), target)
+        if self._config.weighting == "bell":
+            loss = bell(t, self._config.shift) * loss
+        return self._config.weight * loss.mean(), {}

@@ -37,7 +37,7 @@ def names_at(scale):
 
 
 def test_names():
-    assert scale_names() == sorted(["paper", "small", "smoke", "tiny", "tiny_2", *SHOWN, *LAB])
+    assert scale_names() == sorted(["paper", "paper_2400", "small", "smoke", "tiny", "tiny_2", *SHOWN, *LAB])
     assert {"teacher", "dmd_4", "dmd_8", "dmd_16", "sc_dmd", "dmd_4_bs", "dmd_8_bs", "dmd_16_bs"} <= set(
         experiment_names()
     )
@@ -134,12 +134,21 @@ def test_sc_dmd_is_dmd_8_plus_one_objective(scale):
 
 def test_paper_scale_has_the_published_values():
     student = load_experiment("sc_dmd", "paper")
-    assert (student.train.iterations, student.train.batch_size, student.grid.shift) == (2400, 16, 12.0)
+    assert (student.train.iterations, student.train.batch_size, student.grid.shift) == (480, 16, 12.0)
     assert student.train.optimiser.lr == student.train.critic.optimiser.lr == 1e-6
-    assert (student.train.critic.ratio, student.train.ema.decay, student.train.ema.start) == (5, 0.99, 200)
+    assert (student.train.critic.ratio, student.train.ema.decay, student.train.ema.start) == (5, 0.99, 40)
     backbone = student.scale.backbone
     assert (backbone.num_layers, backbone.num_attention_heads * backbone.attention_head_dim) == (30, 1536)
     assert (backbone.ffn_dim, backbone.patch_size, backbone.text_dim) == (8960, (1, 2, 2), 4096)
+
+
+def test_the_other_reading_of_its_iterations_is_a_scale():
+    one, other = (load_experiment("sc_dmd", scale).train for scale in ("paper", "paper_2400"))
+    assert (other.iterations, other.ema.start) == (5 * one.iterations, 5 * one.ema.start)
+    ema = one.ema.model_copy(update={"start": 200})
+    assert other == one.model_copy(update={"iterations": 2400, "ema": ema})
+    baseline, salt = (load_experiment(name, "paper_2400").train for name in ("self_forcing", "salt_self_forcing"))
+    assert (baseline.iterations, salt.iterations) == (120, 240)  # published recipes say what they mean
 
 
 @pytest.mark.parametrize("scale", SHOWN)
@@ -160,7 +169,7 @@ def test_image_to_video_is_what_it_extends_but_for_the_first_frame():
         assert shown.backbone.in_channels == 2 * plain.latent_shape[0] + 4
         if name != "paper_i2v":
             assert load_experiment("sc_dmd", name).train == load_experiment("sc_dmd", plain.name).train
-    assert load_experiment("sc_dmd", "paper_i2v").train.iterations == 800
+    assert load_experiment("sc_dmd", "paper_i2v").train.iterations == 160
 
 
 @pytest.mark.parametrize("scale", ["smoke", "tiny", "small"])
