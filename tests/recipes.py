@@ -5,6 +5,7 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from salt.config import load_experiment
 
 ROOT = Path(__file__).parents[1]
 PAGE, FILE = ROOT / "docs" / "paper_scale.md", ROOT / "docs" / "recipes.yaml"
+WIDTH = 120
 BEGIN, END = "<!-- recipes: python tests/recipes.py --fix -->", "<!-- end of recipes -->"
 
 
@@ -66,11 +68,9 @@ def table() -> str:
     for source in dict.fromkeys(line.source for line in every):
         of_source = [line for line in every if line.source == source]
         rows = list(dict.fromkeys(line.row for line in of_source))
-        parts += [
-            f"{', '.join(f'`{row}`' for row in rows)}: {source}.\n",
-            "| key | published | here |",
-            "|---|---|---|",
-        ]
+        said = f"{', '.join(f'`{row}`' for row in rows)}: {source}."
+        parts.append(textwrap.fill(said, WIDTH, break_on_hyphens=False, break_long_words=False) + "\n")
+        parts += ["| key | published | here |", "|---|---|---|"]
         for key in dict.fromkeys(line.key for line in of_source):
             same_key = [line for line in of_source if line.key == key]
             parts.append(f"| `{key}` | {shown(same_key[0].published)} | {here(same_key)} |")

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from salt.config.base import Name, Section, Solver
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
-from salt.config.modes import MEASURES
+from salt.config.modes import MEASURES, RIGHT
 from salt.config.paper import Metric, PaperValue, paper_values
 from salt.config.scale import Scale
 from salt.config.validate import Layer, Merged, validate
@@ -69,6 +69,8 @@ class PaperClaim(Section):
     """What it is compared with: experiment, nfe."""
     metrics: tuple[str, ...] = Field(min_length=1)
     """One claim each."""
+    distributions: tuple[str, ...] = ()
+    """The same claim in measures of distributions, one each, with the other sign: of them less is better."""
     prompts: Literal["extended", "short", "long"] = "extended"
     """Captions; long: of long videos."""
     solver: Solver | None = None
@@ -77,6 +79,20 @@ class PaperClaim(Section):
     """The rows whose difference the paper prints: table, row, baseline; None: it prints none."""
     first_frame: bool = False
     """Of scales whose networks are conditioned on a first frame; the others are of those whose are not."""
+
+    @model_validator(mode="after")
+    def _distributions_are_measured(self) -> "PaperClaim":
+        for metric in self.distributions:
+            if metric not in MEASURES or metric in RIGHT:
+                known = [one for one in MEASURES if one not in RIGHT]
+                raise ValueError(f"distributions: {metric}: less of it is not better; {accepted(metric, known)}")
+        return self
+
+    def in_distributions(self) -> "PaperClaim":
+        """The same claim in measures of distributions; the paper prints none."""
+        side = {"up": "down", "down": "up"}[self.side]
+        changed = {"measure": "distribution", "metrics": self.distributions, "distributions": (), "side": side}
+        return self.model_copy(update=changed | {"paper": None})
 
     @model_validator(mode="after")
     def _metrics_are_of_the_measure(self) -> "PaperClaim":
@@ -127,8 +143,9 @@ def paper_claims(scale: Scale) -> list[tuple[PaperClaim, str, tuple[float, float
         for role, student in (("method", claim.method), ("baseline", claim.baseline)):
             _known(f"{key}.{role}.experiment", student.experiment, "experiment", experiment_names())
         found += [(claim, metric, _published(key, claim, metric, values)) for metric in claim.metrics]
-    found = [one for one in found if one[0].first_frame == scale.image_to_video]
-    return [one for one in found if one[0].measure != "distribution" or scale.names_modes]
+        if scale.names_modes:
+            found += [(claim.in_distributions(), metric, None) for metric in claim.distributions]
+    return [one for one in found if one[0].first_frame == scale.image_to_video]
 
 
 def _known(key: str, name: str, kind: str, names: Iterable[str]) -> None:

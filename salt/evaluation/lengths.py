@@ -10,9 +10,10 @@ from salt.config.memory import Memory
 from salt.config.scale import Evaluation, Long, Scale
 from salt.config.schema import Experiment
 from salt.config.vbench import VBench
+from salt.config.world import World
 from salt.errors import SaltError
-from salt.evaluation.cells import ModelCell, cells_of, long_cells
-from salt.evaluation.groundtruth.long import CLIP_TO_CLIP_WEIGHT, latent_frames
+from salt.evaluation.cells import REAL, ModelCell, cells_of, long_cells
+from salt.evaluation.groundtruth.long import CLIP_TO_CLIP_WEIGHT, latent_frames, long_frames
 
 
 class Length(Protocol):
@@ -136,6 +137,11 @@ class BeyondTraining:
         return {"long": [self.long.length, self.long.memory.model_dump(mode="json"), CLIP_TO_CLIP_WEIGHT]}
 
 
+def world_of(world: World, length: Length) -> World:
+    """A world whose clips have this length."""
+    return world.model_copy(update={"frames": long_frames(world, length.clips)})
+
+
 def length_of(name: str, experiment: Experiment, long: bool) -> Length:
     """The requested length of a model's videos.
 
@@ -145,12 +151,14 @@ def length_of(name: str, experiment: Experiment, long: bool) -> Length:
         long: whether videos are longer than in training.
 
     Raises:
-        SaltError: `long` is requested of a model that samples whole clips, at a scale without long videos, or where
-            the video exceeds the rotary table.
+        SaltError: `long` is requested of a model that samples whole clips (real ones are long where objects turn
+            round), at a scale without long videos, or where the video exceeds the rotary table.
     """
     if not long:
         return TrainingLength(experiment.scale.evaluation)
     known, causal, scale = experiment.scale.evaluation.long, experiment.causal, experiment.scale
+    if name == REAL and known is not None and scale.names_modes:
+        return BeyondTraining(known)
     if causal is None:
         raise SaltError(f"{name}: --long: its videos have a fixed length; accepted: a causal student")
     if known is None:

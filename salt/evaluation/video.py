@@ -28,6 +28,9 @@ SIDE = 16
 """Sides of stored videos are multiples of this."""
 ENCODER = {"crf": "8", "preset": "veryfast", "threads": "1"}
 """Options of libx264, part of the protocol; one thread, because slices change the bytes."""
+EIGHT_BLOCKS = 128
+"""Pixels: x264's macroblock tree is computed for eight blocks of a row at once, also where a row has no more of them:
+what lies in memory there then changes the bytes."""
 CHROMA = "AREA"
 """How colour is subsampled; the default filter is wider than 2 pixels and costs 10 dB."""
 THREADS = 1
@@ -63,7 +66,7 @@ def growing_mp4(path: Path, fps: int) -> Iterator[Callable[[Video], None]]:
         whole_file(path) as temporary,
         av.open(str(temporary), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container,
     ):
-        stream = container.add_stream("libx264", rate=fps, options=ENCODER)
+        stream = container.add_stream("libx264", rate=fps)
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
         reformatter = VideoReformatter()
@@ -72,6 +75,7 @@ def growing_mp4(path: Path, fps: int) -> Iterator[Callable[[Video], None]]:
             _check_frames(path, video)
             if not stream.codec_context.is_open:
                 stream.height, stream.width = video.shape[1:3]
+                stream.codec_context.options = encoder(stream.width)
             for frame in video:
                 picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
                 small = reformatter.reformat(picture, format=stream.pix_fmt, interpolation=CHROMA, threads=THREADS)
@@ -79,6 +83,11 @@ def growing_mp4(path: Path, fps: int) -> Iterator[Callable[[Video], None]]:
 
         yield append
         container.mux(stream.encode())
+
+
+def encoder(width: int) -> dict[str, str]:
+    """Options of libx264 for videos of this width, which give the same bytes each time."""
+    return ENCODER | ({} if width % EIGHT_BLOCKS == 0 else {"x264-params": "mbtree=0"})
 
 
 def _check_frames(path: Path, video: Video) -> None:

@@ -187,6 +187,13 @@ def judged_by(experiment: Experiment) -> Evaluations:
 
 
 # --------------------------------------------------------------------------------------------- training
+def judging(experiment: Experiment) -> float:
+    """Operations of the guided teacher's verdict on a clip; 0 where it is a closed form, which is no Wan."""
+    objective = experiment.objectives.dmd or experiment.objectives.pcm
+    closed = objective is not None and objective.teacher == "exact"
+    return 0.0 if closed else 2 * judged_by(experiment).graded
+
+
 def iteration(experiment: Experiment) -> dict[str, float]:
     """Purpose -> expected operations of one iteration, for each sample of a batch.
 
@@ -196,7 +203,7 @@ def iteration(experiment: Experiment) -> dict[str, float]:
     learn = 4.0 if train.recompute else 3.0
     if objectives.pcm is not None:
         own = whole_clip(experiment)
-        return {"generator": (learn + 1) * own.graded - own.entry, "judging": 2 * judged_by(experiment).graded}
+        return {"generator": (learn + 1) * own.graded - own.entry, "judging": judging(experiment)}
     if objectives.dmd is None:
         doubled = experiment.of_clean_chunks or objectives.flow_matching is not None
         own = whole_clip(experiment, doubled=doubled)
@@ -205,12 +212,12 @@ def iteration(experiment: Experiment) -> dict[str, float]:
     made, critic = student(experiment), whole_clip(experiment.model_copy(update={"causal": None}))
     parts = {
         "generator": made.plain + learn * made.graded - made.entry,
-        "judging": 2 * judged_by(experiment).graded + critic.graded,  # the teacher is guided
+        "judging": judging(experiment) + critic.graded,  # the teacher is guided
         "critic": train.critic.ratio * (made.plain + made.graded + learn * critic.graded - critic.entry),
     }
     if objectives.scm is not None and objectives.scm.weight:  # its derivative is another evaluation or two
         own = whole_clip(experiment)
-        parts["consistency"] = (learn + 2) * own.graded - own.entry + 2 * judged_by(experiment).graded
+        parts["consistency"] = (learn + 2) * own.graded - own.entry + judging(experiment)
     levels = experiment.grid.train_steps
     law = experiment.rollout.steps or {levels: 1.0}
     if objectives.sc is not None and objectives.sc.weight:

@@ -17,6 +17,7 @@ from salt.evaluation.cells import REAL, TEACHER
 from salt.evaluation.lengths import length_of_cells
 from salt.planning import cost
 from salt.planning.jobs import Planned
+from salt.workflow.load import Workflow
 from salt.workflow.resources import Resources
 
 HOUR, GIGA, TERA = 3600.0, 1e9, 1e12
@@ -73,6 +74,7 @@ class Prices:
     def __init__(self, scale: str, device: str, jobs: Iterable[Planned]) -> None:
         """Raises SaltError for a device that workflow/hardware.yaml does not name."""
         self.device, self.scale, self.resources = load_device(device), load_scale(scale), resources_of(scale)
+        self.printed = Workflow.load({"scale": scale}, repository_root() / "workflow").printed
         took: dict[str, list[float]] = {}
         for job in jobs:
             if (seconds := job.seconds()) is not None:
@@ -128,6 +130,8 @@ class Prices:
         causal, guided = experiment.causal, 2 if job.name == TEACHER else 1
         memory = length.memory(causal.memory) if causal else None
         cells = length.cells(job.name, "", self.scale, job.seed, causal is not None)
+        wanted = () if job.rule == "sample_long" else self.printed.cells(job.name)
+        cells = [cell for cell in cells if not wanted or cell.name in wanted]
         each = (guided * cost.video(experiment, c.nfe, length.clips, memory) if c.nfe else 0.0 for c in cells)
         return [(count, operations) for operations in each]
 

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from salt.config.load import load_experiment
+from salt.config.modes import HIGH_OF, RIGHT
 from salt.config.paper import paper_values
-from salt.evaluation.cells import Cell
+from salt.evaluation.cells import NO_SOLVER, REAL, Cell
 from salt.report.figure_context import FigureContext
-from salt.report.metrics import title
+from salt.report.metrics import percent, title
+from salt.report.records import Kind, kind_of
 from salt.report.statistics import Interval, seed_interval
 from salt.report.style import GREY, LIGHT, WIDTH, End, label_ends, panel_letter
 from salt.report.tables import METHOD, differences
@@ -79,25 +81,46 @@ def _paper_defect() -> str:
 # ------------------------------------------------------------------------------------------------- fig_steps
 def steps_curves(context: FigureContext) -> tuple["Figure", str]:
     """Total, Quality and Semantic against the number of function evaluations, one column per solver."""
+    figure = _against_steps(context, "scores", ("total", "quality", "semantic"))
+    return figure, context.footnote("scores", SEEDS_AS_DOTS + "; extended prompts")
+
+
+def mode_curves(context: FigureContext) -> tuple["Figure", str]:
+    """Measures of distributions against the number of function evaluations; grey: what real clips may have."""
+    figure = _against_steps(context, "modes", ("energy_distance", "off_support", "style_shift", "style_spread"))
+    said = f"{SEEDS_AS_DOTS}; extended prompts; grey: what 95 of 100 sets of as many real clips stay below"
+    return figure, context.footnote("modes", said)
+
+
+def _against_steps(context: FigureContext, kind: Kind, shown: Sequence[str]) -> "Figure":
     import matplotlib.pyplot as plt
 
-    measured = context.measured("scores")
+    measured = {name: seeds for name, seeds in context.measured(kind).items() if name != REAL}
     scale = context.records.scale.evaluation
-    shown = ("total", "quality", "semantic")
-    figure, grid = plt.subplots(
-        len(shown), len(scale.solvers), figsize=(WIDTH, 6.2), sharex=True, sharey="row", squeeze=False
-    )
+    size = (WIDTH, 0.4 + 1.95 * len(shown))
+    figure, grid = plt.subplots(len(shown), len(scale.solvers), figsize=size, sharex=True, sharey="row", squeeze=False)
     ends = {}
     for row, metric in enumerate(shown):
         grid[row, 0].set_ylabel(title(metric))
         for column, solver in enumerate(scale.solvers):
             ends[row, column] = _steps_panel(context, grid[row, column], measured, metric, solver)
+            if kind == "modes":
+                _floor(context, grid[row, column], metric)
     for place, lines in ends.items():  # when all is drawn: the panels of a row share their axis
         label_ends(grid[place], lines, least_gap=0.1)
     for column, solver in enumerate(scale.solvers):
         grid[0, column].set_title(SOLVER_TITLES[solver])
         grid[-1, column].set_xlabel("function evaluations (NFE)")
-    return figure, context.footnote("scores", SEEDS_AS_DOTS + "; extended prompts")
+    return figure
+
+
+def _floor(context: FigureContext, axes: "Axes", metric: str) -> None:
+    """From where a measure is right to what real clips may have."""
+    if context.records.seeds("modes", REAL, [0]):
+        cell, right = Cell(REAL, "extended", NO_SOLVER, 0), RIGHT.get(metric, 0.0)
+        (high,) = context.records.values("modes", cell, [0], metric + HIGH_OF)
+        low = 2 * right - high if right else 0.0
+        axes.axhspan(percent(metric) * low, percent(metric) * high, color=LIGHT, zorder=0)
 
 
 def _steps_panel(
@@ -108,7 +131,8 @@ def _steps_panel(
     for place, (experiment, seeds) in enumerate(measured.items()):
         style = context.look(experiment, place)
         cells = [Cell(experiment, "extended", solver, nfe) for nfe in nfes]
-        values = np.array([context.records.values("scores", cell, seeds, metric) for cell in cells])
+        values = np.array([context.records.values(kind_of(metric, cell), cell, seeds, metric) for cell in cells])
+        values *= percent(metric)
         axes.plot(nfes, values, ".", color=style.colour, markersize=3, alpha=0.6)
         mean = values.mean(axis=1)
         axes.plot(nfes, mean, style.line, marker=style.marker, color=style.colour)

@@ -27,6 +27,7 @@ DRAW: dict[str, Callable[[FigureContext], tuple["Figure", str]]] = {
     "figA2": side_by_side.baselines_and_ours,
     "fig_lambda": curves.lambda_curves,
     "fig_steps": curves.steps_curves,
+    "fig_modes": curves.mode_curves,
     "fig_depth": curves.depth_curves,
     "fig_causal": sheets.student_sheet,
     "fig_i2v": sheets.student_sheet,

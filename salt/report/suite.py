@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal, TypeVar
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from salt.config.base import Name, Section
 from salt.config.claims import Student
@@ -40,6 +40,8 @@ class Entry(Section):
     """Of image-to-video scales; the others are of text-to-video scales."""
     meaningful: bool = False
     """Of scales whose numbers mean something, alone."""
+    exact: bool = False
+    """Of scales whose world can name its modes and so has an exact teacher, alone."""
 
     def missing_at(self, scale: Scale) -> str:
         """Why a scale does not have it; empty: it does."""
@@ -47,8 +49,8 @@ class Entry(Section):
             return f"networks are conditioned on {'a' if scale.image_to_video else 'no'} first frame"
         if self.meaningful and not scale.meaningful:
             return "numbers mean nothing"
-        if self.uses == ("modes",) and not scale.names_modes:
-            return "world cannot name its modes (world.turn)"
+        if self.exact and not scale.names_modes:
+            return "world has no exact teacher"
         if {"long", "long_videos"} & set(self.uses) and not scale.has_long_videos:
             return "videos have one length (evaluation.long)"
         return ""
@@ -65,11 +67,15 @@ class TableSpec(Entry):
     """Students, in the order printed."""
 
     def at(self, scale: Scale) -> "TableSpec":
-        """Without measures of distributions where the world cannot name its modes."""
-        if scale.names_modes or "modes" not in self.uses:
+        """Without measures of distributions, and long videos of real clips, where the world cannot name its modes."""
+        if scale.names_modes:
             return self
-        uses = tuple(use for use in self.uses if use != "modes")
-        return self.model_copy(update={"uses": uses, "columns": tuple(c for c in self.columns if c not in MEASURES)})
+        left = {
+            "uses": tuple(use for use in self.uses if use != "modes"),
+            "columns": tuple(column for column in self.columns if column not in MEASURES),
+            "references": () if self.prompts == "long" else self.references,
+        }
+        return self.model_copy(update=left)
 
 
 class FigureSpec(Entry):
@@ -77,6 +83,25 @@ class FigureSpec(Entry):
 
     experiments: tuple[Name, ...]
     """In the order drawn."""
+    nfe: tuple[PositiveInt | Literal["own"], ...] = ()
+    """Function evaluations at which scores, modes or videos of training length are drawn; own: each one's own."""
+    every_solver: bool = False
+    """Whether by every solver of the scale; else by the main one."""
+
+    def at(self, scale: Scale) -> "FigureSpec":
+        """Without measures of distributions where the world cannot name its modes."""
+        if scale.names_modes:
+            return self
+        return self.model_copy(update={"uses": tuple(use for use in self.uses if use != "modes")})
+
+    @model_validator(mode="after")
+    def _cells(self) -> "FigureSpec":
+        if bool({"scores", "videos", "modes"} & set(self.uses) and self.experiments) != bool(self.nfe):
+            raise ValueError(
+                f"nfe={list(self.nfe)}: accepted: some where scores, modes or videos of experiments are drawn, none "
+                "elsewhere"
+            )
+        return self
 
 
 class Ablations(Section):
@@ -110,7 +135,7 @@ class Suite(Section):
     def at(self, scale: Scale) -> "Suite":
         """Those tables and figures that a scale has."""
         tables = {name: entry.at(scale) for name, entry in self.tables.items() if not entry.missing_at(scale)}
-        figures = {name: entry for name, entry in self.figures.items() if not entry.missing_at(scale)}
+        figures = {name: entry.at(scale) for name, entry in self.figures.items() if not entry.missing_at(scale)}
         return self.model_copy(update={"tables": tables, "figures": figures})
 
 

@@ -20,7 +20,7 @@ from salt.evaluation.cells import REAL, TEACHER, Cell
 from salt.evaluation.lengths import length_of_cells
 from salt.evaluation.scorers import scorer_of
 from salt.report.metrics import all_metrics, metrics_of, percent
-from salt.report.records import Provenance, Records, kind_of, one_protocol, read_measurements, released_in
+from salt.report.records import Kind, Provenance, Records, kind_of, one_protocol, read_measurements, released_in
 from salt.report.render import write_table
 from salt.report.statistics import LEVEL, RESAMPLES, Interval, paired_interval, seed_interval
 from salt.report.suite import TableSpec, load_suite, table_spec
@@ -111,14 +111,15 @@ def _student(
 def _reference(records: Records, name: str, spec: TableSpec, metrics: Sequence[str]) -> TableRow:
     """The teacher or the codec's ceiling, in the one way it was sampled."""
     title = load_suite().real.title if name == REAL else load_experiment(name, records.scale.name).title
-    seeds = records.seeds("scores", name, [0])
+    kind: Kind = "long" if spec.prompts == "long" else "scores"
+    seeds = records.seeds(kind, name, [0])
     if not seeds:
         return TableRow(title, None, None, (), {}, {})
-    frame = records.tidy("scores", name, seeds)
+    frame = records.tidy(kind, name, seeds)
     frame = frame[frame["prompts"] == spec.prompts]
     ways = frame[["solver", "nfe"]].drop_duplicates()
     if len(ways) != 1:
-        path = records.folder / f"{name}_seed0_scores.csv"
+        path = records.folder / f"{name}_seed0_{kind}.csv"
         raise SaltError(f"{path}: {len(ways)} ways to sample {spec.prompts} prompts; accepted: one")
     cell = Cell(name, spec.prompts, str(ways.iloc[0]["solver"]), int(ways.iloc[0]["nfe"]))
     return TableRow(title, cell.nfe or None, cell, seeds, _measured(records, cell, seeds, metrics), {})

@@ -6,13 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from salt.config.schema import Experiment
-from salt.config.world import World
 from salt.data.modes import WorldModes
 from salt.data.prompts import report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cells import REAL, ModelCell
-from salt.evaluation.groundtruth.long import long_frames
-from salt.evaluation.lengths import Length, TrainingLength, length_of_cells
+from salt.evaluation.lengths import Length, TrainingLength, length_of_cells, world_of
 from salt.evaluation.modes.measures import Shares
 from salt.evaluation.modes.study import VARIANT, Study
 from salt.evaluation.sampling.sources import RealClips
@@ -73,7 +71,7 @@ def run(
         prompts = report_prompts(scale.world, length.prompts)
         study = Study(scale, exact, shares, assets.text_encoder, codec, clips, prompts)
         if network is None:
-            source = RealClips(codec, _longer(scale.world, length))
+            source = RealClips(codec, world_of(scale.world, length))
             found += [study.floor(cell, source) for cell in cells]
         else:
             sampled = source_of(network, experiment, assets, device, length)
@@ -95,7 +93,3 @@ def _cells(
         long = length_of_cells(scale, long=True)
         found.append((long, model_cells(name, experiment, seed, long)))
     return found
-
-
-def _longer(world: World, length: Length) -> World:
-    return world.model_copy(update={"frames": long_frames(world, length.clips)})

@@ -7,7 +7,7 @@ from salt.config.schema import Experiment
 from salt.data.prompts import OwnPrompt
 from salt.errors import SaltError
 from salt.evaluation.cells import REAL
-from salt.evaluation.lengths import Length
+from salt.evaluation.lengths import Length, world_of
 from salt.evaluation.sampling.sources import RealClips, Source
 from salt.evaluation.sampling.videos import sample_cells
 from salt.evaluation.scorers import scorer_of
@@ -62,7 +62,7 @@ def run(
     at = assets.codec_folder
     hashes = {f"{at.name}/{file}": digest for file, digest in hash_files(at).items()}
     if name == REAL:
-        source: Source = RealClips(codec, scale.world, device)
+        source: Source = RealClips(codec, world_of(scale.world, length), device)
     else:
         folder = weights or assets.folder / TRANSFORMER
         hashes |= hash_files(folder) | hash_files(assets.folder / "text_encoder")

@@ -12,7 +12,7 @@ from salt.workflow.settings import Settings
 from salt.workflow.states import States, digest
 
 RECORD_KINDS = ("long", "defect", "caches")
-"""Records of students alone."""
+"""Records of students alone, but for long videos of real clips."""
 WITH_REFERENCES = ("scores", "modes")
 """Records of the teacher and of real clips as well."""
 
@@ -128,7 +128,8 @@ class Layout:
                 files += [f"{self.records}/{name}_seed{seed}_{kind}.csv" for name, seed in students + references]
         for kind in RECORD_KINDS:
             if kind in entry.uses:
-                files += [f"{self.records}/{name}_seed{seed}_{kind}.csv" for name, seed in students]
+                measured = students + references if kind == "long" else students
+                files += [f"{self.records}/{name}_seed{seed}_{kind}.csv" for name, seed in measured]
         if "controls" in entry.uses:
             files.append(f"{self.records}/controls.csv")
         return files

@@ -11,13 +11,13 @@ from salt.config.load import load_experiment, load_scale
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.errors import SaltError
-from salt.evaluation.cells import TEACHER
+from salt.evaluation.cells import REAL, TEACHER
 from salt.evaluation.lengths import Length, length_of_cells
 from salt.report.suite import experiments_at, load_suite
 from salt.workflow.entries import REFERENCES, Entries, check_entries, chosen_of
 from salt.workflow.lab import Lab
 from salt.workflow.layout import Layout
-from salt.workflow.printed import EVERYTHING, Printed, printed_by
+from salt.workflow.printed import Printed, printed_by
 from salt.workflow.resources import Resources
 from salt.workflow.settings import Settings
 from salt.workflow.stages import load_stages
@@ -81,6 +81,11 @@ class Workflow:
         """All that videos are made of."""
         return [*self.students, *REFERENCES]
 
+    @property
+    def long(self) -> list[str]:
+        """All that long videos may be made of."""
+        return [*self.students, REAL]
+
     @cached_property
     def layout(self) -> Layout:
         """Where everything lies."""
@@ -95,7 +100,7 @@ class Workflow:
     @cached_property
     def printed(self) -> Printed:
         """What of each model is sampled and measured."""
-        return printed_by(self.entries, self.experiments) if self.settings.only else EVERYTHING
+        return printed_by(self.entries, self.experiments, claims=not self.settings.only)
 
     @property
     def beside(self) -> str | None:

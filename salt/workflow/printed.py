@@ -1,19 +1,17 @@
-"""What of each model is sampled and measured: everything, or no more than some tables and figures print.
+"""What of each model is sampled and measured: what tables, figures and claims ask for, and no more.
 
-A model has one cell for each variant of captions, solver and number of function evaluations, and a table may print one
-of nine. So whoever wants that table alone (`--config only=table4`) need not wait for the others.
+A model has one cell for each variant of captions, solver and number of function evaluations, and most are printed
+nowhere. Whoever wants one table alone (`--config only=table4`) does not wait for the others, nor for the claims.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from salt.config.claims import paper_claims
 from salt.config.schema import Experiment
 from salt.evaluation.cells import Cell, cells_of
-from salt.report.suite import TableSpec
-from salt.workflow.entries import Entries, experiments_of
-
-NEEDS_ALL_CELLS = {"scores", "videos"}
-"""A figure that uses one of these may draw any cell of its experiments."""
+from salt.report.suite import FigureSpec, TableSpec
+from salt.workflow.entries import Entries
 
 
 @dataclass(frozen=True)
@@ -30,28 +28,61 @@ class Printed:
         return self.wanted.get(name, ())
 
     def options(self, name: str) -> list[str]:
-        """The same for `salt sample`, `score` and `score-vbench`."""
+        """The same for `salt sample`, `score`, `score-vbench` and `modes`."""
         return [f"--cell {cell}" for cell in self.cells(name)]
 
 
-EVERYTHING = Printed()
+def printed_by(entries: Entries, experiments: Mapping[str, Experiment], claims: bool) -> Printed:
+    """What the tables and figures of a run print, and the claims if they are judged.
 
-
-def printed_by(entries: Entries, experiments: Mapping[str, Experiment]) -> Printed:
-    """What the tables and figures of a run print, and no more."""
+    Args:
+        entries: the tables and figures.
+        experiments: of the scale, by name.
+        claims: whether those of the paper are wanted as well.
+    """
+    asked = [cell for table in entries.tables.values() for cell in _of_table(table, entries, experiments)]
+    asked += [cell for figure in entries.figures.values() for cell in _of_figure(figure, entries, experiments)]
+    if claims:
+        asked += _of_claims(entries, experiments)
     wanted: dict[str, dict[str, None]] = {}
-    for table in entries.tables.values():
-        for cell in _cells(table, entries, experiments):
-            if cell.kind == "scores":
-                wanted.setdefault(cell.experiment, {})[cell.name] = None
-    drawn = [figure for figure in entries.figures.values() if NEEDS_ALL_CELLS & set(figure.uses)]
-    for name in {name for figure in drawn for name in (*experiments_of(figure), *figure.references)}:
-        wanted.pop(name, None)
-    alone = not any("paths" in entry.uses for entry in entries.all)
-    return Printed({name: tuple(cells) for name, cells in wanted.items()}, alone)
+    for cell in asked:
+        if cell.kind == "scores":
+            wanted.setdefault(cell.experiment, {})[cell.name] = None
+    some: dict[str, Sequence[str]] = {}
+    for name in wanted:
+        every = [cell.name for cell in _all(name, entries, experiments)]
+        chosen = tuple(cell for cell in every if cell in wanted[name])
+        if len(chosen) < len(every):
+            some[name] = chosen
+    return Printed(some, not claims and not any("paths" in entry.uses for entry in entries.all))
 
 
-def _cells(table: TableSpec, entries: Entries, experiments: Mapping[str, Experiment]) -> list[Cell]:
-    rows = [Cell(r.experiment, table.prompts, experiments[r.experiment].main_solver, r.nfe) for r in table.rows]
-    below = [cell for name, _ in entries.references(table) for cell in cells_of(name, "", entries.scale, 0)]
-    return [*rows, *(cell for cell in below if cell.prompts == table.prompts)]
+def _all(name: str, entries: Entries, experiments: Mapping[str, Experiment]) -> list[Cell]:
+    """Every cell of a model."""
+    causal = name in experiments and experiments[name].causal is not None
+    return [*cells_of(name, "", entries.scale, 0, causal)]
+
+
+def _of_table(table: TableSpec, entries: Entries, experiments: Mapping[str, Experiment]) -> Iterator[Cell]:
+    for row in table.rows:
+        yield Cell(row.experiment, table.prompts, experiments[row.experiment].main_solver, row.nfe)
+    for name, _ in entries.references(table):
+        yield from (cell for cell in cells_of(name, "", entries.scale, 0) if cell.prompts == table.prompts)
+
+
+def _of_figure(figure: FigureSpec, entries: Entries, experiments: Mapping[str, Experiment]) -> Iterator[Cell]:
+    evaluation = entries.scale.evaluation
+    for name in figure.experiments:
+        for solver in evaluation.solvers if figure.every_solver else (evaluation.main_solver,):
+            for nfe in figure.nfe:
+                yield Cell(name, "extended", solver, experiments[name].grid.steps if nfe == "own" else nfe)
+    for name, _ in entries.references(figure):
+        yield from cells_of(name, "", entries.scale, 0)
+
+
+def _of_claims(entries: Entries, experiments: Mapping[str, Experiment]) -> Iterator[Cell]:
+    for claim, _, _ in paper_claims(entries.scale):
+        for student in (claim.method, claim.baseline):
+            if student.experiment in experiments and claim.measure in ("difference", "distribution"):
+                solver = claim.solver or entries.scale.evaluation.main_solver
+                yield Cell(student.experiment, claim.prompts, solver, student.nfe)

@@ -239,7 +239,7 @@ def shorter(folder: Path) -> None:
         (lambda folder: (folder / "shard_00000.safetensors").unlink(), "the shard is missing"),
         (lambda folder: (folder / "index.json").unlink(), "index.json: cannot be read"),
         (of_another_codec, "index.json: codec is '0000"),
-        (shorter, "latents (12, 2, 8, 8); accepted: (12, 3, 8, 8)"),
+        (shorter, "latents (4, 2, 6, 6); accepted: (4, 3, 6, 6)"),
     ],
 )
 def test_broken_latents(salt, made, train, tmp_path, damage, message):

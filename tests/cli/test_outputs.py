@@ -29,6 +29,7 @@ FILES = {
     (verb, "--out")
     for verb in (
         "score",
+        "modes",
         "defect",
         "caches",
         "score-controls",

@@ -98,7 +98,8 @@ def test_causal_students_are_what_their_names_say(scale):
     for name, student in students.items():
         from_causal = "causal_forcing" in name
         assert student.init == starts.get(name, "causal_ode" if from_causal else "ode_init")
-        assert (student.causal.memory.sink > 0) == ("longlive" in name)
+        assert (student.causal.memory.sink > 0) == ("longlive" in name or "reward" in name)
+        assert (student.causal.memory.sink_ema is not None) == ("reward" in name)
         if name in starts:
             assert (student.rollout.history is not None) == (name == "longlive_long")
             continue

@@ -64,8 +64,11 @@ def test_parameters_of_the_text_encoder():
 
 
 def shrunk(name: str, **changes: object) -> Experiment:
-    """An experiment of the smoke scale with one sample a batch."""
-    given = {"train.batch_size": "1", "train.accumulate": "1"} | {k: str(v) for k, v in changes.items()}
+    """An experiment of the smoke scale with one sample a batch, whose teacher is a network."""
+    given = {"train.batch_size": "1", "train.accumulate": "1"}
+    if name not in ("teacher", "ar_teacher"):
+        given |= {"objectives.dmd.teacher": "own", "objectives.dmd.cfg_weight": "3.0"}
+    given |= {k: str(v) for k, v in changes.items()}
     return load_experiment(name, "smoke", given)
 
 
@@ -128,9 +131,9 @@ def test_an_update_of_autoregressive_rollouts(name):
         begun += share
     expected = cost.iteration(experiment)
     critic = expected.pop("critic")
-    # the text's keys are computed once per chunk, which the model leaves out: much where text is as long as a chunk
-    assert found["generator"] == pytest.approx(sum(expected.values()), rel=0.05)
-    assert found["critic"] == pytest.approx(critic / experiment.train.critic.ratio, rel=0.07)
+    # the text's keys are computed once per chunk, which the model leaves out: much where text is longer than a chunk
+    assert found["generator"] == pytest.approx(sum(expected.values()), rel=0.11)
+    assert found["critic"] == pytest.approx(critic / experiment.train.critic.ratio, rel=0.11)
 
 
 def test_a_longer_memory_a_longer_video_and_more_steps_cost_more():

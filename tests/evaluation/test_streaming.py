@@ -233,7 +233,7 @@ def test_a_file_grows_and_gets_its_name_when_it_is_whole(tmp_path):
     sizes = [sum(seen.values()) for seen in watched.seen]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) > 2, "the file must be on the disk long before its end"
-    assert read_mp4(tmp_path / "long_cm_2/p0001/0.mp4").shape == (1 + 4 * 19, 128, 128, 3)
+    assert read_mp4(tmp_path / "long_cm_2/p0001/0.mp4").shape == (1 + 4 * 19, 256, 256, 3)
 
 
 def test_the_parts_of_a_batch_go_through_one_stream(tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from salt.config.world import World
 from salt.data.world import contents_of, render, sample_scene
 from salt.errors import SaltError
-from salt.evaluation.video import decoded, downscale, growing_mp4, read_mp4, upscale, write_mp4
+from salt.evaluation.video import ENCODER, decoded, downscale, encoder, growing_mp4, read_mp4, upscale, write_mp4
 
 WORLD = World()
 
@@ -125,3 +126,21 @@ def test_downscale_is_the_block_mean():
     assert small[1, 1, 2, 0] == pytest.approx(video[1, 3:6, 6:9, 0].mean(), rel=1e-6)
     with pytest.raises(SaltError, match="video_scale=4"):
         downscale(video, 4)
+
+
+@pytest.mark.parametrize("width", [128, 192, 208, 320])
+def test_the_bytes_do_not_depend_on_what_lay_in_memory(tmp_path: Path, width: int) -> None:
+    """Widths that are no multiple of eight blocks of 16 pixels, as Wan's 832, among them."""
+    video = np.random.default_rng(0).integers(0, 256, (9, 64, width, 3), dtype=np.uint8)
+    found = set()
+    for i in range(25):
+        litter = [np.random.default_rng(i).integers(0, 256, 100_000 + 999 * i, dtype=np.uint8) for _ in range(3)]
+        del litter
+        write_mp4(tmp_path / "video.mp4", video, 16)
+        found.add((tmp_path / "video.mp4").read_bytes())
+    assert len(found) == 1
+
+
+def test_settings_of_the_encoder_are_those_of_older_records_where_they_can_be() -> None:
+    assert encoder(128) == encoder(256) == ENCODER
+    assert encoder(832) == ENCODER | {"x264-params": "mbtree=0"}

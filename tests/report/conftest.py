@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from salt.config.load import load_scale
+from salt.config.modes import DRIFT, HIGH_OF, MEASURES, RIGHT
 from salt.config.world import World
 from salt.data.prompts import Prompt, Variant, report_prompts
 from salt.evaluation.groundtruth.long import FOLLOWED
@@ -129,6 +130,25 @@ class Synthetic:
             ]
         pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed{seed}_caches.csv", index=False)
 
+    # ------------------------------------------------------------------------------------------------- modes
+    def modes(self, experiment: str, seed: int) -> None:
+        """SC is half as wrong, more steps are worse, all keep the speeds, and real clips are at their floor."""
+        noise, ways = np.random.default_rng([seed, _number(experiment)]), product(("euler", "cm"), self.nfe)
+        rows = []
+        for solver, nfe in [("none", 0)] if experiment == "real" else ways:
+            worse = 0.0 if experiment == "real" else (0.02 if "sc" in experiment else 0.04) * (1 + np.log2(nfe) / 4)
+            for metric in MEASURES:
+                if metric == DRIFT:
+                    continue
+                value = 0.02 if metric == "speed_tv" else worse * (1 + 0.01 * noise.normal())
+                found = {metric: RIGHT.get(metric, 0.0) + value}
+                if experiment == "real":
+                    found |= {metric + HIGH_OF: RIGHT.get(metric, 0.0) + 0.03}
+                for name, number in found.items():
+                    rows.append(self._line(experiment, seed, name, number, 512, "modes-1 ab", solver=solver, nfe=nfe))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed{seed}_modes.csv", index=False)
+
     # ------------------------------------------------------------------------------------------------ defect
     def defect(self, experiment: str, seed: int, protocol: str = PROTOCOL) -> None:
         rng = np.random.default_rng([seed, _number(experiment), 7])
@@ -242,6 +262,19 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.scores(experiment, seed)
     writer.scores("teacher", 0, [("euler", 50)])
     writer.scores("real", 0, [("none", 0)])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def turning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a world that can name its modes."""
+    folder = tmp_path_factory.mktemp("turning")
+    writer = Synthetic(folder / "records", "tiny_2")
+    for experiment, seed in product(("dmd_4", "dmd_8", "dmd_16", "sc_dmd"), range(2)):
+        writer.scores(experiment, seed)
+        writer.modes(experiment, seed)
+    writer.scores("real", 0, [("none", 0)])
+    writer.modes("real", 0)
     return folder
 
 

@@ -3,10 +3,12 @@
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from salt.config.load import load_scale
 from salt.report.claims import RULE, Verdict, claims, make_claims, verdict
+from salt.report.records import Records, read_measurements
 from salt.report.statistics import seed_interval
 
 VERDICTS = set(Verdict.__args__)
@@ -110,6 +112,37 @@ def test_a_scale_without_meaning_tests_nothing(make_records, tmp_path):
     assert {line["verdict"] for line in table} == {"not tested"}
     assert any(line["ours"] for line in table)
     assert "smoke: numbers mean nothing." in (tmp_path / "claims.md").read_text()
+
+
+def test_claims_of_distributions_have_the_other_sign_and_can_be_saturated(turning, tmp_path):
+    """Half of the energy distance is better; speeds at the floor of real clips can be no better; nothing where there
+    are no records."""
+    make_claims("tiny_2", turning / "records", tmp_path)
+    found = {line["measured"]: line for line in lines(tmp_path)}
+    better = found["Energy Dist.: SC-DMD at 4 NFE minus DMD-4"]
+    assert better["verdict"] == "reproduced"
+    assert float(better["ours"]) == pytest.approx(-3, rel=0.1)
+    assert better["covers"] == "training seeds"
+    assert found["Energy Dist.: DMD-4 at 16 NFE minus DMD-4 at 4"]["verdict"] == "reproduced"
+    assert found["Energy Dist.: SC-DMD at 8 NFE minus SC-DMD at 4"]["verdict"] == "not reproduced"
+    assert found["Speed TV: DMD-8 at 8 NFE minus DMD-8 at 4"]["verdict"] == "saturated"
+    assert found["Energy Dist.: Ours - LongLive at 4 NFE minus LongLive"]["verdict"] == "not tested"
+
+
+def test_scores_of_both_at_the_ceiling_are_saturated(make_records, tmp_path):
+    """Not where one of them is far below real clips."""
+    writer = make_records(tmp_path / "records", scale="tiny_2", seeds=2)
+    for experiment in ("dmd_4", "sc_dmd", "real"):
+        for seed in range(1 if experiment == "real" else 2):
+            writer.scores(experiment, seed, [("none", 0)] if experiment == "real" else [])
+    records = Records(writer.folder, load_scale("tiny_2"))
+    claim = next(c for c in claims(records.scale) if c.measured == "Total: SC-DMD at 4 NFE minus DMD-4")
+    assert not claim.saturated(records, (0, 1))
+    real = pd.read_csv(writer.folder / "real_seed0_scores.csv")
+    real.loc[real["metric"] == "total", "value"] = 10.0
+    real.to_csv(writer.folder / "real_seed0_scores.csv", index=False)
+    read_measurements.cache_clear()
+    assert claim.saturated(records, (0, 1))
 
 
 def test_image_to_video_has_claims_of_its_own(images, tmp_path):

@@ -41,7 +41,7 @@ class Known:
 
 
 def context(records: object, experiments: tuple[str, ...] = ("longlive", "salt_longlive")) -> FigureContext:
-    spec = FigureSpec(title="", seeds=2, uses=("scores", "videos"), experiments=experiments)
+    spec = FigureSpec(title="", seeds=2, uses=("scores", "videos"), experiments=experiments, nfe=(2, 4))
     return FigureContext("fig4", spec, records, Path("videos"), (0, 1))
 
 

@@ -46,6 +46,23 @@ def test_every_number_is_the_mean_over_seeds_of_the_records(results, table4):
         assert float(line["seed_sd"]) == pytest.approx(values.std(), rel=1e-9)
 
 
+def test_measures_of_distributions_stand_beside_scores(turning, tmp_path):
+    """With intervals over training seeds."""
+    table = build_table("table4", Records(turning / "records", load_scale("tiny_2")), 2)
+    assert table.metrics[-6:-2] == ("energy_distance", "off_support", "mode_tv", "speed_tv")
+    rows = {row.title: row for row in table.rows}
+    assert np.mean(rows["DMD-4"].ours["energy_distance"]) == pytest.approx(6, rel=0.05)
+    (gain,) = [
+        c
+        for c in table.comparisons
+        if c.metric == "energy_distance" and c.baseline.title == "DMD-4" and c.method.title.startswith("SC")
+    ]
+    assert gain.interval.covers == "training seeds"
+    assert gain.interval.high < 0
+    for path in make_table("table4", "tiny_2", turning / "records", 2, tmp_path):
+        assert "Energy Dist." in path.read_text() or "energy_distance" in path.read_text()
+
+
 def test_the_papers_numbers_stand_beside_ours(table4):
     published = yaml.safe_load((repository_root() / "experiments" / "paper_values.yaml").read_text())["rows"]
     rows = {row["experiment"]: row["values"] for row in published if row["table"] == "table4"}

@@ -45,7 +45,9 @@ def test_one_cell_of_each_student_is_made_for_table4(snakemake: Snakemake) -> No
     assert "scratch/tiny/weights/sc_dmd/seed0/provenance.json" in run.stdout
     full = calls_of(snakemake("-n", "table4", "figA1", "--config", "seeds=1", "out=elsewhere"))
     assert sorted(full["train"]) == sorted(calls["train"])
-    assert not any("--cell" in words for words in full["sample"] + full["score"])
+    of_all = {words.split()[0]: cells_of(words) for words in full["sample"]}
+    assert of_all["dmd_4"] == of_all["sc_dmd"] == [], "other tables and figures ask for all of them"
+    assert len(of_all["dmd_8"]) == 8, "all but short captions"
     assert not any("--alone" in words for words in full["defect"])
 
 
@@ -62,7 +64,7 @@ def test_what_a_full_run_left_is_not_taken_for_a_part_nor_a_part_for_it(snakemak
     part, full = ("only=table4", "out=elsewhere"), ("out=elsewhere",)
     assert snakemake("--config", "scale=smoke", *part).returncode == 0
     again = calls_of(snakemake("-n", "table4", "--config", "scale=smoke", *full))
-    assert {verb: len(words) for verb, words in again.items()} == {"sample": 3, "score": 3, "table": 1}
+    assert {verb: len(words) for verb, words in again.items()} == {"sample": 3, "score": 3, "modes": 3, "table": 1}
     assert snakemake("-n", "--config", "scale=smoke", *part).stdout.count("Nothing to be done") == 1
 
 

@@ -27,6 +27,10 @@ RULE_NAMES = set(re.findall(HEADS, "".join(map(Path.read_text, RULES)), re.MULTI
 ABLATIONS = ["ablation_sc_dmd", "ablation_salt_causal_forcing"]
 LONG = ["results/tiny/records/self_forcing_seed0_long.csv", "results/tiny/records/salt_longlive_seed0_long.csv"]
 STARTS = ["ar_teacher", "causal_ode", "ode_init"]  # what autoregressive rows start from: trained, not sampled
+EXACT = {kind: {k for k, v in SUITE[kind].items() if v.get("exact")} for kind in ("tables", "figures")}
+"""Of worlds that can name their modes alone."""
+for kind, names in EXACT.items():
+    SUITE[kind] = {name: entry for name, entry in SUITE[kind].items() if name not in names}
 HERE = {kind: {k: v for k, v in SUITE[kind].items() if not v.get("first_frame")} for kind in ("tables", "figures")}
 """Of text-to-video; the others are of the scale beside it, by rules whose names begin with `beside_`."""
 BESIDE = {kind: {k: v for k, v in SUITE[kind].items() if v.get("first_frame")} for kind in ("tables", "figures")}
@@ -58,7 +62,7 @@ def test_every_target_has_a_plan(snakemake: Snakemake, scale: str) -> None:
     assert {target: jobs[target] for target in targets} == dict.fromkeys(targets, 1)
     assert jobs["teacher"] == jobs["latents"] == 1
     assert jobs["table"] == len(HERE["tables"])
-    assert jobs["figure"] == len(HERE["figures"]) - (scale == "smoke")
+    assert jobs["figure"] == len(HERE["figures"]), "at smoke scale without fig_lambda, and with fig_modes"
     assert jobs["sample"] == jobs["score"]
     seeds = 1 if scale == "smoke" else 3
     assert jobs["train"] + len(["teacher", "real"]) == jobs["sample"] + len(STARTS)
@@ -92,7 +96,7 @@ def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> Non
     verbs = typer.main.get_command(app).commands
     for verb, words in {call.groups() for call in calls}:
         verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
-    rules = RULE_NAMES - LAB_RULES - {"all", "import_released", "sample_long", "score_long", "score_vbench"}
+    rules = RULE_NAMES - LAB_RULES - {"modes", "all", "import_released", "sample_long", "score_long", "score_vbench"}
     rules -= {"latents_part", "ode_pairs_part"}
     assert {call[1] for call in calls} == {rule.replace("_", "-") for rule in rules}
     long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
@@ -168,12 +172,24 @@ def test_slurm_is_given_the_partition_and_the_account_of_the_site(monkeypatch: p
     assert asked.items() >= {"slurm_partition": "h200", "slurm_account": "video", "nodes": 1}.items()
 
 
+def test_where_the_world_can_name_its_modes_they_are_measured(snakemake: Snakemake) -> None:
+    """Of students, the teacher and real clips, which also are long ones."""
+    run = snakemake("-n", "table2", "table3", *EXACT["tables"], "--config", "seeds=1", "scale=tiny_2")
+    calls = re.findall(r"^Shell command: salt modes (\S+) (.*) > \S+ 2>&1$", run.stdout, re.MULTILINE)
+    assert {"dmd_4", "salt_longlive", "dmd_4_teacher", "teacher", "real"} <= {name for name, _ in calls}
+    for name, words in calls:
+        typer.main.get_command(app).commands["modes"].make_context("modes", [name, *words.split()])
+    assert planned(run)["modes"] == len(calls)
+    assert re.search(r"salt sample real --long ", run.stdout)
+
+
 def test_a_message_says_the_rule_and_the_student_of_every_job(snakemake: Snakemake) -> None:
     """The rule's name first, which is the verb and the module as well."""
     run = snakemake("-n", *TARGETS, *LONG, "--config", "seeds=1")
     said = re.findall(r"^Job \d+: (\w+)(.*)$", run.stdout, re.MULTILINE)
     names = {name.removeprefix("beside_") for name, _ in said}
     assert names == RULE_NAMES - LAB_RULES - {
+        "modes",
         "all",
         "import_released",
         "score_vbench",

@@ -107,8 +107,20 @@ def test_a_part_of_what_is_measured_has_a_state_of_its_own(smoke: Workflow) -> N
         assert getattr(states, rule)(cells=cells) == [*getattr(states, rule)(), *cells]
         assert getattr(states, rule)(cells=()) == getattr(states, rule)()
     assert states.defect(alone=True) != states.defect()
-    assert smoke.printed.cells("sc_dmd") == ()
     assert (smoke.layout.evaluation, smoke.printed.alone) == (smoke.layout.scratch, False)
+
+
+def test_no_cell_is_sampled_that_nothing_asks_for(smoke: Workflow) -> None:
+    """Tables ask for the main solver, figures for what they draw, claims for both of their students."""
+    printed = smoke.printed
+    assert printed.cells("rcm") == ("extended_cm_4", "short_cm_4")
+    assert printed.cells("dmd_16_bs") == ("extended_cm_16",)
+    assert "short_cm_4" not in printed.cells("dmd_8")
+    assert {"extended_cm_4", "extended_cm_8"} <= set(printed.cells("dmd_8"))
+    assert printed.cells("longlive_long") == ()  # no table has it: whoever asks for it wants all
+    assert not printed.alone
+    alone = Workflow.load({"scale": "smoke", "only": "table4", "out": "elsewhere"}, FOLDER).printed
+    assert alone.cells("dmd_8") == ("extended_cm_4",)
 
 
 def test_a_digest_names_a_state_by_its_values_and_their_types() -> None:

@@ -198,7 +198,7 @@ use rule sample as sample_long with:
     benchmark:
         f"{w.layout.evaluation}/benchmarks/sample_long/{{sampled}}_seed{{seed}}.tsv"
     wildcard_constraints:
-        sampled="|".join(w.students),
+        sampled="|".join(w.long),
     threads: w.resources.threads("sample_long")
     resources:
         **w.resources.asked("sample_long"),
@@ -222,7 +222,7 @@ use rule score as score_long with:
     benchmark:
         f"{w.layout.evaluation}/benchmarks/score_long/{{sampled}}_seed{{seed}}.tsv"
     wildcard_constraints:
-        sampled="|".join(w.students),
+        sampled="|".join(w.long),
     threads: w.resources.threads("score_long")
     resources:
         **w.resources.asked("score_long"),

@@ -18,7 +18,7 @@ from salt.evaluation.lengths import Length
 from salt.evaluation.scorer import digest, low_precision
 from salt.evaluation.vbench.board import TEXT, Board, image_board
 from salt.evaluation.vbench.view import DimensionJob
-from salt.evaluation.video import ENCODER
+from salt.evaluation.video import encoder
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,12 @@ class GroundTruth:
         """Hash of prompts, seeds, videos, encoder, scorer and precision; of the board too if there are first frames."""
         world, evaluation, board = self.scale.world, self.scale.evaluation, self.board
         begins = {} if board is TEXT else {"board": [*board.dimensions], "first frame": "of a held-out clip"}
+        width = world.size * world.video_scale
         decides = {
             "scorer": [scorer.SCORER, scorer.VERSION],
             "prompts": prompts_hash(self.prompts()),
             "seeds": evaluation.seeds,
-            "video": [world.size, world.frames, world.video_scale, world.fps, ENCODER],
+            "video": [world.size, world.frames, world.video_scale, world.fps, encoder(width)],
         }
         return digest(decides | low_precision(evaluation) | begins | self.length.decides())
 

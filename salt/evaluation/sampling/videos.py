@@ -87,10 +87,10 @@ def sample_cells(
         for cell in cells:
             bar.set_description(cell.name)
             folder = _claim(out / cell.name, origin)
-            missing = [item for item in items if not _is_whole(item.path(folder))]
-            bar.update(len(items) - len(missing))
-            for batch in _batches(missing, scale.evaluation.batch_size):
-                _write(folder, batch, finite(source.parts(cell, batch), cell, batch), codec, scale)
+            for batch in _batches(items, scale.evaluation.batch_size):
+                missing = [not _is_whole(item.path(folder)) for item in batch]
+                if any(missing):  # the whole batch: the rounding of a sample depends on what it is computed with
+                    _write(folder, batch, missing, finite(source.parts(cell, batch), cell, batch), codec, scale)
                 bar.update(len(batch))
     known = {
         "experiment": cells[0].experiment,
@@ -161,12 +161,15 @@ def finite(parts: Iterable[Tensor], cell: ModelCell, batch: Sequence[Item]) -> I
         yield latents
 
 
-def _write(folder: Path, batch: Sequence[Item], parts: Iterable[Tensor], codec: Codec, scale: Scale) -> None:
-    """Decode and append part after part; the files get their names when all parts are written."""
+def _write(
+    folder: Path, batch: Sequence[Item], missing: Sequence[bool], parts: Iterable[Tensor], codec: Codec, scale: Scale
+) -> None:
+    """Decode and append part after part of what is missing; files get their names when all parts are written."""
+    wanted = [place for place, absent in enumerate(missing) if absent]
     with ExitStack() as files:
-        append = [files.enter_context(growing_mp4(item.path(folder), scale.world.fps)) for item in batch]
+        append = [files.enter_context(growing_mp4(batch[place].path(folder), scale.world.fps)) for place in wanted]
         decode = codec.stream()
         for latents in parts:
             videos = as_uint8(decode(latents).cpu())
-            for grow, video in zip(append, videos, strict=True):
-                grow(upscale(video, scale.video_scale))
+            for grow, place in zip(append, wanted, strict=True):
+                grow(upscale(videos[place], scale.video_scale))

@@ -20,7 +20,7 @@ from salt.evaluation.vbench.board import TEXT, Board, image_board
 from salt.evaluation.vbench.records import gather, vbench_records, vbench_wide
 from salt.evaluation.vbench.results import Scored, write_results
 from salt.evaluation.vbench.view import DimensionJob
-from salt.evaluation.video import ENCODER
+from salt.evaluation.video import ENCODER, encoder
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class RealVBench:
             "scorer": ["vbench", self.vbench.model_dump(mode="json")],
             "prompts": prompts_hash(self.prompts()),
             "seeds": evaluation.seeds,
-            "video": [world.frames, self.length.clips, world.fps, ENCODER],
+            "video": [world.frames, self.length.clips, world.fps, encoder(self.scale.video_size[1])],
         }
         return digest(decides | size_of_vae(self.scale) | low_precision(evaluation))
 

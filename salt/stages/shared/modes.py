@@ -5,6 +5,7 @@ from pathlib import Path
 from salt.data.latents import COMMAND, About
 from salt.data.modes import WorldModes, captions_of
 from salt.data.store import Store
+from salt.errors import SaltError
 from salt.models.codec import TinyCodec
 from salt.models.factored import FactoredModes, FactoredTeacher
 from salt.stages.shared.assets import Assets
@@ -23,7 +24,10 @@ def modes_of(assets: Assets, folder: Path, about: About, hashed: bool = True) ->
         SaltError: see `Store`.
     """
     modes, store = WorldModes(assets.scale.world), Store(folder, About, about.model_dump(), COMMAND, hashed)
-    return modes, modes.factored(tiny_codec(assets), store.latents(range(len(store))))
+    cues, wanted = store.latents(range(len(store))), (tiny_codec(assets).cues, *assets.latent_shape[1:])
+    if tuple(cues.shape[1:]) != wanted:
+        raise SaltError(f"{folder}: latents {tuple(cues.shape[1:])}; accepted: {wanted}, which `{COMMAND}` makes")
+    return modes, modes.factored(tiny_codec(assets), cues)
 
 
 def exact_teacher(assets: Assets, folder: Path, about: About, device: str) -> FactoredTeacher:
