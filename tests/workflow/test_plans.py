@@ -172,17 +172,6 @@ def test_slurm_is_given_the_partition_and_the_account_of_the_site(monkeypatch: p
     assert asked.items() >= {"slurm_partition": "h200", "slurm_account": "video", "nodes": 1}.items()
 
 
-def test_where_the_world_can_name_its_modes_they_are_measured(snakemake: Snakemake) -> None:
-    """Of students, the teacher and real clips, which also are long ones."""
-    run = snakemake("-n", "table2", "table3", *EXACT["tables"], "--config", "seeds=1", "scale=tiny_2")
-    calls = re.findall(r"^Shell command: salt modes (\S+) (.*) > \S+ 2>&1$", run.stdout, re.MULTILINE)
-    assert {"dmd_4", "salt_longlive", "dmd_4_teacher", "teacher", "real"} <= {name for name, _ in calls}
-    for name, words in calls:
-        typer.main.get_command(app).commands["modes"].make_context("modes", [name, *words.split()])
-    assert planned(run)["modes"] == len(calls)
-    assert re.search(r"salt sample real --long ", run.stdout)
-
-
 def test_a_message_says_the_rule_and_the_student_of_every_job(snakemake: Snakemake) -> None:
     """The rule's name first, which is the verb and the module as well."""
     run = snakemake("-n", *TARGETS, *LONG, "--config", "seeds=1")
