@@ -35,7 +35,7 @@ def test_only_what_a_change_touches_is_made_again(snakemake: Snakemake, tmp_path
             "teacher --scale",
             "latents --scale",
             "table table4",
-            *(f"{verb} {name}" for verb in ("train", "sample", "score") for name in students),
+            *(f"{verb} {name}" for verb in ("train", "sample", "score", "modes") for name in students),
         ]
     )
 
@@ -45,7 +45,7 @@ def test_only_what_a_change_touches_is_made_again(snakemake: Snakemake, tmp_path
 
     objectives = yaml.safe_load(experiment.read_text())["objectives"]
     change(experiment, "objectives", objectives | {"sc": {"weight": 0.7}})
-    again = ["train sc_dmd", "sample sc_dmd", "score sc_dmd", "table table4"]
+    again = ["train sc_dmd", "sample sc_dmd", "score sc_dmd", "modes sc_dmd", "table table4"]
     assert run_table4(snakemake, tmp_path) == Counter(again)
     assert len(list((tmp_path / "scratch/smoke/runs/sc_dmd/seed0").iterdir())) == 2  # the old run is not resumed
 
