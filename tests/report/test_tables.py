@@ -63,6 +63,12 @@ def test_measures_of_distributions_stand_beside_scores(turning, tmp_path):
         assert "Energy Dist." in path.read_text() or "energy_distance" in path.read_text()
 
 
+def test_short_captions_have_no_measures_of_distributions(turning):
+    """Beside records of their students' extended captions that have some."""
+    table = build_table("tableA1", Records(turning / "records", load_scale("tiny_2")), 2)
+    assert {comparison.metric for comparison in table.comparisons} == {"total", "quality", "semantic"}
+
+
 def test_the_papers_numbers_stand_beside_ours(table4):
     published = yaml.safe_load((repository_root() / "experiments" / "paper_values.yaml").read_text())["rows"]
     rows = {row["experiment"]: row["values"] for row in published if row["table"] == "table4"}
