@@ -123,6 +123,14 @@ def _floor(context: FigureContext, axes: "Axes", metric: str) -> None:
         axes.axhspan(percent(metric) * low, percent(metric) * high, color=LIGHT, zorder=0)
 
 
+def _recorded(context: FigureContext, cell: Cell, seeds: tuple[int, ...], metric: str) -> list[float]:
+    """One value of each seed; NaN where too few samples were on the support to measure it."""
+    kind = kind_of(metric, cell)
+    if metric in context.records.absent(cell, seeds, kind):
+        return [float("nan")] * len(seeds)
+    return context.records.values(kind, cell, seeds, metric)
+
+
 def _steps_panel(
     context: FigureContext, axes: "Axes", measured: dict[str, tuple[int, ...]], metric: str, solver: str
 ) -> list[End]:
@@ -131,12 +139,12 @@ def _steps_panel(
     for place, (experiment, seeds) in enumerate(measured.items()):
         style = context.look(experiment, place)
         cells = [Cell(experiment, "extended", solver, nfe) for nfe in nfes]
-        values = np.array([context.records.values(kind_of(metric, cell), cell, seeds, metric) for cell in cells])
-        values *= percent(metric)
+        values = percent(metric) * np.array([_recorded(context, cell, seeds, metric) for cell in cells])
         axes.plot(nfes, values, ".", color=style.colour, markersize=3, alpha=0.6)
         mean = values.mean(axis=1)
         axes.plot(nfes, mean, style.line, marker=style.marker, color=style.colour)
-        ends.append((float(mean[-1]), context.title(experiment), style.colour))
+        if np.isfinite(mean[-1]):
+            ends.append((float(mean[-1]), context.title(experiment), style.colour))
     axes.set_xscale("log", base=2)
     axes.set_xticks(nfes, [str(nfe) for nfe in nfes])
     axes.minorticks_off()

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from salt.config.modes import HIGH_OF, WINDOW
 from salt.config.scale import Scale
-from salt.data.prompts import Prompt, Variant, prompts_hash
+from salt.data.prompts import Prompt, Variant, prompts_hash, report_prompts
 from salt.evaluation.cells import RECORD_COLUMNS, ModelCell
 from salt.evaluation.modes.explained import Explained, explain
 from salt.evaluation.modes.measures import Numbers, Shares, energy_distance, measures
@@ -58,13 +58,15 @@ class Study:
         return [Item(prompt, seed) for seed, prompt in product(seeds, self.prompts)]
 
     def protocol(self) -> str:
-        """Identifies everything that determines a measurement, besides the model."""
-        evaluation = self.scale.evaluation
+        """Identifies everything that determines a measurement besides the model, of clips and of long videos alike."""
+        evaluation, world = self.scale.evaluation, self.scale.world
+        long = evaluation.long and [evaluation.long.length, evaluation.long.prompts]
         decides = {
             "modes": VERSION,
-            "prompts": prompts_hash(self.prompts),
+            "prompts": prompts_hash(report_prompts(world, evaluation.prompts)),
+            "long": long,
             "samples": evaluation.mode_samples,
-            "world": self.scale.world.model_dump(mode="json"),
+            "world": world.model_dump(mode="json"),
         }
         return digest(decides | low_precision(evaluation))
 
