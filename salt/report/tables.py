@@ -31,6 +31,8 @@ METHOD = (
     "more training seeds paired by seed and joined with their spread (Student's t), with one they cover captions only"
 )
 
+MODES_METHOD = "; of measures of distributions over training seeds alone, paired, Student's t"
+
 
 def make_table(name: str, scale: str, records_dir: Path, seeds: int | None, out_dir: Path) -> list[Path]:
     """Write `{name}.csv`, `.md` and `.tex`; the same records give the same bytes.
@@ -83,7 +85,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
             records.scale,
             used,
             _protocol_line(records, protocol, spec),
-            METHOD,
+            METHOD + (MODES_METHOD if MEASURES.keys() & set(metrics) else ""),
             (*_not_run(rows, wanted, released), *absent),
             released,
         ),

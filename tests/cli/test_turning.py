@@ -157,6 +157,7 @@ def test_real_clips_are_where_they_should_be(measure: Callable[..., Result], tmp
     done = measure("real")
     assert done.exit_code == 0, done.output
     frame = pd.read_csv(tmp_path / "real_seed0_modes.csv")
+    assert frame["protocol"].nunique() == 1, "of clips and of long videos: one file, one protocol"
     values = frame[frame["prompts"] == "extended"].set_index("metric")["value"]
     assert values["off_support"] == values["off_support@high"] == 0
     assert values["left"] < 0.05  # the rounding of pixels

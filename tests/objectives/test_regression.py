@@ -1,10 +1,12 @@
-"""The flow matching loss."""
+"""The flow matching loss, and its weight over t."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
+from salt.flow.grid import shift_time
 from salt.flow.path import batch_time, interpolate
-from salt.objectives.regression import flow_matching_loss
+from salt.objectives.regression import bell, flow_matching_loss
 
 
 def test_mean_square_of_each_sample(randn):
@@ -23,3 +25,15 @@ def test_its_minimiser_is_the_field_of_the_flow(randn, gaussian):
     loss = flow_matching_loss(gaussian.velocity(x_t, batch_time(0.6, x_t)) + a * x_t + b, x_0, eps).mean()
     assert_close(torch.stack(torch.autograd.grad(loss, (a, b))), torch.zeros(2, dtype=torch.float64))
     assert loss > 0.1, "the field is a mean: a single sample's velocity differs from it"
+
+
+@pytest.mark.parametrize("shift", [1.0, 5.0])
+def test_a_bell_weighs_the_middle_most_and_has_mean_1_over_its_table(shift: float) -> None:
+    table = shift_time(1 - torch.arange(1000, dtype=torch.float64) / 1000, shift)
+    weights = bell(table, shift)
+    assert weights.mean().item() == pytest.approx(1)
+    assert weights[0].item() == pytest.approx(0, abs=1e-12)
+    assert weights.min() >= 0
+    middle, away = bell(torch.tensor([0.5, 0.3, 0.7]), shift)[0], bell(torch.tensor([0.3, 0.7]), shift)
+    assert middle > away[0]
+    torch.testing.assert_close(away[0], away[1])

@@ -1,6 +1,7 @@
 """Figures are drawn from records and videos, legibly, and the same each time."""
 
 import io
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +30,18 @@ def test_every_figure_is_drawn(results, images, turning, videos, tmp_path, name)
     assert (picture != 255).any(axis=2).mean() > 0.02
     assert pdf.read_bytes().startswith(b"%PDF")
     assert not list(tmp_path.glob(".*"))
+
+
+def test_what_too_few_samples_were_measured_for_is_left_out(turning, tmp_path):
+    """As a student that samples nothing on the support at two steps, or at the last number of them."""
+    shutil.copytree(turning / "records", tmp_path / "records")
+    path = tmp_path / "records" / "sc_dmd_seed0_modes.csv"
+    frame = pd.read_csv(path)
+    gone = (frame["metric"] == "style_shift") & frame["nfe"].isin([2, 16])
+    frame.loc[gone, ["value", "n"]] = [np.nan, 0]
+    frame.to_csv(path, index=False)
+    png, _ = make_figure("fig_modes", "tiny_2", tmp_path / "records", tmp_path, tmp_path / "out", seeds=2)
+    assert png.exists()
 
 
 @pytest.mark.parametrize(
