@@ -16,6 +16,7 @@ NOT_TRAINING: dict[str, Any] = {
     "about": True,
     "released": True,
     "solver": True,
+    "causal": {"long_memory"},
     "train": {
         *("checkpoint_every", "keep_checkpoints", "preview_every", "tensorboard"),
         *("context_parallel", "recompute", "shard", "threads"),

@@ -115,7 +115,7 @@ class Long(Section):
     length: Annotated[int, Field(ge=2)] = 6
     """Length as a multiple of the training length."""
     memory: Memory
-    """KV-cache policy of all students, in place of their own."""
+    """KV-cache policy of students, in place of that of training; `causal.long_memory` of a student comes before it."""
     nfe: tuple[PositiveInt, ...] = (4,)
     """Function evaluations of every chunk, by `main_solver`."""
     prompts: Annotated[int, Field(ge=2)] = 128

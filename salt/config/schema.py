@@ -48,6 +48,8 @@ class Causal(Section):
     """Latent frames made at once."""
     memory: Memory = Memory()
     """KV-cache policy in training, and in sampling up to the training length."""
+    long_memory: Memory | None = Field(default=None, exclude_if=is_none)
+    """KV-cache policy beyond the training length; None: the scale's `evaluation.long.memory`."""
 
 
 class Pairs(Section):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from salt.config.memory import Memory
 from salt.config.scale import Evaluation, Long, Scale
-from salt.config.schema import Experiment
+from salt.config.schema import Causal, Experiment
 from salt.config.vbench import VBench
 from salt.config.world import World
 from salt.errors import SaltError
@@ -34,8 +34,8 @@ class Length(Protocol):
         """The protocol by which the real VBench scores such videos; None: the ground-truth scorer scores them."""
         ...
 
-    def memory(self, own: Memory) -> Memory:
-        """The KV-cache policy of a student whose own is `own`."""
+    def memory(self, causal: Causal) -> Memory:
+        """The KV-cache policy of a student."""
         ...
 
     def chunks(self, experiment: Experiment) -> int:
@@ -73,9 +73,9 @@ class TrainingLength:
         """As the scale says."""
         return self.evaluation.vbench
 
-    def memory(self, own: Memory) -> Memory:
+    def memory(self, causal: Causal) -> Memory:
         """The student's own policy."""
-        return own
+        return causal.memory
 
     def chunks(self, experiment: Experiment) -> int:
         """One: the whole video has one caption."""
@@ -115,9 +115,9 @@ class BeyondTraining:
         """VBench-Long's protocol, if VBench scores."""
         return self.long.vbench
 
-    def memory(self, own: Memory) -> Memory:
-        """The same policy for all students."""
-        return self.long.memory
+    def memory(self, causal: Causal) -> Memory:
+        """The same policy for all students but those with one of their own for long videos."""
+        return causal.long_memory or self.long.memory
 
     def chunks(self, experiment: Experiment) -> int:
         """All chunks of a causal student's video."""
@@ -166,7 +166,7 @@ def length_of(name: str, experiment: Experiment, long: bool) -> Length:
             f"experiments/scales/{scale.name}.yaml: evaluation.long is missing: --long needs it; accepted: a mapping "
             "of length, memory, nfe and prompts"
         )
-    memory, key = known.memory, "scale.evaluation.long"
+    memory, key = BeyondTraining(known).memory(causal), "scale.evaluation.long"
     frames, table = known.length * latent_frames(scale.world), scale.backbone.rope_max_seq_len
     seen = frames if memory.window is None else memory.sink + memory.window + causal.chunk
     places = min(frames, seen) if memory.positions == "relative" else frames

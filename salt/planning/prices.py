@@ -128,7 +128,7 @@ class Prices:
         count = length.prompts * len(self.scale.evaluation.seeds)
         experiment = self.experiment(TEACHER if job.name in (TEACHER, REAL) else job.name)
         causal, guided = experiment.causal, 2 if job.name == TEACHER else 1
-        memory = length.memory(causal.memory) if causal else None
+        memory = length.memory(causal) if causal else None
         cells = length.cells(job.name, "", self.scale, job.seed, causal is not None)
         wanted = () if job.rule == "sample_long" else self.printed.cells(job.name)
         cells = [cell for cell in cells if not wanted or cell.name in wanted]

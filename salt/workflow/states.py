@@ -90,9 +90,13 @@ class States:
         """Whether a name is that of an experiment whose weights this workflow makes, the teacher's aside."""
         return name != TEACHER and name in self.experiments
 
-    def sample(self, long: bool = False, cells: Sequence[str] = ()) -> State:
+    def sample(self, cells: Sequence[str] = ()) -> State:
         """Videos, besides the weights; `cells`: those that are wanted, empty: all."""
-        return [*self._evaluation(self.stages.sample, long), *cells]
+        return [*self._evaluation(self.stages.sample), *cells]
+
+    def sample_long(self, name: str) -> State:
+        """Long videos, besides the weights."""
+        return [*self._evaluation(self.stages.sample, long=True), *self._long_memory(name)]
 
     def score_vbench(self, cells: Sequence[str] = ()) -> State:
         """What VBench says of them; its jobs are the same for long videos and those of training length."""
@@ -102,9 +106,9 @@ class States:
         """Scores of videos, besides the videos."""
         return [*self._evaluation(self.stages.score, long), *cells]
 
-    def modes(self, cells: Sequence[str] = ()) -> State:
-        """The modes of samples, besides the weights."""
-        return [*self._evaluation(self.stages.modes, long=True), *cells]
+    def modes(self, name: str, cells: Sequence[str] = ()) -> State:
+        """The modes of samples, of long ones too, besides the weights."""
+        return [*self._evaluation(self.stages.modes, long=True), *self._long_memory(name), *cells]
 
     def defect(self, alone: bool = False) -> State:
         """The semigroup defect, besides the weights; `alone`: Eq. (16) and nothing else."""
@@ -117,6 +121,11 @@ class States:
     def score_controls(self) -> State:
         """Scores of clips that were corrupted on purpose."""
         return self._evaluation(self.stages.score_controls)
+
+    def _long_memory(self, name: str) -> State:
+        """What a student remembers of its long videos, where that is its own."""
+        causal = self.experiments[name].causal if name in self.experiments else None
+        return [content_hash(causal.long_memory)] if causal is not None and causal.long_memory is not None else []
 
     def _evaluation(self, stage: int, long: bool = False) -> State:
         """How a scale evaluates; another protocol of long videos leaves all others alone."""

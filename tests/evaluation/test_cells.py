@@ -81,6 +81,14 @@ def test_causal_students_have_long_videos(name, scale):
     assert length_of(name, experiment, long=True) == BeyondTraining(experiment.scale.evaluation.long)
 
 
+@pytest.mark.parametrize(("name", "window", "sink"), [("causal_forcing", 2, 1), ("longlive", 6, 3), ("causvid", 9, 3)])
+def test_long_videos_are_remembered_as_the_student_says_or_else_the_scale(name, window, sink):
+    experiment = load_experiment(name, "paper")
+    memory = length_of(name, experiment, long=True).memory(experiment.causal)
+    assert (memory.window, memory.sink, memory.positions) == (window, sink, "relative")
+    assert length_of(name, experiment, long=False).memory(experiment.causal) == experiment.causal.memory
+
+
 def test_a_window_may_be_shorter_than_a_chunk():
     """As Infinity-RoPE's own: local attention of 6 frames is window 2, sink 1 and the chunk's 3."""
     policy = "{window: 2, sink: 1, positions: relative}"

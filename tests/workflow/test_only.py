@@ -32,14 +32,16 @@ def test_one_cell_of_each_student_is_made_for_table4(snakemake: Snakemake) -> No
     """And Eq. (16) alone for figA1; apart from the videos of a full run, whose weights are the same."""
     run = snakemake("-n", "--config", "seeds=1", "only=table4,figA1", "out=elsewhere")
     calls = calls_of(run)
-    each = dict.fromkeys(("train", "sample", "score", "defect"), len(STUDENTS))
+    each = dict.fromkeys(("train", "defect"), len(STUDENTS)) | dict.fromkeys(("sample", "score"), len(STUDENTS) + 1)
     once = dict.fromkeys(("teacher", "latents", "table", "figure"), 1)
     assert {verb: len(words) for verb, words in calls.items()} == each | once
     verbs = typer.main.get_command(app).commands
     for verb, every in calls.items():
         for words in every:
             verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
-    assert [cells_of(words) for words in calls["sample"] + calls["score"]] == [["extended_cm_4"]] * 6
+    for verb in ("sample", "score"):
+        cells = {words.split()[0]: cells_of(words) for words in calls[verb]}
+        assert cells == dict.fromkeys(STUDENTS, ["extended_cm_4"]) | {"real": ["extended_none_0"]}
     assert all("--alone" in words for words in calls["defect"])
     assert "scratch/tiny/only_table4_figA1/videos/v1/sc_dmd/seed0/manifest.json" in run.stdout
     assert "scratch/tiny/weights/sc_dmd/seed0/provenance.json" in run.stdout
@@ -64,7 +66,7 @@ def test_what_a_full_run_left_is_not_taken_for_a_part_nor_a_part_for_it(snakemak
     part, full = ("only=table4", "out=elsewhere"), ("out=elsewhere",)
     assert snakemake("--config", "scale=smoke", *part).returncode == 0
     again = calls_of(snakemake("-n", "table4", "--config", "scale=smoke", *full))
-    assert {verb: len(words) for verb, words in again.items()} == {"sample": 3, "score": 3, "modes": 3, "table": 1}
+    assert {verb: len(words) for verb, words in again.items()} == {"sample": 4, "score": 4, "modes": 4, "table": 1}
     assert snakemake("-n", "--config", "scale=smoke", *part).stdout.count("Nothing to be done") == 1
 
 

@@ -33,7 +33,7 @@ def test_a_plan_shrinks_as_jobs_are_done_and_takes_their_times(snakemake: Snakem
     words = ("table4", "--scale", "smoke", "--config", "seeds=1")
     before = salt(tmp_path, "plan", *words)
     assert before.returncode == 0, before.stderr
-    assert "table4 at scale smoke: 15 of 15 jobs to run" in before.stdout
+    assert "table4 at scale smoke: 18 of 18 jobs to run" in before.stdout
     assert row(before.stdout, "train")[:4] == ["train", "3", "0", "-"]
     state = row(salt(tmp_path, "status", *words).stdout, "table4")
     assert state[1] == "0"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from salt.config import content_hash, training_hash
+from salt.config.memory import Memory
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.report.suite import FigureSpec
@@ -60,10 +61,23 @@ def test_long_videos_have_a_protocol_of_their_own(smoke: Workflow) -> None:
     evaluation = smoke.scale.evaluation.model_copy(update={"long": long.model_copy(update={"length": 9})})
     scale = smoke.scale.model_copy(update={"evaluation": evaluation})
     before, after = smoke.states, States(scale, smoke.experiments, (), smoke.states.stages)
-    for rule in ("sample", "score"):
+    for rule in ("sample", "score", "defect"):
         assert getattr(before, rule)() == getattr(after, rule)()
-        assert getattr(before, rule)(long=True) != getattr(after, rule)(long=True)
-    assert before.defect() == after.defect()
+    assert before.score(long=True) != after.score(long=True)
+    assert before.sample_long("self_forcing") != after.sample_long("self_forcing")
+
+
+def test_a_memory_of_ones_own_for_long_videos_changes_them_and_nothing_else(smoke: Workflow) -> None:
+    causal = smoke.experiments["self_forcing"].causal
+    assert causal is not None
+    own = causal.model_copy(update={"long_memory": Memory(window=1, positions="relative")})
+    before, after = smoke.states, changed(smoke.states, "self_forcing", causal=own)
+    assert before.weights("self_forcing") == after.weights("self_forcing")
+    assert before.sample() == after.sample()
+    for rule in ("sample_long", "modes"):
+        assert getattr(before, rule)("self_forcing") != getattr(after, rule)("self_forcing")
+        assert getattr(before, rule)("longlive") == getattr(after, rule)("longlive")
+        assert getattr(before, rule)("real") == getattr(after, rule)("real")
 
 
 @pytest.mark.parametrize("rule", ["table", "figure", "claims", "report", "score_vbench", "score", "score_controls"])

@@ -205,7 +205,7 @@ use rule sample as sample_long with:
     params:
         long=unrecorded("--long"),
         cells=unrecorded(""),
-        state=w.states.sample(long=True),
+        state=lambda wildcards: w.states.sample_long(wildcards.sampled),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: videos beyond the training length, scale {params.scale}"
 
@@ -255,7 +255,7 @@ rule modes:
         latents=subpath(input.latents, parent=True),
         weights=lambda wildcards, input: option("--weights", input.weights),
         cells=lambda wildcards, output: w.printed.options(wildcards.sampled),
-        state=lambda wildcards: w.states.modes(w.printed.cells(wildcards.sampled)),
+        state=lambda wildcards: w.states.modes(wildcards.sampled, w.printed.cells(wildcards.sampled)),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: which futures and styles it samples, scale {params.scale}"
     shell:

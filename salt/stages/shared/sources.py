@@ -18,7 +18,7 @@ def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, l
     shift, shape, causal = experiment.grid.shift, assets.latent_shape, experiment.causal
     model = in_precision(model, experiment.scale.evaluation.precision, device)
     if causal is not None:
-        memory = length.memory(causal.memory)
+        memory = length.memory(causal)
         return SampledByChunk(model, assets.text_encoder, memory, shift, shape, length.clips, device)
     cfg_weight = experiment.scale.evaluation.cfg_weight if experiment.name == TEACHER else None
     negative = experiment.scale.text.negative
