@@ -41,7 +41,7 @@ def test_one_cell_of_each_student_is_made_for_table4(snakemake: Snakemake) -> No
             verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
     for verb in ("sample", "score"):
         cells = {words.split()[0]: cells_of(words) for words in calls[verb]}
-        assert cells == dict.fromkeys(STUDENTS, ["extended_cm_4"]) | {"real": ["extended_none_0"]}
+        assert cells == {name: ["extended_cm_4"] for name in STUDENTS} | {"real": ["extended_none_0"]}
     assert all("--alone" in words for words in calls["defect"])
     assert "scratch/tiny/only_table4_figA1/videos/v1/sc_dmd/seed0/manifest.json" in run.stdout
     assert "scratch/tiny/weights/sc_dmd/seed0/provenance.json" in run.stdout
