@@ -7,11 +7,13 @@ the scene. Then it is frozen.
 Embeddings are `(N, L, D)`, zero where a caption is padded, as diffusers' WanPipeline gives them to the backbone.
 """
 
+import html
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ftfy
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -42,17 +44,26 @@ class UMT5TextEncoder:
         return int(self.model.config.d_model)
 
     def encode(self, captions: Sequence[str]) -> Tensor:
-        """`(N, L, D)` embeddings, float32; a caption longer than L tokens is truncated."""
+        """`(N, L, D)` embeddings of cleaned captions, float32; one that is longer than L tokens is truncated."""
         if len(self._cache) * 4 * self.tokens * self.dim > MOST_KEPT:
             self._cache.clear()
         new = sorted({c for c in captions if c not in self._cache})
         for start in range(0, len(new), 256):
             batch = new[start : start + 256]
             with torch.no_grad():
-                embeddings, mask = embed(self.model, self.tokenizer, batch, self.tokens)
+                embeddings, mask = embed(self.model, self.tokenizer, [cleaned(c) for c in batch], self.tokens)
             masked = (embeddings * mask[..., None]).float().cpu()
             self._cache.update(zip(batch, masked, strict=True))
         return torch.stack([self._cache[c] for c in captions])
+
+
+def cleaned(caption: str) -> str:
+    """A caption as Wan's tokenizer is given it: broken text mended (ftfy), HTML read twice, one space between words.
+
+    Wan-Video/Wan2.1@9737cba, wan/modules/tokenizers.py (`clean="whitespace"`), and diffusers' WanPipeline: typographic
+    quotation marks, full-width commas and HTML entities become plain characters.
+    """
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(caption))).split())
 
 
 def embed(model: Any, tokenizer: Any, captions: Sequence[str], tokens: int) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.pipelines.wan import pipeline_wan as wan
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -18,6 +21,7 @@ from salt.errors import SaltError
 from salt.models.text import (
     UMT5TextEncoder,
     build_text_encoder,
+    cleaned,
     fit_text_encoder,
     load_text_encoder,
     save_text_encoder,
@@ -65,6 +69,25 @@ def test_embeddings_are_those_of_diffusers_pipeline(built: tuple[Any, Any], enco
     captions = [SENTENCE, "", "a ring", "a blue cross above a red ring"]
     theirs = pipeline._get_t5_prompt_embeds(captions, max_sequence_length=TEXT.tokens)
     torch.testing.assert_close(encoder.encode(captions), theirs)
+
+
+@settings(deadline=None)
+@given(
+    st.text()
+    | st.lists(st.sampled_from(["“it’s”", "a，b", "&amp;quot;", "&lt;b&gt;", "\u3000", "sch\xc3\xb6n", "\n"])).map(
+        "".join
+    )
+)
+def test_captions_are_cleaned_as_diffusers_cleans_them(text: str) -> None:
+    assert cleaned(text) == wan.prompt_clean(text)
+
+
+def test_the_encoder_sees_clean_captions(encoder: UMT5TextEncoder) -> None:
+    """Wan's tokenizer would make unknown pieces of what is not cleaned."""
+    assert cleaned("  it’s a “blue”，&amp;amp;\n red ring ") == 'it\'s a "blue",& red ring'
+    torch.testing.assert_close(encoder.encode(["a  blue\n ring"]), encoder.encode(["a blue ring"]), rtol=0, atol=0)
+    unclean, clean = "a blue &gt; ring", "a blue > ring"
+    assert torch.equal(encoder.encode([unclean]), encoder.encode([clean]))
 
 
 def test_rows_follow_the_captions_whatever_the_batch(built: tuple[Any, Any], encoder: UMT5TextEncoder) -> None:
