@@ -54,20 +54,27 @@ def _print_prices(todo: "list[tuple[Planned, Price]]", gpus: int) -> None:
     by_rule: dict[str, list[Price]] = defaultdict(list)
     for job, price in todo:
         by_rule[job.rule].append(price)
-    print(f"  {'rule':<16}{'jobs':>6}{'GPUs each':>11}{'hours each':>12}{'asked':>7}{'GPU-hours':>11}{'disk, GB':>10}")
+    print(f"  {'rule':<16}{'jobs':>6}{'GPUs each':>11}{'hours each':>12}{'asked':>7}{'GPU-hours':>14}{'disk, GB':>10}")
     total_gpu = total_cpu = disk = 0.0
+    unknown: list[str] = []
     for rule, prices in by_rule.items():
         hours = [price.hours for price in prices if price.hours is not None]
         each = prices[0].gpus
         spent = sum(hours) * each
         space = sum(price.disk for price in prices) / 1e9
         total_gpu, total_cpu, disk = total_gpu + spent, total_cpu + sum(hours) * (not each), disk + space
+        if not hours:
+            unknown.append(f"{len(prices)} {rule}")
         mark = " m" if any(price.measured for price in prices) else "  "
         mean = f"{sum(hours) / len(hours):.2f}{mark}" if hours else "-  "
         asked = f"{prices[0].asked:.1f}" + ("!" if hours and max(hours) > prices[0].asked else " ")
-        print(f"  {rule:<16}{len(prices):>6}{each:>11}{mean:>12}{asked:>7}{spent:>11.1f}{space:>10.1f}")
-    print(f"  in all {total_gpu:.0f} GPU-hours, {total_cpu:.1f} hours on CPUs, {disk:.0f} GB of disk", end="")
+        paid = f"{spent:.1f}" if hours or not each else "not measured"
+        print(f"  {rule:<16}{len(prices):>6}{each:>11}{mean:>12}{asked:>7}{paid:>14}{space:>10.1f}")
+    spent_on_cpus = f", {total_cpu:.1f} hours on CPUs" if total_cpu else ""
+    print(f"  in all {total_gpu:.0f} GPU-hours{spent_on_cpus}, {disk:.0f} GB of disk", end="")
     print(f"; at least {total_gpu / gpus:.1f} hours on {gpus} GPUs" if total_gpu else "")
+    if unknown:
+        print(f"  not in it, for nobody has measured them: {', '.join(unknown)}")
 
 
 @app.command()

@@ -37,6 +37,9 @@ class Released(Section):
     """The average of the training or its last state; None: the file holds one of them."""
     lora: Below | None = None
     """A LoRA to merge, below SALT_WEIGHTS."""
+    always: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Taken unless `--config weights=trained` says otherwise: the paper scores this file, and the row's training costs
+    more than all that is compared with it."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Of the file `source`; None: not known."""
 

@@ -43,7 +43,10 @@ class Layout:
     @property
     def printed(self) -> str:
         """The name below results/ and paper_figures/: a row of released weights never stands for one trained here."""
-        return f"{self.settings.scale}_released" if self.entries.imported else self.settings.scale
+        published = {name: experiment.released for name, experiment in self.states.experiments.items()}
+        usual = {name for name, found in published.items() if found and found.always}
+        scale, weights = self.settings.scale, self.settings.weights
+        return scale if set(self.entries.imported) == usual else f"{scale}_{weights}"
 
     @property
     def results(self) -> str:

@@ -63,7 +63,7 @@ class Workflow:
         check_starts(experiments, students)
         suite = load_suite().at(scale)
         check_entries(suite, students)
-        imported = released(experiments, students, scale) if settings.weights == "released" else []
+        imported = imported_of(settings, experiments, students)
         resources = Resources.load(folder, scale.name)
         states = States(scale, experiments, imported, load_stages(folder))
         if settings.only:
@@ -75,6 +75,12 @@ class Workflow:
     def students(self) -> list[str]:
         """All that is distilled."""
         return [name for name in self.experiments if name != TEACHER]
+
+    @property
+    def published(self) -> list[str]:
+        """The rows of tables whose weights are published ones."""
+        rows = {row.experiment for table in self.entries.tables.values() for row in table.rows}
+        return [name for name in self.imported if name in rows]
 
     @property
     def sampled(self) -> list[str]:
@@ -129,17 +135,19 @@ def _dimensions(length: Length) -> tuple[str, ...]:
     return length.vbench.dimensions() if length.vbench else ()
 
 
-def released(experiments: Mapping[str, Experiment], students: Collection[str], scale: Scale) -> list[str]:
-    """The students that have published weights at a scale.
+def imported_of(settings: Settings, experiments: Mapping[str, Experiment], students: Collection[str]) -> list[str]:
+    """The students whose published weights are taken.
 
     Raises:
-        SaltError: none has.
+        SaltError: they are asked for, and none has any at this scale.
     """
-    found = [name for name in students if experiments[name].released is not None]
-    if not found:
-        place = f"scales.{scale.name}.released"
-        raise SaltError(f"--config weights=released: no experiment has {place}; accepted: weights=trained")
-    return found
+    published = {name: experiments[name].released for name in students if experiments[name].released is not None}
+    if settings.weights == "released":
+        if not published:
+            place = f"scales.{settings.scale}.released"
+            raise SaltError(f"--config weights=released: no experiment has {place}; accepted: weights=trained")
+        return list(published)
+    return [name for name, found in published.items() if found and found.always and settings.weights is None]
 
 
 def check_starts(experiments: Mapping[str, Experiment], students: Collection[str]) -> None:

@@ -22,8 +22,8 @@ class Settings:
     """Folder of results/ and paper_figures/."""
     scratch: str = "scratch"
     """Folder of weights, videos and logs; $SALT_SCRATCH where it is not given."""
-    weights: WeightsFrom = "trained"
-    """released: published weights where an experiment has them; all others are trained either way."""
+    weights: WeightsFrom | None = None
+    """released: published weights where an experiment has them; trained: nowhere; None: where it says `always`."""
     only: tuple[str, ...] = ()
     """Tables and figures that are made, of whose models nothing is sampled and measured that they do not print; empty:
     all of them, and everything of each model."""
@@ -43,7 +43,7 @@ class Settings:
         seeds, weights = given.get("seeds"), given.get("weights", cls.weights)
         if seeds is not None and (not isinstance(seeds, int) or seeds < 1):
             raise SaltError(f"--config seeds={seeds}: accepted: the number of training seeds, 1 or more")
-        if weights not in get_args(WeightsFrom):
+        if weights is not None and weights not in get_args(WeightsFrom):
             raise SaltError(f"--config weights={weights}: accepted: {', '.join(get_args(WeightsFrom))}")
         only = tuple(str(given["only"]).split(",")) if "only" in given else ()
         scale, out, scratch = (str(given.get(key, getattr(cls, key))) for key in ("scale", "out", "scratch"))

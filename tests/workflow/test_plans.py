@@ -236,6 +236,19 @@ def test_published_weights_are_imported_in_the_place_of_trainings(snakemake: Sna
     )
 
 
+def test_a_row_whose_published_model_the_paper_scores_is_imported_unless_it_is_to_be_trained(
+    snakemake: Snakemake,
+) -> None:
+    usual = snakemake("-n", "table2", "--config", "scale=paper")
+    assert re.findall(r"salt import-released (\w+) ", usual.stdout) == ["rcm"]
+    assert "salt train rcm" not in usual.stdout
+    assert set(re.findall(r"results/(\w+)/", usual.stdout)) == {"paper"}
+    trained = snakemake("-n", "table2", "--config", "scale=paper", "weights=trained")
+    assert planned(trained)["import_released"] == 0
+    assert trained.stdout.count("salt train rcm ") == 3
+    assert set(re.findall(r"results/(\w+)/", trained.stdout)) == {"paper_trained"}
+
+
 def test_slurm_may_run_the_smoke_scale(snakemake: Snakemake) -> None:
     run = snakemake("--profile", "slurm", "-n", "fig1", "--config", "scale=smoke")
     assert planned(run)["train"] == 3

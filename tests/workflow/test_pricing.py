@@ -1,12 +1,14 @@
 """`salt plan` and `salt status` beside Snakemake's own count of jobs; `salt` is faked for what Snakemake runs."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import prices
 import pytest
 
 from salt.cli.doctor import SLURM_COMMANDS, slurm
@@ -63,6 +65,8 @@ def test_paper_scale_is_priced_by_the_model(snakemake: Snakemake, tmp_path: Path
     hours = sum(3 * cost.training(e) for e in experiments) / (0.3 * 989e12) / 3600
     assert float(row(told, "train")[5]) == pytest.approx(hours, rel=0.01)
     assert "on 16 GPUs" in told
+    assert row(told, "score_vbench")[5:7] == ["not", "measured"]
+    assert re.search(r"not in it, for nobody has measured them: .*\d+ score_vbench", told)
     assert "memory of a training on 8 GPUs" in told
 
 
@@ -73,6 +77,11 @@ def test_work_that_is_shared_is_priced_where_it_is_done(snakemake: Snakemake, tm
     hours = {round(cost.trajectories(experiment) / (0.3 * 989e12) / 3600, 1) for experiment in experiments}
     assert float(row(told, "ode_pairs_part")[5]) in hours, "one of them starts the rows of Table 5"
     assert float(row(told, "latents_part")[5]) > 100
+
+
+@pytest.mark.parametrize("target", [t for t in prices.TARGETS if t.target in ("published", "table4")], ids=str)
+def test_the_docs_print_what_a_plan_says(target: prices.Target) -> None:
+    assert prices.line(target) in prices.PAGE.read_text(encoding="utf-8").splitlines()
 
 
 def test_what_does_not_fit_is_told_with_a_way_out() -> None:

@@ -170,8 +170,8 @@ def test_words_are_not_recorded_that_snakemake_passes_an_output_to() -> None:
 
 def test_settings_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SALT_SCRATCH", raising=False)
-    assert Settings.read({}) == Settings("tiny", None, ".", "scratch", "trained")
+    assert Settings.read({}) == Settings("tiny", None, ".", "scratch")
     monkeypatch.setenv("SALT_SCRATCH", "/large")
-    assert Settings.read({"seeds": 2, "out": 7}) == Settings("tiny", 2, "7", "/large", "trained")
+    assert Settings.read({"seeds": 2, "out": 7}) == Settings("tiny", 2, "7", "/large")
     assert Settings.read({"scratch": "here"}).scratch == "here"
     assert Settings.read({"only": "table4,figA1", "out": "x"}).only == ("table4", "figA1")

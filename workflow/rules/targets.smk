@@ -1,4 +1,4 @@
-# Named targets: every table, every figure, and one ablation_NAME per experiment.
+# Named targets: every table, every figure, one ablation_NAME per experiment, and the scores of all published weights.
 
 for target in w.entries.tables:
 
@@ -17,6 +17,14 @@ for target in w.entries.figures:
             target
         input:
             expand(rules.figure.output, figure=target),
+        localrule: True
+
+
+if w.published:
+
+    rule published:
+        input:
+            expand(rules.score.output.scores, sampled=w.published, seed=0),
         localrule: True
 
 
