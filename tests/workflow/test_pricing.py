@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import prices
 import pytest
 
+import prices
 from salt.cli.doctor import SLURM_COMMANDS, slurm
 from salt.config import load_experiment
 from salt.planning import cost
