@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 import yaml
 
-from salt.cli import app
+from salt.cli import app, register
 from support.plans import planned
 
 register()
