@@ -26,6 +26,7 @@ def register() -> None:
         assets,
         doctor,
         environment,
+        fetch,
         lab,
         measures,
         plan,

@@ -11,6 +11,8 @@ from typing import Literal
 
 from salt.cli import app
 from salt.cli.options import ScaleName, Scratch
+from salt.errors import SaltError
+from salt.workflow.site import ACCOUNT, CPU_PARTITION, GPU, PARTITION, QOS, Site
 
 State = Literal["ok", "note", "wrong"]
 Found = tuple[State, str, str]
@@ -25,14 +27,34 @@ def doctor(
     scratch: Scratch = Path("scratch"),
 ) -> None:
     """Look at this machine before hours are spent: libraries, devices, disk, weights, SLURM."""
+    from salt.config import load_scale
+
+    load_scale(scale)  # a name that is none is not looked for seven times
+    looks = {
+        "libraries": libraries(),
+        "SLURM": slurm(),
+        "devices": devices(scale),
+        "teacher": weights(scale),
+        "released": released(scale),
+        "VBench": vbench(scale),
+        "disk": disk(scale, scratch),
+    }
     wrong = 0
-    for look in (libraries(), devices(scale), weights(scale), released(scale), disk(scale, scratch), slurm()):
-        for state, what, message in look:
+    for name, look in looks.items():
+        for state, what, message in _told(name, look):
             print(f"{state:<6} {what:<10} {message}", flush=True)
             wrong += state == "wrong"
     if wrong:
         print(f"{wrong} to mend before scale {scale} can run here")
         sys.exit(1)
+
+
+def _told(name: str, look: Iterator[Found]) -> Iterator[Found]:
+    """What a look finds, to its end or to the mistake that ends it: the others are to be seen as well."""
+    try:
+        yield from look
+    except SaltError as error:
+        yield "wrong", name, str(error)
 
 
 def libraries() -> Iterator[Found]:
@@ -84,7 +106,6 @@ def devices(scale: str) -> Iterator[Found]:
 def weights(scale: str) -> Iterator[Found]:
     """The teacher that the scale ships, file by file, or the released one, and the captions that go with it."""
     from salt.config import load_scale
-    from salt.errors import SaltError
 
     loaded = load_scale(scale)
     if loaded.teacher == "train":
@@ -133,9 +154,40 @@ def released(scale: str) -> Iterator[Found]:
         yield "note", "released", f"{name}: no {path.relative_to(weights_root())}; download it there from {page}"
 
 
+def vbench(scale: str) -> Iterator[Found]:
+    """VBench's environment, prompts and weights, where it scores a scale's videos."""
+    from salt.config import load_scale
+    from salt.config.vbench import vbench_folder
+    from salt.evaluation.vbench.weights import absent
+
+    evaluation = load_scale(scale).evaluation
+    folder = vbench_folder()
+    protocols = [found for found in (evaluation.vbench, evaluation.long and evaluation.long.vbench) if found]
+    if not protocols:
+        return
+    python = Path(os.environ.get("SALT_VBENCH_PYTHON") or folder / "venv" / "bin" / "python")
+    if python.is_file():
+        yield "ok", "VBench", f"its environment's Python is {python}"
+    else:
+        yield "wrong", "VBench", f"no {python}: salt vbench-env makes it"
+    names = {name for each in protocols for name in (each.prompt_list, each.extended_list) if name is not None}
+    for name in sorted(names):
+        if not (folder / "prompts" / name).is_file():
+            yield "wrong", "VBench", f"no {folder / 'prompts' / name}: docs/vbench.md says where prompts come from"
+    wanted = [(each, dimension) for each in protocols for dimension in each.dimensions()]
+    lacking = {f"{dimension} ({each.suite})": absent(folder, each, dimension) for each, dimension in wanted}
+    yield (
+        "ok",
+        "VBench",
+        f"{sum(why is None for why in lacking.values())} of {len(lacking)} dimensions have their files",
+    )
+    for dimension, why in lacking.items():
+        if why is not None:
+            yield "note", "VBench", f"{dimension} would be reported absent: {why}; `salt fetch` says from where"
+
+
 def disk(scale: str, scratch: Path) -> Iterator[Found]:
     """Free space against what `all` still writes."""
-    from salt.errors import SaltError
     from salt.planning.jobs import jobs_of
     from salt.planning.prices import Prices
 
@@ -180,16 +232,23 @@ def slurm() -> Iterator[Found]:
         )
         yield "wrong", "SLURM", message
         return
-    asked = os.environ.get("SALT_PARTITION", "gpu")
     try:
+        site = Site.read(os.environ)
         done = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True, timeout=30)
         known, said = set(done.stdout.split()), done.stderr.strip()
+    except SaltError as error:
+        yield "wrong", "SLURM", str(error)
+        return
     except subprocess.TimeoutExpired:
         known, said = set(), "no answer within 30 seconds"
     if not known:
         yield "wrong", "SLURM", f"sinfo names no partition: {said or 'and says nothing'}"
-    elif asked not in known:
-        yield "wrong", "SLURM", f"SALT_PARTITION={asked}: no such partition; accepted: {', '.join(sorted(known))}"
-    else:
-        account = os.environ.get("SALT_ACCOUNT")
-        yield "ok", "SLURM", f"partition {asked}, {f'account {account}' if account else 'no account (SALT_ACCOUNT)'}"
+        return
+    asked = [(PARTITION, site.partition), (CPU_PARTITION, site.cpu_partition or site.partition)]
+    strange = [(setting, names) for setting, names in asked if not known.issuperset(names.split(","))]
+    for setting, names in strange[:1]:
+        yield "wrong", "SLURM", f"{setting}={names}: no such partition; accepted: {', '.join(sorted(known))}"
+    if not strange:
+        others = {ACCOUNT: site.account, QOS: site.qos, GPU: os.environ.get(GPU)}
+        told = ", ".join(f"{name}={value}" if value else f"no {name}" for name, value in others.items())
+        yield "ok", "SLURM", f"partition {asked[0][1]}, {asked[1][1]} for jobs without GPUs; {told}"

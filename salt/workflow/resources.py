@@ -1,7 +1,8 @@
 """`workflow/resources.yaml`: what a job asks for, in the words of Snakemake and its SLURM plugin."""
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from salt.config.files import accepted, as_mapping, read_mapping, relative
 from salt.config.load import of_scale
 from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
+from salt.workflow.site import Site
 from salt.workflow.stages import Stages
 
 DEFAULT = "default"
@@ -50,13 +52,15 @@ class Resources:
 
     default: Request
     rules: dict[str, Request]
+    site: Site = field(default_factory=Site)
 
     @classmethod
     def load(cls, folder: Path, scale: str) -> "Resources":
         """Read `resources.yaml` in the workflow's folder.
 
         Raises:
-            SaltError: an unknown rule or key, a value that is not accepted, or nothing for this scale.
+            SaltError: an unknown rule or key, a value that is not accepted, or nothing for this scale; or a setting of
+                the site that SLURM would not take.
         """
         path = folder / "resources.yaml"
         source = relative(path)
@@ -67,7 +71,7 @@ class Resources:
         read = {rule: _request(asked, source, rule) for rule, asked in entries.items()}
         if DEFAULT not in read:
             raise SaltError(f"{source}: scale {scale}: {DEFAULT} is missing; accepted: what a job of any rule asks for")
-        return cls(read.pop(DEFAULT), read)
+        return cls(read.pop(DEFAULT), read, Site.read(os.environ))
 
     def of(self, rule: str) -> Request:
         """What a job of `rule` asks for, a part of its work as much as the whole."""
@@ -103,11 +107,11 @@ class Resources:
             "mem_mb": memory,
             "gpu_jobs": min(request.gpu, 1),  # only on one machine: workflow/Snakefile
         }
+        common |= self.site.resources(request.gpu, request.nodes)
         if request.nodes == 1:
-            return common | {"gpu": request.gpu}
+            return common
         # `mpi` leaves srun to the rule; without tasks_per_gpu=0 the plugin would ask for `tasks` on every GPU.
-        gpus: dict[str, Asked] = {"gres": f"gpu:{request.gpu}"} if request.gpu else {}
-        return common | gpus | {"mpi": "srun", "tasks": request.nodes, "tasks_per_gpu": 0}
+        return common | {"mpi": "srun", "tasks": request.nodes, "tasks_per_gpu": 0}
 
     def launcher(self, rule: str) -> str:
         """What stands before a command: nothing, or one process per GPU on one node or several, of one SLURM job."""
@@ -118,7 +122,7 @@ class Resources:
             return f"torchrun --standalone {workers}" if gpus > 1 else ""
         step = f"srun --nodes={nodes} --ntasks={nodes} --cpus-per-task={request.cpus_per_task} --kill-on-bad-exit=1"
         if gpus:
-            step += f" --gres=gpu:{gpus}"
+            step += f" --gres={self.site.gres_of(gpus)}"
         # The shell of a job runs on its first node, so `hostname` is where the processes meet.
         meet = "--rdzv-backend=c10d --rdzv-id=$SLURM_JOB_ID"
         meet += " --rdzv-endpoint=$(hostname):$((20000 + SLURM_JOB_ID % 20000))"

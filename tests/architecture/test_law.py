@@ -20,7 +20,7 @@ SUFFIXES = ("_part", "_long")
 """Of rules that repeat another: one of the jobs that share its work, and the same of long videos."""
 WITHOUT_RULE = {"export"}
 """Stages that no rule of the workflow needs."""
-ASK_ONLY = {"plan", "status", "doctor", "vbench-env", "agreement"}
+ASK_ONLY = {"fetch", "plan", "status", "doctor", "vbench-env", "agreement"}
 """Verbs that make nothing of the workflow's."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.slurm_cluster import ends_of, kill_node, show_job, slurm, wait_for
+from support.slurm_cluster import ends_of, kill_node, partitions_of, show_job, slurm, wait_for
 from support.slurm_runs import CHECKPOINT_EVERY, STUDENTS, Workflow
 
 pytestmark = pytest.mark.slurm
@@ -65,6 +65,17 @@ def test_the_results_are_those_of_a_local_run(
     assert len(local) >= 3 * len(STUDENTS)
     assert results.keys() == local.keys()
     assert [name for name in local if results[name] != local[name]] == []
+
+
+def test_jobs_without_gpus_go_to_the_partition_of_cpus(disturbed: tuple[Workflow, dict[str, str]]) -> None:
+    logs = disturbed[0].folder / "scratch/slurm_logs"
+    partitions: dict[str, set[str]] = {}
+    for path in logs.glob("rule_*/**/*.log"):
+        rule = path.relative_to(logs).parts[0].removeprefix("rule_")
+        partitions.setdefault(rule, set()).update(partitions_of(path.stem))
+    assert partitions.pop("train") == {"gpu"}
+    assert {"latents", "score", "table"} <= partitions.keys()
+    assert set.union(*partitions.values()) == {"max"}
 
 
 def test_a_dead_node_gives_its_job_to_another(disturbed: tuple[Workflow, dict[str, str]]) -> None:
@@ -128,7 +139,7 @@ def test_one_training_on_two_nodes(disturbed: tuple[Workflow, dict[str, str]], t
     """The same rule; the processes of both nodes share each batch."""
     workflow, student = Workflow(tmp_path), "dmd_8"
     workflow.begin_with(disturbed[0])
-    workflow.needs("train", nodes=2)
+    workflow.needs("train", gpu=1, nodes=2)
     workflow.finish(workflow.submit(f"scratch/smoke/weights/{student}/seed0/provenance.json"))
     (job,) = jobs_of(workflow, student)
     assert show_job(job)["NumNodes"] == "2"

@@ -60,6 +60,7 @@ GresTypes=gpu
 NodeName=DEFAULT CPUs=4 RealMemory=16000 Gres=gpu:1
 NodeName=gpu[1-{len(NODES)}] NodeHostName=localhost NodeAddr=127.0.0.1 Port=[{PORTS[1]}-{PORTS[-1]}]
 PartitionName=gpu Nodes=ALL Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=60
+PartitionName=max Nodes=ALL PriorityTier=1 PreemptMode=REQUEUE GraceTime=60
 PartitionName=urgent Nodes=ALL PriorityTier=10 PreemptMode=OFF
 """
 # The device of a fake GPU; with a `Count=` alone the nodes would be refused.
@@ -117,9 +118,18 @@ def show_job(job: str) -> dict[str, str]:
 
 def ends_of(job: str) -> list[str]:
     """How each start of a job ended, in order."""
+    return _ended(job, "JobState")
+
+
+def partitions_of(job: str) -> set[str]:
+    """Where a job ran."""
+    return set(_ended(job, "Partition"))
+
+
+def _ended(job: str, key: str) -> list[str]:
     lines = [line.split() for line in (LAB / "jobs.log").read_text().splitlines()]
     ends = [dict(word.split("=", 1) for word in line if "=" in word) for line in lines]
-    return [end["JobState"] for end in ends if end["JobId"] == job]
+    return [end[key] for end in ends if end["JobId"] == job]
 
 
 def kill_node(node: str) -> None:

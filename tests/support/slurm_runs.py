@@ -30,7 +30,8 @@ class Workflow:
         shutil.copy(ROOT / "slurm", folder, follow_symlinks=False)
         for name in STUDENTS:
             self.change(f"experiments/{name}.yaml", _longer)
-        self.needs("default", device="cpu", gpu=1, mem_mb=1000)
+        self.needs("default", device="cpu", mem_mb=1000)
+        self.needs("train", gpu=1)
 
     def begin_with(self, other: "Workflow") -> None:
         """Take over teacher and latents, so that trainings can begin."""
@@ -56,7 +57,8 @@ class Workflow:
         """`snakemake WORDS --config scale=smoke seeds=1`; what it says is added to the file `master`."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SALT_", "SLURM_"))}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        ours = {"PATH": path, "PYTHONPATH": str(ROOT), "SALT_ROOT": str(self.folder), "SALT_PARTITION": "gpu"}
+        ours = {"PATH": path, "PYTHONPATH": str(ROOT), "SALT_ROOT": str(self.folder)}
+        ours |= {"SALT_PARTITION": "gpu", "SALT_CPU_PARTITION": "max"}  # as a Python expression, a function
         command = [sys.executable, "-m", "snakemake", *words, "--config", "scale=smoke", "seeds=1"]
         with (self.folder / "master").open("a") as log:
             MASTERS.append(

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import typer
 import yaml
-import yte
 
 from salt.cli import app, register
 from support.plans import planned
@@ -162,14 +161,6 @@ def test_slurm_runs_the_paper_scale_even_when_another_key_is_given(snakemake: Sn
     assert "scratch/paper/weights/sc_dmd/seed0" in train
     assert "torchrun --standalone --nproc-per-node=8 --no-python salt train sc_dmd" in train
     assert "--device cuda" in train
-
-
-def test_slurm_is_given_the_partition_and_the_account_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SALT_PARTITION", "h200")
-    monkeypatch.setenv("SALT_ACCOUNT", "video")
-    with (ROOT / "workflow" / "profiles" / "slurm" / "config.yaml").open() as file:
-        asked = yte.process_yaml(file, require_use_yte=True)["default-resources"]
-    assert asked.items() >= {"slurm_partition": "h200", "slurm_account": "video", "nodes": 1}.items()
 
 
 def test_a_message_says_the_rule_and_the_student_of_every_job(snakemake: Snakemake) -> None:

@@ -122,12 +122,16 @@ def test_a_doctor_finds_what_is_missing_and_says_what_to_do(snakemake: Snakemake
     code, found = looked(tmp_path, "--scale", "smoke", **fake_slurm(tmp_path))
     assert code == 0, found
     assert found["teacher"] == "ok trained by its own rule"
-    assert found["SLURM"].startswith("ok partition gpu, no account")
+    assert found["SLURM"].startswith("ok partition gpu, gpu for jobs without GPUs; no SALT_ACCOUNT")
     assert "GB still to be written" in found["disk"]
     code, found = looked(tmp_path, "--scale", "tiny", SALT_PARTITION="a100", **fake_slurm(tmp_path))
     assert code == 1
     assert found["teacher"].startswith("wrong ")  # this copy has no assets
     assert found["SLURM"] == "wrong SALT_PARTITION=a100: no such partition; accepted: cpu, gpu"
+    _, found = looked(tmp_path, "--scale", "smoke", SALT_CPU_PARTITION="gpu,fat", **fake_slurm(tmp_path))
+    assert found["SLURM"] == "wrong SALT_CPU_PARTITION=gpu,fat: no such partition; accepted: cpu, gpu"
+    _, found = looked(tmp_path, "--scale", "smoke", SALT_PARTITION="cpu,gpu", SALT_QOS="a b", **fake_slurm(tmp_path))
+    assert found["SLURM"].startswith("wrong SALT_QOS=a b: accepted: a name as SLURM has it")
     _, found = looked(tmp_path, "--scale", "paper", **fake_slurm(tmp_path, "echo no controller >&2; exit 1"))
     assert found["SLURM"] == "wrong sinfo names no partition: no controller"
     assert found["devices"].startswith("note 0 GPUs here, jobs ask for up to 8")

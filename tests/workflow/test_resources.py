@@ -54,6 +54,14 @@ def test_a_training_on_several_nodes_is_one_step_of_srun(tmp_path: Path) -> None
     assert torchrun.endswith("--nproc-per-node=8 --no-python ")
 
 
+def test_a_rule_is_told_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SALT_CPU_PARTITION", "all")
+    monkeypatch.setenv("SALT_GPU", "gres:h200")
+    resources = Resources.load(FOLDER, "paper")
+    assert resources.asked("table").items() >= {"slurm_partition": "all", "gpu": 0}.items()
+    assert resources.asked("train").items() >= {"slurm_partition": "gpu", "gres": "gpu:h200:8"}.items()
+
+
 def test_the_device_follows_the_gpus_unless_it_is_named(tmp_path: Path) -> None:
     some = resources(tmp_path, train=ASKED | {"gpu": 1}, sample=ASKED | {"gpu": 1, "device": "cpu"})
     assert [some.device(rule) for rule in ("train", "sample", "score")] == ["cuda", "cpu", "cpu"]
