@@ -4,8 +4,11 @@ python benchmarks/gpu/ceiling.py --device cuda
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -36,7 +39,22 @@ def matmul_ceiling(device: str, dtype: torch.dtype = torch.bfloat16, rounds: int
     return 2 * side**3 / seconds_of(lambda: a @ b, device, rounds)
 
 
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Of one device."""
+    return {"ceiling_tflops": matmul_ceiling(options.device) / 1e12, "precision": "bfloat16"}
+
+
+def told(measured: Callable[[argparse.Namespace], dict[str, Any]], parser: argparse.ArgumentParser) -> None:
+    """Measure as the command line says, print what was found as JSON, and write it to `--json FILE`."""
+    parser.add_argument("--json", type=Path, help="write it there as well")
+    options = parser.parse_args()
+    text = json.dumps(measured(options), indent=1)
+    print(text)
+    if options.json is not None:
+        options.json.write_text(text + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    print(f"{matmul_ceiling(parser.parse_args().device) / 1e12:.3g} TFLOP/s, bfloat16")
+    told(measure, parser)

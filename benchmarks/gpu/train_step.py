@@ -11,9 +11,10 @@ import gc
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
-from ceiling import finish, matmul_ceiling
+from ceiling import finish, matmul_ceiling, told
 
 from salt.config import load_experiment
 from salt.planning import cost
@@ -22,18 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from step_cost import Run
 
 
-def main() -> None:
-    """Print a line for each experiment."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiments", nargs="+")
-    parser.add_argument("--scale", default="paper")
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--batch-size", type=int, default=1)
-    parser.add_argument("--iterations", type=int, default=3)
-    options = parser.parse_args()
-    settings = {"train.batch_size": str(options.batch_size), "train.shard": "false"}
-    ceiling, unit = matmul_ceiling(options.device), 0.0
-    print(f"ceiling {ceiling / 1e12:.3g} TFLOP/s, bfloat16")
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """What an iteration of each experiment takes."""
+    settings = {"train.batch_size": str(options.batch_size), "train.shard": "false", "train.accumulate": "1"}
+    ceiling = matmul_ceiling(options.device)
+    found: dict[str, Any] = {"scale": options.scale, "batch_size": options.batch_size, "ceiling_tflops": ceiling / 1e12}
+    found["experiments"] = {}
     for name in options.experiments:
         experiment = load_experiment(name, options.scale, settings)
         run = Run(experiment, options.device)
@@ -41,21 +36,30 @@ def main() -> None:
             run.step()
             finish(options.device)
         seconds = statistics.mean(run.totals[1:])
-        unit = unit or seconds
         operations = experiment.train.batch_size * sum(cost.iteration(experiment).values())
-        print(
-            f"{name}: {seconds:.3f} s an iteration, {seconds / unit:.3f} of {options.experiments[0]}; "
-            f"{operations / seconds / 1e12:.3g} TFLOP/s, {operations / seconds / ceiling:.1%} of the ceiling",
-            end="",
-        )
+        first = next(iter(found["experiments"].values()), {"iteration_s": seconds})
+        here = {
+            "iteration_s": seconds,
+            "warm_up_s": run.totals[0],
+            f"of_{options.experiments[0]}": seconds / first["iteration_s"],
+            "tflops": operations / seconds / 1e12,
+            "share_of_ceiling": operations / seconds / ceiling,
+            "planned_gb": sum(cost.training_memory(experiment, 1).values()) / 1e9,
+        }
         if options.device.startswith("cuda"):
-            expected = sum(cost.training_memory(experiment, 1).values())
-            print(f"; peak {torch.cuda.max_memory_allocated() / 1e9:.1f} GB, by the plan {expected / 1e9:.1f}", end="")
+            here["peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
             torch.cuda.reset_peak_memory_stats()
-        print(flush=True)
+        found["experiments"][name] = here
         del run  # the next one needs the memory
         gc.collect()
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiments", nargs="+")
+    parser.add_argument("--scale", default="paper")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--iterations", type=int, default=3)
+    told(measure, parser)

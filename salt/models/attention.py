@@ -7,8 +7,8 @@ backward therefore attends to what the forward pass did, whatever was remembered
 NVlabs/LongLive#16).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -54,7 +54,11 @@ class ClipRoute:
     tokens: int
     """S."""
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def past(self, layer: int, key: Tensor, value: Tensor) -> LayerKV | None:
+        """None: all that is attended to is in the call."""
+        return None
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, past: LayerKV | None) -> Tensor:
         """Attention of `(B, h, N, D)`, chunk by chunk: exact, without an N x N mask and without work on masked pairs.
 
         Keys are split into frames, because the gradient of a split is one concatenation.
@@ -75,12 +79,16 @@ class ChunkRoute:
     collected: list[LayerKV] | None
     """To which every layer appends its keys (before rotation) and values, to be remembered; None: they are not."""
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attention of `(B, h, N, D)` to the layer's context and to the chunk itself."""
+    def past(self, layer: int, key: Tensor, value: Tensor) -> LayerKV | None:
+        """A layer's context; its own keys and values are collected on the way."""
         if self.collected is not None:
             self.collected.append((key, value))
-        keys = [self.context.keys[layer], rotate(key, self.rotation)]
-        return _attend(rotate(query, self.rotation), keys, [self.context.values[layer], value])
+        return self.context.keys[layer], self.context.values[layer]
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, past: LayerKV | None) -> Tensor:
+        """Attention of `(B, h, N, D)` to the past and to the chunk itself."""
+        assert past is not None
+        return _attend(rotate(query, self.rotation), [past[0], rotate(key, self.rotation)], [past[1], value])
 
 
 def _attend(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
@@ -124,12 +132,18 @@ class Router(nn.Module):
         return grid(self.rope.freqs_cos[:, 0::2]), grid(self.rope.freqs_sin[:, 1::2])
 
 
+def _past(attention: "FrameAttention", route: ClipRoute | ChunkRoute, key: Tensor, value: Tensor) -> LayerKV | None:
+    return route.past(attention.layer, key, value)
+
+
 @dataclass(frozen=True, eq=False)
 class FrameAttention:
     """The processor of self-attention: follows the route it is given; without one, calls the processor it replaced."""
 
     layer: int
     replaced: Any
+    past: Callable[["FrameAttention", "ClipRoute | ChunkRoute", Tensor, Tensor], LayerKV | None] = _past
+    """What differs from layer to layer and from chunk to chunk; `compile_blocks` keeps it out of the graphs."""
 
     def __call__(
         self,
@@ -147,7 +161,17 @@ class FrameAttention:
         else:
             query, key, value = (project(hidden_states) for project in (attn.to_q, attn.to_k, attn.to_v))
         query, key, value = (_heads(attn, x) for x in (attn.norm_q(query), attn.norm_k(key), value))
-        return _out(attn, rotary_emb.attend(self.layer, query, key, value))
+        past = self.past(self, rotary_emb, key, value)
+        return _out(attn, rotary_emb.attend(query, key, value, past))
+
+
+def _text(attention: "TextAttention", attn: Any, text: Tensor) -> LayerKV:
+    cache = attention.router.text
+    assert cache is not None
+    if attention.layer not in cache:
+        key = _heads(attn, attn.norm_k(attn.to_k(text)))
+        cache[attention.layer] = key, _heads(attn, attn.to_v(text))
+    return cache[attention.layer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +181,8 @@ class TextAttention:
     layer: int
     router: Router
     replaced: Any
+    cached: Callable[["TextAttention", Any, Tensor], LayerKV] = _text
+    """As `FrameAttention.past`."""
 
     def __call__(
         self,
@@ -167,14 +193,10 @@ class TextAttention:
         rotary_emb: Any = None,
     ) -> Tensor:
         """`(B, N, h D)` and the text `(B, L, h D)` -> `(B, N, h D)`."""
-        cache = self.router.text
-        if cache is None:
+        if self.router.text is None:
             return self.replaced(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
-        if self.layer not in cache:
-            key = _heads(attn, attn.norm_k(attn.to_k(encoder_hidden_states)))
-            cache[self.layer] = key, _heads(attn, attn.to_v(encoder_hidden_states))
         query = _heads(attn, attn.norm_q(attn.to_q(hidden_states)))
-        return _out(attn, scaled_dot_product_attention(query, *cache[self.layer]))
+        return _out(attn, scaled_dot_product_attention(query, *self.cached(self, attn, encoder_hidden_states)))
 
 
 def _heads(attn: Any, x: Tensor) -> Tensor:
@@ -196,3 +218,20 @@ def make_causal(transformer: Any) -> Router:
             block.attn2.set_processor(TextAttention(layer, transformer.rope, block.attn2.processor))
     router: Router = transformer.rope
     return router
+
+
+def compile_blocks(transformer: Any, **options: Any) -> None:
+    """Compile the blocks of a causal transformer, for sampling: a few graphs for all layers and all chunks.
+
+    What a layer and a chunk attend to is looked up between graphs (`past`, `cached`), so that a graph knows neither a
+    layer's number nor a chunk's place; the length of the past is dynamic.
+
+    Args:
+        transformer: after `make_causal`.
+        options: of `torch.compile`.
+    """
+    for block in transformer.blocks:
+        frames, text = block.attn1.processor, block.attn2.processor
+        block.attn1.set_processor(replace(frames, past=torch.compiler.disable(_past)))
+        block.attn2.set_processor(replace(text, cached=torch.compiler.disable(_text)))
+        block.compile(**options)

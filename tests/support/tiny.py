@@ -118,9 +118,9 @@ class ShownClips(Clips):
         return replace(super().batch(samples), image=FirstFrame(latents, features))
 
 
-def make_method(setting: Experiment, seed: int = 0) -> Method:
+def make_method(setting: Experiment, seed: int = 0, device: str = "cpu") -> Method:
     """The method with seeded networks; the generator starts from the teacher."""
-    teacher = build_wan(setting.scale.backbone, seed=7)
+    teacher = build_wan(setting.scale.backbone, seed=7).to(device)
     method = build_method(setting, as_experiment(copy.deepcopy(teacher), setting), teacher, Streams(seed))
     if setting.train.recompute:
         for network in method.trainable.values():
