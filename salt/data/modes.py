@@ -31,8 +31,8 @@ from salt.data.world import (
     Scene,
     all_contents,
     caption,
+    draw,
     futures,
-    render,
     scene_of,
     shown,
 )
@@ -92,12 +92,22 @@ class WorldModes:
 
     def cues(self, codec: PictureCodec) -> Tensor:
         """The cue channels of every future of every kind of content, `(N, 4, T, h, w)` float32."""
-        scenes = [self.scene(content, future) for content in self._kinds.values() for future in self._futures(content)]
-        videos = (
-            np.stack([render(scene, self.world) for scene in scenes[start : start + AT_ONCE]])
-            for start in range(0, len(scenes), AT_ONCE)
-        )
-        return torch.cat([codec.encode(as_tensor(some))[:, -codec.cues :] for some in videos])
+        return torch.cat([self._cues_of(content, codec) for content in self._kinds.values()])
+
+    def _cues_of(self, number: int, codec: PictureCodec) -> Tensor:
+        """Of one content. Cues look back to the latent frame before, so each window of so many frames is drawn once."""
+        frames, content = max(self.world.frames, KEY + 1), self.contents[number]
+        tracks = np.stack([self.scene(number, future).tracks(frames) for future in self._futures(number)])
+        windows = np.stack([tracks[:, at : at + KEY + 1] for at in range(0, frames - 1, KEY)], axis=1)
+        shown, which = np.unique(windows.reshape(-1, *windows.shape[2:]), axis=0, return_inverse=True)
+        plain = [draw(content, window, (0.0, 0.0, 0.0), self.world) for window in shown]
+        starts = range(0, len(plain), AT_ONCE)
+        coded = torch.cat([codec.encode(as_tensor(np.stack(plain[at : at + AT_ONCE]))) for at in starts])
+        of_windows = coded[
+            torch.from_numpy(which.reshape(windows.shape[:2])), -codec.cues :
+        ]  # (N, windows, 4, 2, h, w)
+        cues = torch.cat([of_windows[:, :1, :, 0], of_windows[:, :, :, 1]], dim=1).transpose(1, 2)
+        return cues[:, :, : 1 + (self.world.frames - 1) // KEY].contiguous()
 
     @property
     def figures(self) -> list[str]:

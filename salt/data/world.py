@@ -244,16 +244,23 @@ def shown(colour: tuple[int, int, int], world: World) -> NDArray[np.float64]:
 
 def render(scene: Scene, world: World) -> NDArray[np.uint8]:
     """The video of a scene, uint8 `(F, H, W, 3)`."""
-    light, background, objects = scene.style
+    return draw(scene.content, scene.tracks(world.frames), scene.style, world)
+
+
+def draw(
+    content: Content, tracks: NDArray[np.int64], style: tuple[float, float, float], world: World
+) -> NDArray[np.uint8]:
+    """The video, uint8 `(F, H, W, 3)`, of a content whose sprites have their centres at `tracks`, `(F, sprites, 2)`."""
+    light, background, objects = style
     tint = np.array(TINT)
 
     def pixel(colour: tuple[int, int, int], own: float) -> NDArray[np.uint8]:
         return np.clip(np.rint(shown(colour, world) + light + own * tint), 0, 255).astype(np.uint8)
 
-    video = np.empty((world.frames, world.size, world.size, 3), dtype=np.uint8)
-    video[:] = pixel(BACKGROUNDS[scene.content.background], background)
-    tracks, frames = scene.tracks(world.frames), np.arange(world.frames)[:, None]
-    for sprite, centres in zip(scene.content.sprites, tracks.swapaxes(0, 1), strict=True):
+    video = np.empty((len(tracks), world.size, world.size, 3), dtype=np.uint8)
+    video[:] = pixel(BACKGROUNDS[content.background], background)
+    frames = np.arange(len(tracks))[:, None]
+    for sprite, centres in zip(content.sprites, tracks.swapaxes(0, 1), strict=True):
         rows, columns = OFFSETS[sprite.shape]
         video[frames, centres[:, 1:] + rows, centres[:, :1] + columns] = pixel(COLOURS[sprite.colour], objects)
     return video
