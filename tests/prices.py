@@ -46,7 +46,7 @@ TARGETS = (
 def price(target: str, scale: str, config: tuple[str, ...]) -> int:
     """GPU-hours of all jobs of a target, where nothing is made yet."""
     with tempfile.TemporaryDirectory() as folder:
-        jobs = jobs_of(target, scale, Path(folder), [*config, f"out={folder}"])
+        jobs = jobs_of([target], scale, Path(folder), [*config, f"out={folder}"])[target]
     prices = Prices(scale, "h200", jobs)
     found = [prices.of(job) for job in jobs]
     return round(sum(each.hours * each.gpus for each in found if each.hours is not None))

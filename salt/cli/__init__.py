@@ -6,6 +6,7 @@ A verb parses its arguments and calls `salt.stages.RULE.run`, which it imports t
 import gc
 import logging
 import sys
+from typing import Annotated
 
 import typer
 
@@ -15,9 +16,26 @@ app = typer.Typer(
     name="salt",
     help="Distil video diffusion models to 2-4 steps, and regenerate the tables and figures of the Salt paper.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from salt import __version__
+
+        print(f"salt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def salt(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Distil video diffusion models to 2-4 steps, and regenerate the tables and figures of the Salt paper."""
 
 
 def register() -> None:

@@ -7,6 +7,7 @@ import typer
 
 from salt.cli import app
 from salt.cli.options import (
+    DEFAULT_SCALE,
     Device,
     Latents,
     OutAssets,
@@ -26,7 +27,8 @@ from salt.errors import SaltError
 
 @app.command()
 def teacher(
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     run_dir: RunDir,
     out: OutAssets,
     seed: Seed = 0,
@@ -47,7 +49,12 @@ def teacher(
 
 @app.command()
 def latents(
-    scale: ScaleName, teacher: TeacherFolder, out: OutFolder, part: Part = "0/1", device: Device = "cpu"
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
+    teacher: TeacherFolder,
+    out: OutFolder,
+    part: Part = "0/1",
+    device: Device = "cpu",
 ) -> None:
     """The bank of latents that students are trained on. To resume, run the same command again.
 
@@ -65,7 +72,8 @@ def latents(
 @app.command(name="ode-pairs")
 def ode_pairs(
     experiment: Annotated[str, typer.Argument(help="The experiment that regresses on them: one with `pairs`.")],
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     teacher: TeacherFolder,
     latents: Latents,
     out: OutFolder,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from salt.cli import app
-from salt.cli.options import ScaleName, Scratch
+from salt.cli.options import DEFAULT_SCALE, ScaleName, Scratch
 from salt.errors import SaltError
 from salt.workflow.site import ACCOUNT, CPU_PARTITION, GPU, PARTITION, QOS, Site
 
@@ -23,7 +23,8 @@ SLURM_COMMANDS = ("sinfo", "squeue", "sbatch", "scancel", "scontrol")
 
 @app.command()
 def doctor(
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     scratch: Scratch = Path("scratch"),
 ) -> None:
     """Look at this machine before hours are spent: libraries, devices, disk, weights, SLURM."""
@@ -195,7 +196,7 @@ def disk(scale: str, scratch: Path) -> Iterator[Found]:
     free = shutil.disk_usage(place).free
     message = f"{free / 1e9:.0f} GB free at {scratch}"
     try:
-        jobs = jobs_of("all", scale, scratch)
+        jobs = jobs_of(["all"], scale, scratch)["all"]
     except SaltError as error:
         state: State = "note" if lacks_queries() else "wrong"  # `slurm` says what to do about the former
         yield state, "disk", f"{message}; what `all` still writes is not known: {error}"

@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import ScaleName, Scratch
+from salt.cli.options import DEFAULT_SCALE, ScaleName, Scratch
 from salt.cli.plan import Settings, Targets
 from salt.errors import SaltError
 
 
 @app.command()
 def fetch(
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     targets: Targets = None,
     scratch: Scratch = Path("scratch"),
     config: Settings = None,
@@ -25,7 +26,8 @@ def fetch(
     from salt.planning.downloads import downloads_of
     from salt.planning.jobs import jobs_of
 
-    jobs = [job for target in targets or ["all"] for job in jobs_of(target, scale, scratch, config or []) if job.todo]
+    planned = jobs_of(targets or ["all"], scale, scratch, config or [])
+    jobs = [job for of_target in planned.values() for job in of_target if job.todo]
     wanted = downloads_of(scale, jobs)
     if not wanted:
         print(f"{', '.join(targets or ['all'])} at scale {scale}: nothing that others have published is needed")

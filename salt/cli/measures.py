@@ -7,6 +7,7 @@ import typer
 
 from salt.cli import app
 from salt.cli.options import (
+    DEFAULT_SCALE,
     Cells,
     Details,
     Device,
@@ -29,7 +30,8 @@ from salt.cli.options import (
 def score_vbench(
     experiment: Annotated[str, typer.Argument(help="A student, or `teacher`.")],
     dimension: Annotated[str, typer.Argument(help="As VBench names it: temporal_flickering, ...")],
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
     details: Details,
     out: OutFile,
@@ -55,7 +57,8 @@ def score_vbench(
 @app.command()
 def score(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
     out: OutFile,
     details: Details,
@@ -78,7 +81,8 @@ def score(
 @app.command()
 def modes(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the floor of all measures).")],
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     teacher: TeacherFolder,
     latents: Latents,
     out: OutFile,
@@ -103,7 +107,8 @@ def modes(
 @app.command()
 def defect(
     weights: Weights,
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     teacher: TeacherFolder,
     out: OutFile,
     alone: Annotated[
@@ -121,7 +126,8 @@ def defect(
 @app.command()
 def caches(
     weights: Weights,
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     teacher: TeacherFolder,
     out: OutFile,
     overrides: Overrides = None,
@@ -135,7 +141,8 @@ def caches(
 
 @app.command(name="score-controls")
 def score_controls(
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     teacher: TeacherFolder,
     videos: Annotated[
         Path, typer.Option("--videos", help="Folder for the corrupted videos.", callback=written("folder"))

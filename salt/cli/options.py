@@ -13,7 +13,7 @@ import typer
 from salt.errors import SaltError
 from salt.files import Kind, in_the_way
 
-Written = Callable[[typer.CallbackParam, Path], Path]
+Written = Callable[[typer.CallbackParam, Path | None], Path | None]
 
 
 def written(wanted: Kind, replaced: Sequence[str] | None = None) -> Written:
@@ -29,7 +29,9 @@ def written(wanted: Kind, replaced: Sequence[str] | None = None) -> Written:
         A callback of typer, which raises SaltError where something else stands there that would be lost.
     """
 
-    def check(param: typer.CallbackParam, value: Path) -> Path:
+    def check(param: typer.CallbackParam, value: Path | None) -> Path | None:
+        if value is None:
+            return None
         option, accepted = max(param.opts, key=len), f"a {wanted}, or a name that is new"
         found = in_the_way(value, wanted)
         if replaced is not None:
@@ -72,6 +74,8 @@ def of_videos(param: typer.CallbackParam, value: str) -> str:
     return value
 
 
+DEFAULT_SCALE = "tiny"
+"""As `snakemake` has it."""
 ScaleName = Annotated[str, typer.Option("--scale", help="Stem of a file in experiments/scales.", callback=of_videos)]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Training seed.")]
 OutFile = Annotated[Path, typer.Option("--out", help="Where the result goes.", callback=written("file"))]

@@ -1,13 +1,13 @@
 """`salt plan` and `salt status`: what a target will cost, and what of it is done."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from salt.cli import app
-from salt.cli.options import ScaleName, Scratch
+from salt.cli.options import DEFAULT_SCALE, ScaleName, Scratch
 
 if TYPE_CHECKING:
     from salt.planning.jobs import Planned
@@ -21,7 +21,8 @@ Settings = Annotated[
 
 @app.command()
 def plan(
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     targets: Targets = None,
     gpu: Annotated[str, typer.Option("--gpu", help="A device of workflow/hardware.yaml.")] = "h200",
     gpus: Annotated[int, typer.Option("--gpus", min=1, help="How many there are.")] = 8,
@@ -32,7 +33,7 @@ def plan(
     from salt.planning.jobs import jobs_of
     from salt.planning.prices import Prices
 
-    found = {target: jobs_of(target, scale, scratch, config or []) for target in targets or ["all"]}
+    found = jobs_of(targets or ["all"], scale, scratch, config or [])
     prices = Prices(scale, gpu, [job for jobs in found.values() for job in jobs])
     for target, jobs in found.items():
         todo = [(job, prices.of(job)) for job in jobs if job.todo]
@@ -79,20 +80,24 @@ def _print_prices(todo: "list[tuple[Planned, Price]]", gpus: int) -> None:
 
 @app.command()
 def status(
-    scale: ScaleName, targets: Targets = None, scratch: Scratch = Path("scratch"), config: Settings = None
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
+    targets: Targets = None,
+    scratch: Scratch = Path("scratch"),
+    config: Settings = None,
 ) -> None:
-    """What of each table and figure is done, running, stopped or not begun, and what it took."""
+    """What of each table and figure is done, running, stopped or not begun, and what it took.
+
+    As if all of them were asked for at once.
+    """
     from salt.config import load_scale
-    from salt.planning.jobs import jobs_of
+    from salt.planning.jobs import STATES, jobs_of
     from salt.report.suite import load_suite
 
     suite = load_suite().at(load_scale(scale))
-    print(f"{'':<16}{'done':>6}{'running':>9}{'stopped':>9}{'not begun':>11}{'hours so far':>14}")
-    for target in targets or [*suite.tables, *suite.figures]:
-        states: dict[str, int] = defaultdict(int)
-        hours = 0.0
-        for job in jobs_of(target, scale, scratch, config or []):
-            hours += (job.seconds() or 0.0) / 3600
-            states[job.state()] += 1
-        counts = "".join(f"{states[key]:>{width}}" for key, width in (("done", 6), ("running", 9), ("stopped", 9)))
-        print(f"{target:<16}{counts}{states['not begun']:>11}{hours:>14.2f}", flush=True)
+    print(f"{'':<30}" + "".join(f"{state:>11}" for state in STATES) + f"{'hours so far':>14}", flush=True)
+    for target, jobs in jobs_of(targets or [*suite.tables, *suite.figures], scale, scratch, config or []).items():
+        count = Counter(job.state() for job in jobs)
+        hours = sum(job.seconds() or 0.0 for job in jobs) / 3600
+        print(f"{target:<30}" + "".join(f"{count[state]:>11}" for state in STATES) + f"{hours:>14.2f}")
+    print("there: not made here, and not to be made, since the results that it is for are there")

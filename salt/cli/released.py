@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from salt.cli import app
-from salt.cli.options import OutWeights, ScaleName, written
+from salt.cli.options import DEFAULT_SCALE, OutWeights, ScaleName, written
 from salt.errors import SaltError
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ Which = Literal["ema", "regular"]
 @app.command(name="import-released")
 def import_released(
     experiment: Annotated[str, typer.Argument(help="Stem of a file in experiments/: whose weights they replace.")],
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     out: OutWeights,
     source: Annotated[
         Path | None,

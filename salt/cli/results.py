@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from salt.cli import app
-from salt.cli.options import OutFile, OutFolder, Records, ScaleName
+from salt.cli.options import DEFAULT_SCALE, OutFile, OutFolder, Records, ScaleName
 
 Name = Annotated[str, typer.Argument(help="As in experiments/tables.yaml.")]
 Seeds = Annotated[
@@ -17,7 +17,8 @@ Seeds = Annotated[
 @app.command()
 def table(
     name: Name,
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     records: Records,
     out: OutFolder,
     seeds: Seeds = None,
@@ -31,7 +32,8 @@ def table(
 @app.command()
 def agreement(
     name: Name,
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     records: Records,
     committed: Annotated[Path, typer.Option("--committed", help="Folder of the records of all training seeds.")],
 ) -> None:
@@ -44,7 +46,8 @@ def agreement(
 @app.command()
 def figure(
     name: Name,
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     records: Records,
     videos: Annotated[Path, typer.Option("--videos", help="Folder of the videos.")],
     out: OutFolder,
@@ -57,7 +60,7 @@ def figure(
 
 
 @app.command()
-def claims(scale: ScaleName, records: Records, out: OutFolder) -> None:
+def claims(scale: ScaleName = DEFAULT_SCALE, *, records: Records, out: OutFolder) -> None:
     """Each claim of the paper against our measurements, as CSV and Markdown."""
     from salt.stages.claims import run
 
@@ -66,7 +69,8 @@ def claims(scale: ScaleName, records: Records, out: OutFolder) -> None:
 
 @app.command()
 def report(
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     results: Annotated[Path, typer.Option("--results", help="Folder of tables and claims.")],
     figures: Annotated[Path, typer.Option("--figures", help="Folder of the figures.")],
     out: OutFile,

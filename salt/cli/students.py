@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from salt.cli import app
+from salt.cli import app, places
 from salt.cli.options import (
+    DEFAULT_SCALE,
     Cells,
     Device,
     Latents,
     Long,
-    OutFolder,
     OutWeights,
     Overrides,
     RunDir,
@@ -20,6 +20,7 @@ from salt.cli.options import (
     TeacherFolder,
     Wait,
     as_mapping,
+    written,
 )
 from salt.errors import SaltError
 
@@ -29,7 +30,8 @@ Name = Annotated[str, typer.Argument(help="Stem of a file in experiments/.")]
 @app.command()
 def train(
     experiment: Name,
-    scale: ScaleName,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     teacher: TeacherFolder,
     latents: Latents,
     run_dir: RunDir,
@@ -58,11 +60,23 @@ def train(
 @app.command()
 def sample(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
-    scale: ScaleName,
-    teacher: TeacherFolder,
-    out: OutFolder,
+    scale: ScaleName = DEFAULT_SCALE,
     seed: Seed = 0,
-    weights: Annotated[Path | None, typer.Option("--weights", help="Folder made by `salt train`.")] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option("--teacher", help="Folder made by `salt teacher`. Default: the workflow's, or the shipped one."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Folder made by `salt train`. Default: the workflow's.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Where the videos go. Default, with --prompts: samples/SCALE/EXPERIMENT_seedSEED.",
+            callback=written("folder"),
+        ),
+    ] = None,
     prompts: Annotated[
         Path | None,
         typer.Option(
@@ -85,11 +99,19 @@ def sample(
     config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
     length = length_of(experiment, config, long)
     own = [] if prompts is None else read_prompts(prompts, length.chunks(config))
+    if out is None and prompts is None:
+        raise SaltError("--out is missing: where the videos of the evaluation's prompts go; a folder is accepted")
+    if weights is None and experiment not in ("teacher", "real"):
+        weights = places.weights_of(experiment, scale, seed)
     check_source(experiment, weights, prompts)
+    teacher = teacher or places.teacher_of(scale)
 
     from salt.stages.sample import run  # after what is quick to refuse: torch takes seconds
 
-    run(experiment, config, seed, teacher, weights, out, device, own, length, cell or ())
+    folder = out or places.videos_of(experiment, scale, seed)
+    run(experiment, config, seed, teacher, weights, folder, device, own, length, cell or ())
+    if prompts is not None:
+        print(f"{len(own)} captions: {folder}")
 
 
 def check_source(name: str, weights: Path | None, prompts: Path | None = None) -> None:

@@ -14,18 +14,21 @@ from snakemake.dag import DAG
 
 
 async def summary(graph: Any, detailed: bool = False) -> AsyncIterator[str]:
-    """One line for each job that makes files, done or not."""
-    for job in graph.jobs:
-        if job.output:
-            values = {
-                "rule": job.rule.name,
-                "wildcards": dict(job.wildcards_dict),
-                "log": str(job.log),
-                "benchmark": str(job.benchmark),
-                "run_dir": job.params.get("run_dir"),
-                "todo": bool(graph.reason(job)),
-            }
-            yield json.dumps(values)
+    """One line for each job, done or not. `needs`: the lines of those before it; `target`: it makes no file."""
+    jobs = list(graph.jobs)
+    line = {job: number for number, job in enumerate(jobs)}
+    for job in jobs:
+        values = {
+            "rule": job.rule.name,
+            "wildcards": dict(job.wildcards_dict),
+            "log": str(job.log),
+            "benchmark": str(job.benchmark),
+            "run_dir": job.params.get("run_dir"),
+            "todo": bool(graph.reason(job)),
+            "target": not job.output,
+            "needs": sorted(line[before] for before in graph.dependencies[job]),
+        }
+        yield json.dumps(values)
 
 
 if __name__ == "__main__":

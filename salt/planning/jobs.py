@@ -15,6 +15,9 @@ from salt.errors import SaltError
 
 BESIDE = "beside_"
 """What the rules of the scale beside this one begin with (`Scale.beside`)."""
+STATES = ("done", "there", "running", "stopped", "not begun")
+"""Made here; not made here and not to be made, since what it is for is there; a training whose lease was renewed
+lately; begun and not finished; neither."""
 OF_WHAT = ("experiment", "sampled", "table", "figure")
 """Wildcards that name what a job is of."""
 
@@ -51,22 +54,24 @@ class Planned:
         return float(rows[-1]["s"]) if rows else None
 
     def state(self) -> str:
-        """done, running (a training whose lease was renewed lately), stopped (begun, not finished) or not begun."""
+        """Of `STATES`."""
         from salt.training.run import LEASE  # brings torch
 
         if not self.todo:
-            return "done"
+            return "done" if self.benchmark.is_file() else "there"
         lease = self.run_dir / "lease" if self.run_dir is not None else None
         if lease is not None and lease.is_file() and time.time() - lease.stat().st_mtime < LEASE:
             return "running"
         return "stopped" if self.log.is_file() else "not begun"
 
 
-def jobs_of(target: str, scale: str, scratch: Path, settings: Sequence[str] = ()) -> list[Planned]:
-    """Every job of a target at this scale, done or not; those of the scale beside it are asked for by its own name.
+def jobs_of(
+    targets: Sequence[str], scale: str, scratch: Path, settings: Sequence[str] = ()
+) -> dict[str, list[Planned]]:
+    """Every job of each target at this scale, done or not; those of the scale beside it are asked for by its own name.
 
     Args:
-        target: as `snakemake` takes it.
+        targets: as `snakemake` takes them; all of them are planned at once.
         scale: the scale's name.
         scratch: the workflow's.
         settings: further `KEY=VALUE` of its `--config`.
@@ -75,15 +80,27 @@ def jobs_of(target: str, scale: str, scratch: Path, settings: Sequence[str] = ()
         SaltError: Snakemake refuses it; its last line says why.
     """
     root = repository_root()
-    command = [sys.executable, "-m", "salt.planning.graph", target, "--nolock", "--config"]
+    command = [sys.executable, "-m", "salt.planning.graph", *targets, "--nolock", "--config"]
     command += [f"scale={scale}", f"scratch={scratch}", *settings]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines()]
         said = [line for line in lines if line and not line.startswith("File ")]
-        raise SaltError(f"snakemake {target}: {said[-1] if said else 'it failed and said nothing'}")
-    jobs = [_planned(json.loads(line), root) for line in done.stdout.splitlines() if line]
-    return [job for job in jobs if not job.rule.startswith(BESIDE)]
+        raise SaltError(f"snakemake {' '.join(targets)}: {said[-1] if said else 'it failed and said nothing'}")
+    graph = [json.loads(line) for line in done.stdout.splitlines() if line]
+    places = {job["rule"]: number for number, job in enumerate(graph) if job["target"]}
+    return {target: _before(places[target], graph, root) for target in targets}
+
+
+def _before(place: int, graph: Sequence[Mapping[str, Any]], root: Path) -> list[Planned]:
+    """The jobs that one needs, directly or not, in the graph's order; without targets and the scale beside."""
+    found, open_ = {place}, [place]
+    while open_:
+        new = set(graph[open_.pop()]["needs"]) - found
+        found |= new
+        open_ += new
+    of_target = [graph[number] for number in sorted(found)]
+    return [_planned(job, root) for job in of_target if not (job["target"] or job["rule"].startswith(BESIDE))]
 
 
 def _planned(job: Mapping[str, Any], root: Path) -> Planned:

@@ -29,7 +29,8 @@ EVALUATION = {
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose scale `smoke` has few and short evaluations, and where `shipped` ships its teacher."""
     root = tmp_path_factory.mktemp("repository")
-    shutil.copytree(ROOT / "experiments", root / "experiments")
+    for folder in ("experiments", "workflow"):
+        shutil.copytree(ROOT / folder, root / folder)
     scales = root / "experiments" / "scales"
     smoke = yaml.safe_load((scales / "smoke.yaml").read_text()) | {"evaluation": EVALUATION}
     (scales / "smoke.yaml").write_text(yaml.safe_dump(smoke))

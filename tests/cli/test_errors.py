@@ -104,7 +104,9 @@ def test_a_run_directory_of_another_configuration(salt, made, train):
 
 def test_sampling_a_student_without_weights(salt, made, tmp_path):
     words = ["sample", "sc_dmd", "--scale", "smoke", "--teacher", made.teacher, "--out", tmp_path]
-    refused(salt, words, "sc_dmd: --weights is missing")
+    refused(
+        salt, words, "sc_dmd/seed0: no weights of sc_dmd, seed 0", "`snakemake ablation_sc_dmd --config scale=smoke`"
+    )
     refused(salt, [*words, "--weights", tmp_path / "none"], tmp_path / "none" / "provenance.json")
 
 

@@ -150,7 +150,7 @@ def test_the_verb_says_what_is_there_and_fetches_the_rest_when_told(
         Download("VBench", missing, page=f"{web}/a.pth"),
         Download("VBench", tmp_path / "c.pth", page="https://github.com/a/b"),
     ]
-    monkeypatch.setattr("salt.planning.jobs.jobs_of", lambda *_: [job("score_vbench")])
+    monkeypatch.setattr("salt.planning.jobs.jobs_of", lambda *_: {"table2": [job("score_vbench")]})
     monkeypatch.setattr("salt.planning.downloads.downloads_of", lambda *_: wanted)
     listed = CliRunner().invoke(app, ["fetch", "table2", "--scale", "paper"])
     assert [line.split()[0] for line in listed.output.splitlines() if line[0] != " "] == ["there", "missing", "by", "1"]

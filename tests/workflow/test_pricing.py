@@ -45,18 +45,21 @@ def test_a_plan_shrinks_as_jobs_are_done_and_takes_their_times(snakemake: Snakem
     assert "table4 at scale smoke: 0 of" in after.stdout
     assert row(after.stdout, "train")[4] == "m", after.stdout
     done = row(salt(tmp_path, "status", *words).stdout, "table4")
-    assert done[2:5] == ["0", "0", "0"]
+    assert int(done[1]) == 18
+    assert done[2:6] == ["0", "0", "0", "0"]
+    shutil.rmtree(tmp_path / "scratch")
+    assert row(salt(tmp_path, "status", *words).stdout, "table4")[1:6] == ["0", "18", "0", "0", "0"]  # as in a clone
 
 
 def test_what_stopped_is_told_from_what_was_not_begun(snakemake: Snakemake, tmp_path: Path) -> None:
     words = ("table4", "--scale", "smoke", "--config", "seeds=1")
     assert snakemake("table4", "--config", "scale=smoke", "seeds=1", INTERRUPTED="dmd_8").returncode == 1
-    _, _, running, stopped, missing, _ = row(salt(tmp_path, "status", *words).stdout, "table4")
+    _, _, _, running, stopped, missing, _ = row(salt(tmp_path, "status", *words).stdout, "table4")
     assert (running, stopped) == ("0", "1")
     assert int(missing) >= 3
     (holder,) = (tmp_path / "scratch/smoke/runs/dmd_8/seed0").glob("*/checkpoint")
     holder.with_name("lease").write_text("held")
-    assert row(salt(tmp_path, "status", *words).stdout, "table4")[2:4] == ["1", "0"]
+    assert row(salt(tmp_path, "status", *words).stdout, "table4")[3:5] == ["1", "0"]
 
 
 def test_paper_scale_is_priced_by_the_model(snakemake: Snakemake, tmp_path: Path) -> None:
