@@ -66,6 +66,20 @@ class TableSpec(Entry):
     rows: tuple[Row, ...]
     """Students, in the order printed."""
 
+    @model_validator(mode="after")
+    def _partners(self) -> "TableSpec":
+        there = {(row.experiment, row.nfe) for row in self.rows}
+        for row in self.rows:
+            for name in row.against:
+                if (name, row.nfe) not in there:
+                    others = sorted(nfe for experiment, nfe in there if experiment == name)
+                    has = f"rows at nfe {', '.join(map(str, others))} alone" if others else "no row in this table"
+                    raise ValueError(
+                        f"rows: {row.experiment} at nfe {row.nfe} is against {name}, which has {has}; accepted: "
+                        f"rows of this table at nfe {row.nfe}"
+                    )
+        return self
+
     def at(self, scale: Scale) -> "TableSpec":
         """Without measures of distributions, and long videos of real clips, where the world cannot name its modes."""
         if scale.names_modes:
