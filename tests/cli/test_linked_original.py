@@ -59,8 +59,8 @@ def save_original(weights: dict[str, torch.Tensor], folder: Path, shards: int) -
 
 @pytest.fixture
 def released(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.nn.Module]:
-    """The networks, which lie below SALT_WEIGHTS as they are downloaded, and a scale `small` that names them."""
-    (root / "experiments" / "scales" / "small.yaml").write_text(yaml.safe_dump(SCALE))
+    """The networks, which lie below SALT_WEIGHTS as they are downloaded, and a scale `original` that names them."""
+    (root / "experiments" / "scales" / "original.yaml").write_text(yaml.safe_dump(SCALE))
     monkeypatch.setenv("SALT_ROOT", str(root))
     monkeypatch.setenv("SALT_WEIGHTS", str(tmp_path / "weights"))
     torch.manual_seed(0)
@@ -83,7 +83,7 @@ def released(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
 
 
 def words(tmp_path: Path) -> list[object]:
-    return ["teacher", "--scale", "small", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
+    return ["teacher", "--scale", "original", "--run-dir", tmp_path / "run", "--out", tmp_path / "out"]
 
 
 @torch.no_grad()
@@ -104,7 +104,7 @@ def test_an_original_pipeline_becomes_assets(salt: Salt, released: dict[str, tor
     assert {name.split("/")[0] for name in known["files"]} == {*known["linked"], *known["converted"]}
     assert all((out / name).is_symlink() == name.startswith("tokenizer/") for name in known["files"])
 
-    assets = load_assets(out, load_scale("small"))
+    assets = load_assets(out, load_scale("original"))
     for network, expected in ((assets.teacher(), "transformer"), (assets.larger(), "larger")):
         weights = released[expected].state_dict()
         assert network.transformer.state_dict().keys() == weights.keys()
@@ -133,7 +133,7 @@ def test_an_original_pipeline_becomes_assets(salt: Salt, released: dict[str, tor
 def test_a_part_may_be_in_diffusers_format(salt: Salt, released: dict[str, torch.nn.Module], tmp_path: Path) -> None:
     folder = tmp_path / "weights" / "Wan-AI"
     released["transformer"].save_pretrained(folder / "Wan-small-Diffusers" / "transformer")
-    (line, *_) = look("small")
+    (line, *_) = look("original")
     assert line[0] == "ok"
     assert "7 released networks" in line[2]
     assert "converts 5 from Wan's original layout" in line[2]

@@ -45,6 +45,7 @@ VERBS += (
     "plan",
     "status",
     "doctor",
+    "fetch",
     "score-vbench",
     "vbench-env",
     "agreement",
