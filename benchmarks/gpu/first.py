@@ -14,6 +14,9 @@ from typing import Any
 
 import torch
 
+from salt.files import write_text
+from salt.git import ask_git
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BUDGET = 480.0
@@ -72,8 +75,8 @@ def main() -> int:
     card = "cpu" if options.tiny else torch.cuda.get_device_name(0)
     out = options.out or HERE / "results" / f"{re.sub(r'[^A-Za-z0-9]+', '_', card)}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    said: dict[str, Any] = {"device": card, "torch": torch.__version__, "commit": commit, "cpus": os.cpu_count()}
+    commit, cpus = ask_git(ROOT, "rev-parse", "HEAD"), os.cpu_count()
+    said: dict[str, Any] = {"device": card, "torch": torch.__version__, "commit": commit, "cpus": cpus}
     begun, failed = time.monotonic(), 0
     for name, command, limit in questions(options.tiny):
         left = BUDGET - (time.monotonic() - begun)
@@ -82,9 +85,7 @@ def main() -> int:
         else:
             said[name] = answer(command, min(limit, left))
             failed += said[name]["code"] != 0
-        partial = out.with_suffix(".tmp")
-        partial.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-        partial.replace(out)
+        write_text(out, json.dumps(said, indent=1) + "\n")
         print(
             f"{time.monotonic() - begun:5.0f} s  {name}: {'answered' if said[name]['code'] == 0 else said[name]}",
             flush=True,

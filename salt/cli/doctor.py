@@ -177,11 +177,8 @@ def vbench(scale: str) -> Iterator[Found]:
             yield "wrong", "VBench", f"no {folder / 'prompts' / name}: docs/vbench.md says where prompts come from"
     wanted = [(each, dimension) for each in protocols for dimension in each.dimensions()]
     lacking = {f"{dimension} ({each.suite})": absent(folder, each, dimension) for each, dimension in wanted}
-    yield (
-        "ok",
-        "VBench",
-        f"{sum(why is None for why in lacking.values())} of {len(lacking)} dimensions have their files",
-    )
+    whole = sum(why is None for why in lacking.values())
+    yield "ok", "VBench", f"{whole} of {len(lacking)} dimensions have their files"
     for dimension, why in lacking.items():
         if why is not None:
             yield "note", "VBench", f"{dimension} would be reported absent: {why}; `salt fetch` says from where"

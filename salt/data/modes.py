@@ -103,9 +103,8 @@ class WorldModes:
         plain = [draw(content, window, (0.0, 0.0, 0.0), self.world) for window in shown]
         starts = range(0, len(plain), AT_ONCE)
         coded = torch.cat([codec.encode(as_tensor(np.stack(plain[at : at + AT_ONCE]))) for at in starts])
-        of_windows = coded[
-            torch.from_numpy(which.reshape(windows.shape[:2])), -codec.cues :
-        ]  # (N, windows, 4, 2, h, w)
+        # (N, windows, 4, 2, h, w)
+        of_windows = coded[torch.from_numpy(which.reshape(windows.shape[:2])), -codec.cues :]
         cues = torch.cat([of_windows[:, :1, :, 0], of_windows[:, :, :, 1]], dim=1).transpose(1, 2)
         return cues[:, :, : 1 + (self.world.frames - 1) // KEY].contiguous()
 

@@ -167,13 +167,14 @@ def length_of(name: str, experiment: Experiment, long: bool) -> Length:
             "of length, memory, nfe and prompts"
         )
     memory, key = BeyondTraining(known).memory(causal), "scale.evaluation.long"
+    policy = f"{key}.memory" if causal.long_memory is None else "causal.long_memory"
     frames, table = known.length * latent_frames(scale.world), scale.backbone.rope_max_seq_len
     seen = frames if memory.window is None else memory.sink + memory.window + causal.chunk
     places = min(frames, seen) if memory.positions == "relative" else frames
     if places > table:
         raise SaltError(
             f"{key}.length={known.length}: {places} positions, but scale.backbone.rope_max_seq_len={table}; accepted: "
-            f"a shorter video, or {key}.memory with a window of fewer frames and positions: relative"
+            f"a shorter video, or {policy} with a window of fewer frames and positions: relative"
         )
     return BeyondTraining(known)
 

@@ -17,11 +17,10 @@ from salt.config.released import weights_root
 from salt.config.scale import Scale
 from salt.config.vbench import VBench, vbench_folder
 from salt.errors import SaltError
-from salt.evaluation.vbench.weights import Need, needs
+from salt.evaluation.vbench.weights import HUB, Need, needs
 from salt.files import sha256, whole_file
 from salt.planning.jobs import Planned
 
-HUB = "https://huggingface.co"
 PROMPTS, OWN = "docs/vbench.md, Prompts", "your own, see docs/paper_scale.md"
 BLOCK = 1 << 20
 

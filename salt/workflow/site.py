@@ -6,7 +6,7 @@ there), and would vanish with the first `--default-resources` of a user.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from salt.errors import SaltError
 
@@ -45,19 +45,14 @@ class Site:
         for name, value in said.items():
             if name != GPU and not _NAME.fullmatch(value):
                 raise SaltError(f"{name}={value}: accepted: a name as SLURM has it, or several separated by commas")
-        gpu = _GPU.fullmatch(said.get(GPU, "gpu"))
-        if gpu is None:
+        site = cls(said.get(PARTITION, cls.partition), said.get(CPU_PARTITION), said.get(ACCOUNT), said.get(QOS))
+        if GPU not in said:
+            return site
+        asked = _GPU.fullmatch(said[GPU])
+        if asked is None:
             raise SaltError(f"{GPU}={said[GPU]}: accepted: {HOW_GPU}")
-        by_gres, of_gres, constraint, kind = gpu.groups() if GPU in said else (None, None, None, None)
-        return cls(
-            said.get(PARTITION, cls.partition),
-            said.get(CPU_PARTITION),
-            said.get(ACCOUNT),
-            said.get(QOS),
-            of_gres or kind,
-            by_gres is not None,
-            constraint,
-        )
+        by_gres, of_gres, constraint, kind = asked.groups()
+        return replace(site, gpu_type=of_gres or kind, gres=by_gres is not None, constraint=constraint)
 
     def resources(self, gpus: int, nodes: int) -> dict[str, int | str]:
         """What Snakemake's SLURM plugin is told of a job.
