@@ -91,7 +91,8 @@ class Run:
         streams = Streams(0)
         for draw in ("normal", "uniform", "integers"):
             self.clock.wrap(streams, draw, "random streams")
-        teacher = build_wan(experiment.scale.backbone, 0).to(device)
+        with torch.device(device):
+            teacher = build_wan(experiment.scale.backbone, 0)
         generator = as_experiment(copy.deepcopy(teacher), experiment)
         method = build_method(experiment, generator, teacher, streams)
         if experiment.train.recompute:
@@ -131,6 +132,8 @@ class Run:
         torch.autograd.backward = backward
 
     def _end_of_update(self) -> None:
+        if self.job.device.startswith("cuda"):
+            torch.cuda.synchronize()
         if self.role == "generator":
             self.generator.append(time.perf_counter() - self.began)
 

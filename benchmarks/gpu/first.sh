@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The first eight minutes on a GPU: do the tests that compare it with a CPU pass, what does it reach, what do sampling
+# The first nine minutes on a GPU: do the tests that compare it with a CPU pass, what does it reach, what do sampling
 # and training take? One JSON, written anew after every answer: whatever is cut off keeps what came before.
 #   benchmarks/gpu/first.sh                     into benchmarks/gpu/results/CARD.json
 #   benchmarks/gpu/first.sh --tiny --out FILE   the same questions on the CPU, with networks of the smoke scale

@@ -53,7 +53,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     scale, device, dtype = experiment.scale, options.device, getattr(torch, options.precision)
     assert experiment.causal is not None
     chunk, policy = experiment.causal.chunk, experiment.causal.memory
-    transformer: Any = build_wan(scale.backbone, 0).transformer.to(device).eval()
+    with torch.device(device):
+        transformer: Any = build_wan(scale.backbone, 0).transformer.eval()
     kept = tuple(transformer._keep_in_fp32_modules)  # as diffusers loads Wan
     for name, weights in transformer.named_parameters():
         if not any(part in name for part in kept):

@@ -2,8 +2,10 @@
 
     python benchmarks/gpu/train_step.py dmd_8 sc_dmd --scale paper --batch-size 1 --iterations 3
 
-Weights, latents and embeddings are random. The experiments take turns; the first is the unit of the others. Operations
-are those that `salt plan` counts, the ceiling a large matrix product in the same run.
+Weights, latents and embeddings are random, and the teacher has the student's size: a larger one fits no single GPU. An
+update of the generator and one of the critic are timed; an iteration has as many of the latter as the experiment says.
+The first experiment is the unit of the others. Operations are those that `salt plan` counts, the ceiling a large matrix
+product in the same run.
 """
 
 import argparse
@@ -26,19 +28,27 @@ from step_cost import Run
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """What an iteration of each experiment takes."""
     settings = {"train.batch_size": str(options.batch_size), "train.shard": "false", "train.accumulate": "1"}
+    settings["objectives.dmd.teacher"] = "own"
     ceiling = matmul_ceiling(options.device)
     found: dict[str, Any] = {"scale": options.scale, "batch_size": options.batch_size, "ceiling_tflops": ceiling / 1e12}
     found["experiments"] = {}
     for name in options.experiments:
         experiment = load_experiment(name, options.scale, settings)
-        run = Run(experiment, options.device)
+        assert experiment.train.critic is not None, f"{name} has no critic"
+        ratio = experiment.train.critic.ratio
+        run = Run(load_experiment(name, options.scale, settings | {"train.critic.ratio": "1"}), options.device)
         for _ in range(1 + options.iterations):
             run.step()
             finish(options.device)
-        seconds = statistics.mean(run.totals[1:])
+        generator = statistics.mean(run.generator[1:])
+        critic = statistics.mean(run.totals[1:]) - generator
+        seconds = generator + ratio * critic
         operations = experiment.train.batch_size * sum(cost.iteration(experiment).values())
         first = next(iter(found["experiments"].values()), {"iteration_s": seconds})
         here = {
+            "generator_s": generator,
+            "critic_s": critic,
+            "critic_updates": ratio,
             "iteration_s": seconds,
             "warm_up_s": run.totals[0],
             f"of_{options.experiments[0]}": seconds / first["iteration_s"],

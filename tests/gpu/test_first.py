@@ -17,7 +17,7 @@ def test_first_runs_to_its_end_on_the_cpu(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(out.read_text())
     questions = [name for name, value in said.items() if isinstance(value, dict)]
-    assert questions[:4] == ["ceiling", "tests", "rollout", "rollout_decoded"]
+    assert questions[:4] == ["ceiling", "tests", "rollout", "training"]
     assert [said[name]["code"] for name in questions] == [0] * 7
     assert said["tests"]["passed"] == 1
     for name in ("rollout", "rollout_compiled", "rollout_decoded"):
