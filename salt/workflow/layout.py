@@ -15,6 +15,22 @@ RECORD_KINDS = ("long", "defect", "caches")
 """Records of students alone, but for long videos of real clips."""
 WITH_REFERENCES = ("scores", "modes")
 """Records of the teacher and of real clips as well."""
+VIDEO_KINDS = {"videos": "", "long_videos": "_long"}
+"""What a figure may hold frames of, and how their folders end."""
+
+KEPT = {
+    "score": {"scores": "{sampled}_seed{seed}_scores.csv", "prompts": "{sampled}_seed{seed}_prompts.csv.gz"},
+    "score_long": {"scores": "{sampled}_seed{seed}_long.csv", "prompts": "{sampled}_seed{seed}_long_prompts.csv.gz"},
+    "score_controls": {"scores": "controls.csv"},
+    "modes": {"modes": "{sampled}_seed{seed}_modes.csv"},
+    "defect": {
+        "defect": "{experiment}_seed{seed}_defect.csv",
+        "trajectory": "{experiment}_seed{seed}_trajectory.csv",
+    },
+    "caches": {"caches": "{experiment}_seed{seed}_caches.csv"},
+    "figure": {"png": "{figure}.png", "pdf": "{figure}.pdf"},
+}
+"""Rule -> its files, by name."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,11 @@ class Layout:
     def figures(self) -> str:
         """The figures."""
         return Path(self.settings.out, "paper_figures", self.printed).as_posix()
+
+    @property
+    def teacher(self) -> str:
+        """Codec, text encoder and teacher."""
+        return f"{self.scratch}/teacher"
 
     @cached_property
     def latents(self) -> str:
@@ -122,6 +143,11 @@ class Layout:
         """The weights of what is sampled; the references need the teacher's folder alone."""
         return [self.weights(name, seed)] if self.states.is_student(name) else []
 
+    def outputs_of(self, rule: str) -> dict[str, str]:
+        """Name -> pattern of the files of a rule whose results are kept, while what they are made of is not."""
+        folder = self.figures if rule == "figure" else self.records
+        return {name: f"{folder}/{pattern}" for name, pattern in KEPT[rule].items()}
+
     def records_of(self, entry: Entry) -> list[str]:
         """The record files that one table or figure reads."""
         students, references = self.entries.students(entry), self.entries.references(entry)
@@ -144,8 +170,13 @@ class Layout:
     def videos_of(self, entry: Entry) -> list[str]:
         """The manifests of the videos that one figure holds frames of."""
         runs = self.entries.students(entry) + self.entries.references(entry)
-        kinds = [ending for kind, ending in (("videos", ""), ("long_videos", "_long")) if kind in entry.uses]
+        kinds = [VIDEO_KINDS[kind] for kind in VIDEO_KINDS if kind in entry.uses]
         return [f"{self.videos}/{name}/seed{seed}{ending}/manifest.json" for ending in kinds for name, seed in runs]
+
+    def filmed(self, entry: Entry) -> list[str]:
+        """The models whose videos one figure holds frames of."""
+        runs = self.entries.students(entry) + self.entries.references(entry)
+        return list(dict.fromkeys(name for name, _ in runs)) if VIDEO_KINDS.keys() & set(entry.uses) else []
 
 
 def option(flag: str, files: Iterable[str]) -> list[str]:

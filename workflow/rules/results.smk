@@ -4,9 +4,13 @@
 
 rule score_controls:
     input:
-        teacher=rules.teacher.output.provenance,
+        unless_made(
+            w.layout.outputs_of("score_controls"),
+            lambda wildcards: w.states.score_controls(),
+            teacher=rules.teacher.output.provenance,
+        ),
     output:
-        f"{w.layout.records}/controls.csv",
+        **w.layout.outputs_of("score_controls"),
     log:
         f"{w.layout.scratch}/logs/score_controls.log",
     benchmark:
@@ -16,8 +20,8 @@ rule score_controls:
         **w.resources.asked("score_controls"),
     params:
         scale=w.scale.name,
-        teacher=subpath(input.teacher, parent=True),
-        videos=f"{w.layout.videos}/controls",
+        teacher=unrecorded(w.layout.teacher),
+        videos=unrecorded(f"{w.layout.videos}/controls"),
         state=w.states.score_controls(),
     message:
         "{rule}: records of clips that are corrupted on purpose, scale {params.scale}"
@@ -40,7 +44,7 @@ rule table:
         **w.resources.asked("table"),
     params:
         scale=w.scale.name,
-        records=w.layout.records,
+        records=unrecorded(w.layout.records),
         folder=subpath(output[0], parent=True),
         seeds=lambda wildcards: len(w.entries.seeds_of(w.entries.tables[wildcards.table])),
         state=lambda wildcards: w.states.table(w.entries.tables[wildcards.table]),
@@ -53,10 +57,14 @@ rule table:
 
 rule figure:
     input:
-        records=lambda wildcards: w.layout.records_of(w.entries.figures[wildcards.figure]),
-        videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
+        unless_made(
+            w.layout.outputs_of("figure"),
+            lambda wildcards: w.state_of_figure(wildcards.figure),
+            records=lambda wildcards: w.layout.records_of(w.entries.figures[wildcards.figure]),
+            videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
+        ),
     output:
-        multiext(f"{w.layout.figures}/{{figure}}", ".png", ".pdf"),
+        **w.layout.outputs_of("figure"),
     log:
         f"{w.layout.scratch}/logs/figure/{{figure}}.log",
     benchmark:
@@ -66,11 +74,11 @@ rule figure:
         **w.resources.asked("figure"),
     params:
         scale=w.scale.name,
-        records=w.layout.records,
-        videos=w.layout.videos,
+        records=unrecorded(w.layout.records),
+        videos=unrecorded(w.layout.videos),
         folder=subpath(output[0], parent=True),
         seeds=lambda wildcards: len(w.entries.seeds_of(w.entries.figures[wildcards.figure])),
-        state=lambda wildcards: w.states.figure(w.entries.figures[wildcards.figure]),
+        state=lambda wildcards: w.state_of_figure(wildcards.figure),
     message:
         "{rule} {wildcards.figure}, scale {params.scale}"
     shell:
