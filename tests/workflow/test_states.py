@@ -68,7 +68,7 @@ def test_a_record_is_decided_by_all_that_it_is_made_of(smoke: Workflow) -> None:
     assert "self_forcing" in smoke.layout.filmed(drawn)
     models = smoke.layout.filmed(drawn)
     assert states.figure(drawn, models) != edited.figure(drawn, models)
-    assert smoke.layout.filmed(smoke.entries.figures["fig_lambda"]) == []
+    assert smoke.layout.filmed(smoke.entries.figures["figA1"]) == []
 
 
 def test_long_videos_have_a_protocol_of_their_own(smoke: Workflow) -> None:
@@ -99,7 +99,7 @@ def test_a_memory_of_ones_own_for_long_videos_changes_them_and_nothing_else(smok
 @pytest.mark.parametrize("rule", ["table", "figure", "claims", "report", "score_vbench", "score", "score_controls"])
 def test_every_rule_has_a_number_of_its_own(smoke: Workflow, rule: str) -> None:
     states, entry = smoke.states, smoke.entries.figures["fig1"]
-    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 2}))
+    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 9}))
 
     def all_of(states: States) -> dict[str, object]:
         printed = {name: getattr(states, name)(entry) for name in ("table", "figure")}
