@@ -54,7 +54,7 @@ class Claim(ABC):
         return None if self.published is None else self._compared(*self.published)
 
     @property
-    def _kind(self) -> Kind:
+    def kind(self) -> Kind:
         """The records that hold it."""
         return "defect"
 
@@ -73,7 +73,7 @@ class Claim(ABC):
     def measure(self, records: Records) -> tuple[Interval, tuple[int, ...]] | None:
         """The interval and its training seeds; None where it cannot be measured."""
         pair = (self.method, self.baseline)
-        found = [set(records.seeds(self._kind, cell.experiment, WANTED_SEEDS)) for cell in pair]
+        found = [set(records.seeds(self.kind, cell.experiment, WANTED_SEEDS)) for cell in pair]
         seeds = tuple(sorted(set.intersection(*found)))
         nfes = {*step_counts(self.metric), *(cell.nfe for cell in pair)}
         if not seeds or not nfes <= set(_sampled(records.scale, self.method)):
@@ -96,7 +96,7 @@ class Difference(Claim):
         return f"{title(self.metric)}: {one} at {method.nfe} NFE minus {other}{at}{on}"
 
     @property
-    def _kind(self) -> Kind:
+    def kind(self) -> Kind:
         return self.method.kind
 
     def _compared(self, method: float, baseline: float) -> float:
@@ -124,7 +124,7 @@ class OfDistributions(Difference):
     """Of two measures of distributions, over training seeds."""
 
     @property
-    def _kind(self) -> Kind:
+    def kind(self) -> Kind:
         return "modes"
 
     def _interval(self, records: Records, seeds: tuple[int, ...]) -> Interval | None:
