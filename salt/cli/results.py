@@ -1,4 +1,4 @@
-"""`salt table`, `figure`, `claims` and `report`: from records to what a reader sees, without networks."""
+"""`salt table`, `figure`, `claims`, `clips`, `trainings` and `report`: from records to what a reader sees, without networks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -65,6 +65,32 @@ def claims(scale: ScaleName = DEFAULT_SCALE, *, records: Records, out: OutFolder
     from salt.stages.claims import run
 
     run(scale, records, out)
+
+
+@app.command()
+def clips(
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
+    videos: Annotated[Path, typer.Option("--videos", help="Folder of the videos.")],
+    out: OutFolder,
+) -> None:
+    """The videos whose frames the figures show, whole, in one small picture for the report."""
+    from salt.stages.clips import run
+
+    run(scale, videos, out)
+
+
+@app.command()
+def trainings(
+    *,
+    weights: Annotated[Path, typer.Option("--weights", help="Folder of the weights of a scale.")],
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of its run directories.")],
+    out: OutFile,
+) -> None:
+    """What trainings took, and their learning curves, as one small record for the report."""
+    from salt.stages.trainings import run
+
+    run(weights, runs, out)
 
 
 @app.command()

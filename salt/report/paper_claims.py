@@ -97,6 +97,7 @@ class Difference(Claim):
 
     @property
     def kind(self) -> Kind:
+        """Scores, of long videos where they are long."""
         return self.method.kind
 
     def _compared(self, method: float, baseline: float) -> float:
@@ -125,6 +126,7 @@ class OfDistributions(Difference):
 
     @property
     def kind(self) -> Kind:
+        """Measures of distributions."""
         return "modes"
 
     def _interval(self, records: Records, seeds: tuple[int, ...]) -> Interval | None:

@@ -1,0 +1,77 @@
+"""Learning curves and cost for the page, from the record that `salt trainings` made."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from salt.config.load import load_experiment
+from salt.config.scale import Scale
+from salt.errors import SaltError
+from salt.report.page.content import Curve
+from salt.report.trainings import COLUMNS, SECONDS
+
+HIGH, TALL = 46.0, 2.0
+"""Of a plot of height 50: the lowest place, and the highest."""
+MINUTE, HOUR = 60, 3600
+
+
+def read_trainings(records: Path) -> pd.DataFrame | None:
+    """The record; None where `salt trainings` has not been run.
+
+    Raises:
+        SaltError: a broken file.
+    """
+    path = records / "trainings.csv.gz"
+    if not path.exists():
+        return None
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise SaltError(f"{path}: cannot be read: {error}; accepted: as `salt trainings` wrote it") from error
+    if tuple(frame.columns) != COLUMNS:
+        raise SaltError(f"{path}: columns {', '.join(frame.columns)}; accepted: {', '.join(COLUMNS)}")
+    return frame
+
+
+def spent(frame: pd.DataFrame | None) -> str:
+    """What all trainings took together."""
+    if frame is None:
+        return ""
+    took = frame[frame["quantity"] == SECONDS]["value"]
+    return f"{len(took)} trainings took {took.sum() / HOUR:.1f} hours together, one after the other."
+
+
+def cost_of(frame: pd.DataFrame | None, scale: Scale) -> tuple[tuple[str, ...], ...]:
+    """Head and lines of a table: of each experiment the trainings, their updates, and the time of one."""
+    if frame is None:
+        return ()
+    lines = [
+        (
+            load_experiment(str(name), scale.name).title,
+            str(len(part)),
+            f"{part['update'].max():,}",
+            f"{part['value'].mean() / MINUTE:.1f}",
+        )
+        for name, part in frame[frame["quantity"] == SECONDS].groupby("experiment", sort=False)
+    ]
+    return (("Experiment", "Trainings", "Updates", "Minutes each"), *lines)
+
+
+def curves_of(frame: pd.DataFrame | None, scale: Scale) -> tuple[Curve, ...]:
+    """One plot for each experiment and quantity, of the mean over training seeds."""
+    if frame is None:
+        return ()
+    logged = frame[frame["quantity"] != SECONDS]
+    return tuple(
+        _curve(load_experiment(str(name), scale.name).title, str(quantity), part.groupby("update")["value"].mean())
+        for (name, quantity), part in logged.groupby(["experiment", "quantity"], sort=False)
+    )
+
+
+def _curve(experiment: str, quantity: str, mean: "pd.Series[float]") -> Curve:
+    low, high, last = mean.min(), mean.max(), max(mean.index)
+    span = (high - low) or 1.0
+    points = " ".join(
+        f"{100 * update / last:.1f},{HIGH - (HIGH - TALL) * (value - low) / span:.1f}" for update, value in mean.items()
+    )
+    return Curve(experiment, quantity, points, f"{low:.3g}", f"{high:.3g}", f"{mean.iloc[-1]:.3g}")
