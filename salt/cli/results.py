@@ -1,4 +1,7 @@
-"""`salt table`, `figure`, `claims`, `clips`, `trainings` and `report`: from records to what a reader sees, without networks."""
+"""From records, videos and trainings to what a reader sees, without networks.
+
+`salt table`, `figure`, `claims`, `clips`, `trainings` and `report`.
+"""
 
 from pathlib import Path
 from typing import Annotated

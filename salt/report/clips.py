@@ -1,7 +1,8 @@
 """`salt clips`: the videos whose frames the figures show, whole, in one small picture.
 
 `clips.webp` has a row of frames for each video, `clips.json` says which is which. The captions follow the rule of
-`frames`; the first training seed and the first sampling seed, by the consistency sampler. Large videos are made smaller.
+`frames`; the first training seed and the first sampling seed, students by the consistency sampler. Large videos are
+made smaller.
 """
 
 import io
@@ -15,10 +16,11 @@ from PIL import Image
 from salt.config.load import load_experiment, load_scale
 from salt.config.scale import Scale
 from salt.errors import SaltError
+from salt.evaluation.cells import TEACHER, Cell
 from salt.evaluation.video import Video, downscale
 from salt.files import whole_file, write_text
 from salt.report.figure_context import FigureContext
-from salt.report.frames import SOLVER, pick, read_video, shown_prompts, video_path
+from salt.report.frames import SOLVER, pick, read_video, shown_prompts
 from salt.report.records import Records
 from salt.report.suite import FigureSpec, load_suite
 
@@ -30,16 +32,18 @@ QUALITY = 80
 """Of videos that were made smaller; others keep every pixel."""
 
 
-def shown(scale: Scale) -> list[tuple[str, int]]:
-    """Experiment and number of function evaluations of all videos that figures of training length show, each once."""
+def shown(scale: Scale) -> list[Cell]:
+    """The videos of training length that figures show, each once: of students, then of the teacher."""
     specs = [spec for spec in load_suite().at(scale).figures.values() if "videos" in spec.uses]
-    found = {
-        (name, load_experiment(name, scale.name).grid.steps if nfe == "own" else nfe): None
+    found = [
+        Cell(name, "extended", SOLVER, load_experiment(name, scale.name).grid.steps if nfe == "own" else nfe)
         for spec in specs
         for name in spec.experiments
         for nfe in spec.nfe
-    }
-    return list(found)
+    ]
+    if any(TEACHER in spec.references for spec in specs):
+        found.append(Cell(TEACHER, "extended", "euler", scale.evaluation.teacher_nfe))
+    return list(dict.fromkeys(found))
 
 
 def make_clips(scale: str, videos_dir: Path, out_dir: Path) -> list[Path]:
@@ -57,23 +61,27 @@ def make_clips(scale: str, videos_dir: Path, out_dir: Path) -> list[Path]:
     spec = FigureSpec(title="", seeds=1, uses=(), experiments=())
     context = FigureContext("clips", spec, Records(out_dir / "records", known), videos_dir, (SEED,))
     prompts = shown_prompts(context)
-    places = [(name, nfe, prompt) for prompt in prompts for name, nfe in shown(known)]
+    places = [(cell, prompt) for prompt in prompts for cell in shown(known)]
     if not places:
         raise SaltError(f"scale {scale}: no figure shows videos; accepted: a scale whose figures do")
-    whole = [read_video(context, video_path(context, name, SEED, nfe, prompt)) for name, nfe, prompt in places]
+    first = known.evaluation.seeds[0]
+    whole = [
+        read_video(context, videos_dir / cell.experiment / f"seed{SEED}" / cell.name / prompt.id / f"{first}.mp4")
+        for cell, prompt in places
+    ]
     step = -(-max(whole[0].shape[1:3]) // LONGEST_SIDE)
     videos = [_small(video, step) for video in whole]
     index = {
         "scale": scale,
         "training_seed": SEED,
-        "sampling_seed": known.evaluation.seeds[0],
+        "sampling_seed": first,
         "solver": SOLVER,
         "fps": known.world.fps,
         "frames": len(videos[0]),
         "width": videos[0].shape[2],
         "height": videos[0].shape[1],
         "captions": {prompt.id: prompt.extended for prompt in prompts},
-        "videos": [{"experiment": name, "nfe": nfe, "caption": prompt.id} for name, nfe, prompt in places],
+        "videos": [{"experiment": cell.experiment, "nfe": cell.nfe, "caption": prompt.id} for cell, prompt in places],
     }
     out_dir.mkdir(parents=True, exist_ok=True)
     with whole_file(out_dir / "clips.webp") as temporary:

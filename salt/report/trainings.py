@@ -28,8 +28,7 @@ def make_trainings(weights_dir: Path, runs_dir: Path, out: Path) -> Path:
 
     Args:
         weights_dir: holds `{experiment}/seed{n}/provenance.json`.
-        runs_dir: holds `{experiment}/seed{n}/{hash}/`, each with `config.json` and `metrics.jsonl`; what is gone is left
-            out.
+        runs_dir: holds `{experiment}/seed{n}/{hash}/` with `config.json` and `metrics.jsonl`, as far as they are kept.
         out: the file; its folder is made where it is missing.
 
     Raises:
@@ -59,7 +58,7 @@ def _training(path: Path, runs: Path) -> Iterator[tuple[str, int, str, int, floa
             if _within({key: value for key, value in config.items() if key != "seed"}, made["experiment"]):
                 yield from ((name, seed, *point) for point in _curves(folder / "metrics.jsonl", last))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SaltError(f"{path}: this training cannot be read: {error!r}; accepted: as `salt train` left it") from error
+        raise SaltError(f"{path}: cannot be read with its run: {error!r}; accepted: as `salt train` left it") from error
 
 
 def _within(part: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
@@ -76,5 +75,6 @@ def _curves(path: Path, last: int) -> Iterator[tuple[str, int, float]]:
     logged = pd.read_json(path, lines=True).drop_duplicates("step", keep="last")
     part = ((logged["step"] - 1) * POINTS // last + 1).clip(upper=POINTS)
     for quantity in (name for name in logged.columns if "/" in name and not name.endswith(QUIET)):
-        for place, value in logged.groupby(part)[quantity].mean().dropna().items():
-            yield quantity, round(int(place) * last / POINTS), float(value)
+        means = logged.groupby(part)[quantity].mean().dropna()
+        for place, value in zip(means.index.tolist(), means.tolist(), strict=True):
+            yield quantity, round(place * last / POINTS), value

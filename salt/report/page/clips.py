@@ -1,12 +1,14 @@
 """The videos of the page, from the sheet that `salt clips` made: by caption, method and number of steps."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from salt.config.load import load_experiment
 from salt.config.scale import Scale
 from salt.errors import SaltError
+from salt.evaluation.cells import TEACHER
 from salt.report.page.content import Clip, ClipBlock, ClipRow, Clips
 from salt.report.page.markup import base64_of
 
@@ -35,14 +37,19 @@ def read_clips(scale: Scale, results: Path) -> Clips | None:
 
 def _clips(scale: Scale, index: dict[str, Any], data: str) -> Clips:
     places = {(v["caption"], v["experiment"], v["nfe"]): row for row, v in enumerate(index["videos"])}
-    steps = tuple(sorted({nfe for _, _, nfe in places}))
-    methods = list(dict.fromkeys(experiment for _, experiment, _ in places))
-    titles = {name: load_experiment(name, scale.name).title for name in methods}
+    experiments = {name: load_experiment(name, scale.name) for _, name, _ in places if name != TEACHER}
+    nfes = {name: {nfe for _, other, nfe in places if other == name} for name in experiments}
+    methods = sorted(experiments, key=lambda name: (-len(nfes[name]), experiments[name].causal is not None))
+    steps = tuple(sorted(set().union(*nfes.values())))
 
-    def clip(caption: str, name: str, nfe: int) -> Clip | None:
+    def clip(caption: str, name: str, title: str, nfe: int) -> Clip | None:
         row = places.get((caption, name, nfe))
-        label = f"Video: {titles[name]}, {nfe} steps: {index['captions'][caption]}"
-        return None if row is None else Clip(label, row)
+        return None if row is None else Clip(f"{title}, {nfe} steps", row)
+
+    def methods_of(caption: str) -> Iterator[ClipRow]:
+        for name in methods:
+            title = experiments[name].title
+            yield ClipRow(title, tuple(clip(caption, name, title, nfe) for nfe in steps))
 
     return Clips(
         data=data,
@@ -54,13 +61,14 @@ def _clips(scale: Scale, index: dict[str, Any], data: str) -> Clips:
         blocks=tuple(
             ClipBlock(
                 text,
-                tuple(ClipRow(titles[name], tuple(clip(caption, name, nfe) for nfe in steps)) for name in methods),
+                clip(caption, TEACHER, "the guided teacher", scale.evaluation.teacher_nfe),
+                tuple(methods_of(caption)),
             )
             for caption, text in index["captions"].items()
         ),
         note=(
-            "Every method starts from the same noise and caption; all videos run together. Captions: the first of each "
-            f"kind in the report list, chosen before any video was seen; training seed {index['training_seed']}, sampling "
-            f"seed {index['sampling_seed']}, {SOLVERS[index['solver']]} solver."
+            "Every method starts from the same noise and caption, and all videos run together. The captions are the "
+            f"first of each kind in the report list; training seed {index['training_seed']}, sampling seed "
+            f"{index['sampling_seed']}, {SOLVERS[index['solver']]} solver."
         ),
     )

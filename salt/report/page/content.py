@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from salt.report.page.forest import Bar, Tone
+
+ORDER: tuple[Tone, ...] = ("good", "small", "bad", "mixed", "quiet")
+"""Of verdicts on the page."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Claims:
     """All claims, what they have in common, and how verdicts come about."""
 
     statements: tuple[Statement, ...]
+    known: tuple[Chip, ...]
+    """Verdicts that are counted even where no statement has them."""
     sure: str
     """What intervals cover, and how many would be wrong by chance."""
     rule: Markup
@@ -67,11 +72,10 @@ class Claims:
     @property
     def verdicts(self) -> list[tuple[Chip, list[Statement]]]:
         """The statements of each verdict, the decided ones first."""
-        order: list[Tone] = ["good", "small", "bad", "mixed", "quiet"]
-        found: dict[Chip, list[Statement]] = {}
+        found: dict[Chip, list[Statement]] = {chip: [] for chip in self.known}
         for statement in self.statements:
             found.setdefault(statement.chip, []).append(statement)
-        return sorted(found.items(), key=lambda pair: order.index(pair[0].tone))
+        return sorted(found.items(), key=lambda pair: ORDER.index(pair[0].tone))
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Controls:
     holds: bool | None
     """None: not measured."""
     failures: tuple[str, ...] = ()
-    table: Markup = Markup("")
+    table: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ class ClipBlock:
     """All videos of one caption."""
 
     caption: str
+    reference: Clip | None
+    """The teacher's video."""
     rows: tuple[ClipRow, ...]
 
 
@@ -186,6 +192,6 @@ class Page:
     """What all trainings took together."""
     deviations: tuple[tuple[str, str], ...] = ()
     """Number, and what the paper says or leaves open."""
-    provenance: Markup = Markup("")
-    missing: Sequence[str] = field(default=())
+    provenance: Markup | None = None
+    missing: Sequence[str] = ()
     """Names of what was not made."""

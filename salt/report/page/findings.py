@@ -7,12 +7,14 @@ import numpy as np
 
 from salt.config.load import load_experiment
 from salt.evaluation.cells import REAL, TEACHER, Cell, cells_of
-from salt.report.metrics import title
 from salt.report.page.judged import CHIPS, Measured, number
+from salt.report.paper_claims import Claim
 from salt.report.records import Records
 from salt.report.suite import FigureSpec
 
 NO_RECORD = "A drawing: it shows the method and no measurement."
+MOST = 3
+"""Statements that are told of one figure, the clearest first."""
 NO_CLAIM = "The paper claims nothing that could be judged by this figure."
 
 
@@ -27,14 +29,26 @@ def found_in(spec: FigureSpec, measured: Sequence[Measured], records: Records, w
     """
     if not spec.uses:
         return [NO_RECORD]
-    shown: dict[str, list[Measured]] = {}
+    about: dict[str, list[Measured]] = {}
     for one in measured:
-        if one.claim.kind in spec.uses and {one.claim.method.experiment, one.claim.baseline.experiment} <= {
-            *spec.experiments
-        }:
-            shown.setdefault(one.claim.says, []).append(one)
-    sentences = [_sentence(says, ones) for says, ones in shown.items()]
+        if _shows(spec, one.claim):
+            about.setdefault(one.claim.says, []).append(one)
+    clearest = sorted(about.items(), key=lambda pair: -max(one.clear for one in pair[1]))
+    sentences = [_sentence(says, ones) for says, ones in clearest[:MOST]]
+    if len(clearest) > MOST:
+        sentences.append(f"It shows {len(clearest) - MOST} more: {'; '.join(says for says, _ in clearest[MOST:])}.")
     return sentences or _of_records(spec, records, wanted) or [NO_CLAIM]
+
+
+def _shows(spec: FigureSpec, claim: Claim) -> bool:
+    """Whether a figure draws both students of a claim, as it compares them."""
+    pair = (claim.method, claim.baseline)
+    drawn = spec.nfe if claim.kind in ("scores", "modes") and "own" not in spec.nfe else ()
+    return (
+        claim.kind in spec.uses
+        and claim.method.prompts != "short"
+        and all(cell.experiment in spec.experiments and (not drawn or cell.nfe in drawn) for cell in pair)
+    )
 
 
 def _sentence(says: str, ones: Sequence[Measured]) -> str:

@@ -40,7 +40,7 @@ def contents(page: Page) -> list[Link]:
     """The sections that the page has, and what is in them."""
     sections: list[tuple[object, Link]] = [
         (True, Link("scale", "What this is")),
-        (True, Link("controls", "Controls")),
+        (True, Link("instrument", "Controls")),
         (True, Link("verdicts", "Verdicts")),
         (True, Link("claims", "Claims", _links(page.claims.statements))),
         (page.clips, Link("videos", "Videos")),

@@ -33,7 +33,7 @@ def controls_of_scale(records: Path) -> Controls:
     scores = _percent(read_measurements(path))
     wrong = {name: misses(name, scores[name], scores["real"]) for name in CONTROLS if name != "real"}
     failures = tuple(
-        f"{CONTROLS[name].title}: {', '.join(map(title, dimensions))}" for name, dimensions in wrong.items() if dimensions
+        f"{CONTROLS[name].title}: {', '.join(map(title, found))}" for name, found in wrong.items() if found
     )
     held = f"{len(wrong) - len(failures)} of {len(wrong)} controls hold"
     said = f"The scorer sees what is spoilt on purpose: {held}." if not failures else f"The scorer fails: {held}."
@@ -45,7 +45,8 @@ def _percent(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
     frame = frame[frame["metric"].isin(DIMENSIONS)]
     return {
         str(name).removeprefix("control_"): {
-            str(row.metric): 100 * normalise(str(row.metric), float(row.value)) for row in part.itertuples()
+            metric: 100 * normalise(metric, value)
+            for metric, value in zip(part["metric"].tolist(), part["value"].tolist(), strict=True)
         }
         for name, part in frame.groupby("experiment", sort=False)
     }

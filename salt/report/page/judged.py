@@ -23,6 +23,11 @@ CHIPS: dict[Verdict, Chip] = {
     "not tested": Chip("not testable here", "quiet", "–"),
 }
 """How the page calls the verdicts of `claims.csv`."""
+IN_PART: dict[Verdict, Chip] = {
+    "reproduced": Chip("reproduced in part", "good", "✓"),
+    "not reproduced": Chip("against it in part", "bad", "✗"),
+}
+"""Of a statement of whose measurements fewer than half decide, all to the same side."""
 BOTH = Chip("both ways", "mixed", "±")
 NO_VERDICT = Chip("no verdict", "quiet", "?")
 """Of every claim where a control of the instrument fails."""
@@ -33,8 +38,9 @@ AXIS = (
 )
 NAMES = (
     "On this page `not reproduced` of claims.csv is called against the paper, `inconclusive` not distinguishable, and "
-    "`not tested` not testable here. A statement has the verdict of those of its measurements that decide (reproduced, "
-    "or against the paper); of both, if there are both; else the commonest."
+    "`not tested` not testable here. Those of a statement's measurements that are reproduced, or against the paper, "
+    "decide on it: in part, where they are fewer than half; both ways, where there are both. Where none decides, it has "
+    "the commonest verdict."
 )
 
 
@@ -95,15 +101,18 @@ def statements(measured: Sequence[Measured], stands: bool) -> Claims:
     for one in measured:
         by_text.setdefault(one.claim.says, []).append(one)
     found = [_statement(f"claim-{place}", ones, stands) for place, ones in enumerate(by_text.values(), 1)]
-    return Claims(tuple(found), _sure(measured), markdown_to_html(f"{RULE}\n\n{NAMES}"), AXIS)
+    return Claims(tuple(found), tuple(CHIPS.values()), _sure(measured), markdown_to_html(f"{RULE}\n\n{NAMES}"), AXIS)
 
 
 def together(verdicts: Sequence[Verdict]) -> Chip:
     """What all measurements of a statement say."""
-    deciding = [verdict for verdict in ("reproduced", "not reproduced") if verdict in verdicts]
+    deciding = [verdict for verdict in IN_PART if verdict in verdicts]
     if len(deciding) == 2:
         return BOTH
-    return CHIPS[(*deciding, max(verdicts, key=verdicts.count))[0]]
+    if not deciding:
+        return CHIPS[max(verdicts, key=verdicts.count)]
+    (side,) = deciding
+    return CHIPS[side] if 2 * verdicts.count(side) >= len(verdicts) else IN_PART[side]
 
 
 def number(value: float) -> str:
@@ -133,7 +142,7 @@ def _row(one: Measured, axis: Axis, stands: bool) -> Row:
     numbers = [("Here", one.printed)]
     if claim.paper is not None:
         numbers.append(("Paper", f"{number(claim.paper)} {claim.unit}"))
-    if seen is not None and one.verdict in ("inconclusive", "saturated"):
+    if seen is not None and one.verdict == "inconclusive":
         numbers.append(("Could have seen", f"{seen:.2f} {claim.unit}"))
     bars = () if one.span is None else (axis.bar(one.span.turned(claim.side)),)
     paper = None if claim.paper is None else axis.place(claim.side * claim.paper)

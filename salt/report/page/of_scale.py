@@ -68,9 +68,7 @@ def make_report(scale: str, results_dir: Path, figures_dir: Path, out: Path) -> 
             *([] if known.meaningful else [NO_MEANING.format(scale)]),
             *([NO_INSTRUMENT.format(len(controls.failures))] if controls.failures else []),
         ),
-        figures=tuple(
-            figure_of(path, suite, measured, records) for path in pictures.values() if path.exists()
-        ),
+        figures=tuple(figure_of(path, suite, measured, records) for path in pictures.values() if path.exists()),
         clips=clips,
         tables=tuple(table_of(path) for path in texts.values() if path.exists()),
         curves=curves_of(trainings, known),

@@ -72,6 +72,7 @@ def _curve(experiment: str, quantity: str, mean: "pd.Series[float]") -> Curve:
     low, high, last = mean.min(), mean.max(), max(mean.index)
     span = (high - low) or 1.0
     points = " ".join(
-        f"{100 * update / last:.1f},{HIGH - (HIGH - TALL) * (value - low) / span:.1f}" for update, value in mean.items()
+        f"{100 * update / last:.1f},{HIGH - (HIGH - TALL) * (value - low) / span:.1f}"
+        for update, value in zip(mean.index.tolist(), mean.tolist(), strict=True)
     )
     return Curve(experiment, quantity, points, f"{low:.3g}", f"{high:.3g}", f"{mean.iloc[-1]:.3g}")

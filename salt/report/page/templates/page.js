@@ -10,12 +10,15 @@ one("#menu").addEventListener("click", () => show(!nav.classList.contains("open"
 nav.addEventListener("click", (event) => { if (event.target.closest("a")) show(false); });
 nav.addEventListener("keydown", (event) => { if (event.key === "Escape") { show(false); one("#menu").focus(); } });
 const links = new Map(all("nav a").map((link) => [link.hash.slice(1), link]));
+const mark = (name) => {
+  for (const link of links.values()) link.removeAttribute("aria-current");
+  links.get(name).setAttribute("aria-current", "true");
+  for (const item of all("nav #contents > ul > li")) item.classList.toggle("reading", item.contains(links.get(name)));
+};
 const reading = new IntersectionObserver((entries) => {
-  for (const entry of entries.filter((seen) => seen.isIntersecting)) {
-    for (const link of links.values()) link.removeAttribute("aria-current");
-    links.get(entry.target.id)?.setAttribute("aria-current", "true");
-  }
-}, { rootMargin: "0px 0px -70% 0px" });
+  const seen = entries.filter((entry) => entry.isIntersecting);
+  if (seen.length) mark(seen[seen.length - 1].target.id);
+}, { rootMargin: "-10% 0px -75% 0px" });
 for (const name of links.keys()) reading.observe(document.getElementById(name));
 
 // A link to a closed table opens it; so does the printer.
