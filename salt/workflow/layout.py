@@ -147,6 +147,17 @@ class Layout:
         kinds = [ending for kind, ending in (("videos", ""), ("long_videos", "_long")) if kind in entry.uses]
         return [f"{self.videos}/{name}/seed{seed}{ending}/manifest.json" for ending in kinds for name, seed in runs]
 
+    def shown_videos(self) -> list[str]:
+        """The manifests of the videos of training length whose frames figures show, of the first training seed."""
+        specs = [entry for entry in self.entries.figures.values() if "videos" in entry.uses]
+        runs = [run for entry in specs for run in self.entries.students(entry) + self.entries.references(entry)]
+        return [f"{self.videos}/{name}/seed0/manifest.json" for name in dict.fromkeys(name for name, _ in runs)]
+
+    def trained(self) -> list[str]:
+        """What says that weights are complete, of all trainings that tables and figures need."""
+        runs = [run for entry in self.entries.all for run in self.entries.students(entry)]
+        return sorted({self.weights(name, seed) for name, seed in runs if name not in self.entries.imported})
+
 
 def option(flag: str, files: Iterable[str]) -> list[str]:
     """`flag FOLDER` for the folder of a file, or nothing."""

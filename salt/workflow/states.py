@@ -144,6 +144,14 @@ class States:
         """The same of all that the claims are about, and the claims themselves."""
         return [[_experiments_file("claims")], *(self._printed(self.stages.claims, entry) for entry in entries)]
 
+    def clips(self) -> State:
+        """The videos whose frames figures show, besides the videos."""
+        return [self.stages.clips]
+
+    def trainings(self) -> State:
+        """What trainings took, besides their weights."""
+        return [self.stages.trainings]
+
     def report(self, entries: Collection[Entry]) -> list[State]:
         """The same of all that the report holds."""
         return [self._printed(self.stages.report, entry) for entry in entries]

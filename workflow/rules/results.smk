@@ -30,7 +30,13 @@ rule table:
     input:
         records=lambda wildcards: w.layout.records_of(w.entries.tables[wildcards.table]),
     output:
-        multiext(f"{w.layout.results}/tables/{{table}}", ".csv", ".md", ".tex"),
+        report(
+            f"{w.layout.results}/tables/{{table}}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        multiext(f"{w.layout.results}/tables/{{table}}", ".md", ".tex"),
     log:
         f"{w.layout.scratch}/logs/table/{{table}}.log",
     benchmark:
@@ -56,7 +62,13 @@ rule figure:
         records=lambda wildcards: w.layout.records_of(w.entries.figures[wildcards.figure]),
         videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
     output:
-        multiext(f"{w.layout.figures}/{{figure}}", ".png", ".pdf"),
+        report(
+            f"{w.layout.figures}/{{figure}}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        f"{w.layout.figures}/{{figure}}.pdf",
     log:
         f"{w.layout.scratch}/logs/figure/{{figure}}.log",
     benchmark:
@@ -82,7 +94,13 @@ rule claims:
     input:
         records=w.layout.all_records(),
     output:
-        multiext(f"{w.layout.results}/claims", ".csv", ".md"),
+        report(
+            f"{w.layout.results}/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"scale": w.scale.name},
+        ),
+        f"{w.layout.results}/claims.md",
     log:
         f"{w.layout.scratch}/logs/claims.log",
     benchmark:
@@ -101,13 +119,65 @@ rule claims:
         "salt claims --scale {params.scale} --records {params.records} --out {params.folder} > {log} 2>&1"
 
 
+rule clips:
+    input:
+        videos=w.layout.shown_videos(),
+    output:
+        multiext(f"{w.layout.results}/clips", ".webp", ".json"),
+    log:
+        f"{w.layout.scratch}/logs/clips.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/clips.tsv"
+    threads: w.resources.threads("clips")
+    resources:
+        **w.resources.asked("clips"),
+    params:
+        scale=w.scale.name,
+        videos=w.layout.videos,
+        folder=subpath(output[0], parent=True),
+        state=w.states.clips(),
+    message:
+        "{rule}: the videos whose frames the figures show, scale {params.scale}"
+    shell:
+        "salt clips --scale {params.scale} --videos {params.videos} --out {params.folder} > {log} 2>&1"
+
+
+rule trainings:
+    input:
+        w.layout.trained(),
+    output:
+        f"{w.layout.records}/trainings.csv.gz",
+    log:
+        f"{w.layout.scratch}/logs/trainings.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/trainings.tsv"
+    threads: w.resources.threads("trainings")
+    resources:
+        **w.resources.asked("trainings"),
+    params:
+        weights=f"{w.layout.scratch}/weights",
+        runs=f"{w.layout.scratch}/runs",
+        state=w.states.trainings(),
+    message:
+        "{rule}: what the trainings took, and their learning curves"
+    shell:
+        "salt trainings --weights {params.weights} --runs {params.runs} --out {output} > {log} 2>&1"
+
+
 rule report:
     input:
         claims=rules.claims.output,
         tables=expand(rules.table.output, table=w.entries.tables),
         figures=expand(rules.figure.output, figure=w.entries.figures),
+        clips=rules.clips.output if w.layout.shown_videos() else [],
+        trainings=rules.trainings.output if w.layout.trained() else [],
     output:
-        f"{w.layout.results}/report.html",
+        report(
+            f"{w.layout.results}/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"scale": w.scale.name},
+        ),
     log:
         f"{w.layout.scratch}/logs/report.log",
     benchmark:

@@ -7,7 +7,7 @@ control fails, the page says so before anything else, and no claim has a verdict
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from math import asinh
+from math import asinh, floor, log10
 from pathlib import Path
 from typing import get_args
 
@@ -36,8 +36,8 @@ CHIPS: dict[Verdict, Chip] = {
 }
 AXIS = (
     "Right of 0 is the predicted side. The unit is the smallest effect that would matter; those on the grey band are "
-    "smaller. The axis is straight near 0 and logarithmic far from it. Hollow: explored seeds; filled: confirming seeds, "
-    "which alone decide."
+    "smaller. The axis is straight near 0 and logarithmic far from it. Hollow: explored seeds; filled: confirming "
+    "seeds, which alone decide."
 )
 TICKS = (1, 3, 10, 30, 100)
 """Ends that the axis may have, in smallest effects."""
@@ -146,7 +146,10 @@ def _ends(span: Span) -> tuple[float, float]:
 
 
 def _printed(line: Line) -> str:
-    return f"{float(line['estimate']):+.3g} [{float(line['low']):+.3g}, {float(line['high']):+.3g}]"
+    """Estimate and interval, to a hundredth of the smallest effect."""
+    digits = 2 - floor(log10(float(line["smallest"])))
+    estimate, low, high = (f"{float(line[key]):+.{digits}f}" for key in ("estimate", "low", "high"))
+    return f"{estimate} [{low}, {high}]"
 
 
 def _found(name: str, drawn: LabFigures, lines: Sequence[Line]) -> tuple[str, ...]:

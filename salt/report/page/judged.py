@@ -39,8 +39,8 @@ AXIS = (
 NAMES = (
     "On this page `not reproduced` of claims.csv is called against the paper, `inconclusive` not distinguishable, and "
     "`not tested` not testable here. Those of a statement's measurements that are reproduced, or against the paper, "
-    "decide on it: in part, where they are fewer than half; both ways, where there are both. Where none decides, it has "
-    "the commonest verdict."
+    "decide on it: in part, where they are fewer than half; both ways, where there are both. Where none decides, it "
+    "has the commonest verdict."
 )
 
 
@@ -170,5 +170,5 @@ def _sure(measured: Sequence[Measured]) -> str:
     return (
         f"{len(tested)} measurements, each with a 95 % interval over {', or '.join(over)} ({many} training "
         f"seed{'s' * (seeds[-1] > 1)}). {decided} of them exclude 0; if no method differed from another, about "
-        f"{0.05 * len(tested):.0f} would."
+        f"{round(0.05 * len(tested), 1):g} would."
     )
