@@ -4,6 +4,7 @@ The weights of a student say how long its training took; the curves are in its r
 kept. `trainings.csv.gz` has one line for each number: experiment, seed, quantity, update, value.
 """
 
+import gzip
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,9 +40,9 @@ def make_trainings(weights_dir: Path, runs_dir: Path, out: Path) -> Path:
         raise SaltError(f"{weights_dir}: no trained weights; accepted: the folder of weights of a scale")
     frame = pd.DataFrame(lines, columns=COLUMNS).sort_values(["experiment", "seed", "quantity", "update"])
     out.parent.mkdir(parents=True, exist_ok=True)
+    text = frame.to_csv(index=False, float_format="%.5g", lineterminator="\n")
     with whole_file(out) as temporary:
-        compression = {"method": "gzip", "mtime": 0}
-        frame.to_csv(temporary, index=False, float_format="%.5g", lineterminator="\n", compression=compression)
+        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
     return out
 
 

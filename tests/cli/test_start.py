@@ -34,6 +34,8 @@ VERBS = (
 VERBS += (
     "figure",
     "claims",
+    "clips",
+    "trainings",
     "report",
     "lab-truth",
     "lab-arms",

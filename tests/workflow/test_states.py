@@ -80,16 +80,19 @@ def test_a_memory_of_ones_own_for_long_videos_changes_them_and_nothing_else(smok
         assert getattr(before, rule)("real") == getattr(after, rule)("real")
 
 
-@pytest.mark.parametrize("rule", ["table", "figure", "claims", "report", "score_vbench", "score", "score_controls"])
+@pytest.mark.parametrize(
+    "rule",
+    ["table", "figure", "claims", "clips", "trainings", "report", "score_vbench", "score", "score_controls"],
+)
 def test_every_rule_has_a_number_of_its_own(smoke: Workflow, rule: str) -> None:
     states, entry = smoke.states, smoke.entries.figures["fig1"]
-    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 2}))
+    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 99}))
 
     def all_of(states: States) -> dict[str, object]:
         printed = {name: getattr(states, name)(entry) for name in ("table", "figure")}
         printed |= {name: getattr(states, name)([entry]) for name in ("claims", "report")}
-        scored = ("sample", "score_vbench", "score", "defect", "caches", "score_controls")
-        return printed | {name: getattr(states, name)() for name in scored}
+        alone = ("sample", "score_vbench", "score", "defect", "caches", "score_controls", "clips", "trainings")
+        return printed | {name: getattr(states, name)() for name in alone}
 
     before, after = all_of(states), all_of(raised)
     assert [name for name in before if before[name] != after[name]] == [rule]

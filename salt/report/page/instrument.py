@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from salt.errors import SaltError
 from salt.evaluation.groundtruth.corruptions import CONTROLS, FALLS, STAYS, misses
 from salt.evaluation.vbench.board import DIMENSIONS, normalise
 from salt.report.metrics import title
@@ -31,6 +32,10 @@ def controls_of_scale(records: Path) -> Controls:
     if not path.exists():
         return Controls("The controls of this scale's scorer are not measured here.", None)
     scores = _percent(read_measurements(path))
+    for name in CONTROLS:
+        if {*scores.get(name, ())} != {*DIMENSIONS}:
+            accepted = "accepted: as `salt score-controls` writes it now"
+            raise SaltError(f"{path}: control_{name} is not in it as a whole; {accepted}")
     wrong = {name: misses(name, scores[name], scores["real"]) for name in CONTROLS if name != "real"}
     failures = tuple(
         f"{CONTROLS[name].title}: {', '.join(map(title, found))}" for name, found in wrong.items() if found

@@ -5,10 +5,10 @@ import dataclasses
 from html.parser import HTMLParser
 
 import pytest
+from salt.report.lab.forest import forest
 
 from salt.config.lab_figures import load_lab_figures
 from salt.errors import SaltError
-from salt.report.lab.forest import forest
 from salt.report.lab.page import make_lab_report
 from salt.report.lab.tables import make_lab_table
 from support.lab_records import LAB, VERDICTS, of_arms, of_nobody
