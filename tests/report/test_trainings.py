@@ -82,7 +82,9 @@ def test_mistakes_are_one_line(folder, tmp_path):
     with pytest.raises(SaltError, match="no trained weights; accepted: the folder of weights of a scale"):
         make_trainings(tmp_path / "none", tmp_path / "runs", tmp_path / "out.csv.gz")
     (folder / "weights" / "dmd_4" / "seed1" / "provenance.json").write_text("{")
-    with pytest.raises(SaltError, match=r"seed1/provenance.json: cannot be read with its run: .* as `salt train` left it"):
+    with pytest.raises(
+        SaltError, match=r"seed1/provenance.json: cannot be read with its run: .* as `salt train` left it"
+    ):
         make_trainings(folder / "weights", folder / "runs", tmp_path / "out.csv.gz")
     (tmp_path / "trainings.csv.gz").write_bytes(b"no gzip")
     with pytest.raises(SaltError, match=r"trainings.csv.gz: cannot be read: .* as `salt trainings` wrote it"):

@@ -7,6 +7,7 @@ control fails, the page says so before anything else, and no claim has a verdict
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import asinh, floor, log10
 from pathlib import Path
 from typing import get_args
@@ -135,10 +136,15 @@ def _chip(line: Line) -> Chip:
 
 def _span(line: Line) -> Span:
     """In units of the smallest effect, the predicted side positive."""
-    unit = float(line["smallest"])
-    estimate, low, high = (float(line[key]) / unit for key in ("estimate", "low", "high"))
+    span, unit = _measured(line), float(line["smallest"])
     side = {"greater": 1, "less": -1}[line["predicted"]]
-    return Span(estimate, low, high, _chip(line).tone, line["phase"] == "explore").turned(side)
+    return replace(span, estimate=span.estimate / unit, low=span.low / unit, high=span.high / unit).turned(side)
+
+
+def _measured(line: Line) -> Span:
+    """In the unit of its metric."""
+    estimate, low, high = (float(line[key]) for key in ("estimate", "low", "high"))
+    return Span(estimate, low, high, _chip(line).tone, line["phase"] == "explore")
 
 
 def _ends(span: Span) -> tuple[float, float]:
@@ -148,8 +154,8 @@ def _ends(span: Span) -> tuple[float, float]:
 def _printed(line: Line) -> str:
     """Estimate and interval, to a hundredth of the smallest effect."""
     digits = 2 - floor(log10(float(line["smallest"])))
-    estimate, low, high = (f"{float(line[key]):+.{digits}f}" for key in ("estimate", "low", "high"))
-    return f"{estimate} [{low}, {high}]"
+    span = _measured(line)
+    return f"{span.estimate:+.{digits}f} {span.interval(digits)}"
 
 
 def _found(name: str, drawn: LabFigures, lines: Sequence[Line]) -> tuple[str, ...]:

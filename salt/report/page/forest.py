@@ -26,6 +26,12 @@ class Span:
     hollow: bool = False
     """Explored, not confirming."""
 
+    def interval(self, digits: int) -> str:
+        """`[-0.12, +0.34]`, or `unbounded`."""
+        if not (isfinite(self.low) and isfinite(self.high)):
+            return "unbounded"
+        return f"[{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
+
     def turned(self, side: int) -> "Span":
         """The same with the predicted side above 0."""
         low, high = sorted((side * self.low, side * self.high))

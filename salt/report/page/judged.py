@@ -61,7 +61,7 @@ class Measured:
         """Estimate, interval and unit."""
         if self.span is None:
             return NOT_RUN
-        return f"{number(self.span.estimate)} [{number(self.span.low)}, {number(self.span.high)}] {self.claim.unit}"
+        return f"{number(self.span.estimate)} {self.span.interval(2)} {self.claim.unit}"
 
     @property
     def clear(self) -> float:
@@ -155,7 +155,8 @@ def _measured(claim: Claim, line: Mapping[str, str]) -> Measured:
     if not line["ours"]:
         return Measured(claim, verdict, None, None, "", seeds)
     span = Span(float(line["ours"]), float(line["low"]), float(line["high"]), CHIPS[verdict].tone)
-    return Measured(claim, verdict, span, float(line["detectable"] or "nan"), line["covers"], seeds)
+    detectable = float(line["detectable"]) if line["detectable"] else None
+    return Measured(claim, verdict, span, detectable, line["covers"], seeds)
 
 
 def _sure(measured: Sequence[Measured]) -> str:
