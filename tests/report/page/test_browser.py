@@ -104,6 +104,7 @@ def test_what_is_drawn_is_the_frame(browser, report, folder, width):
     sheet = np.asarray(Image.open(folder / "clips.webp").convert("RGB")).astype(int)
     side = sheet.shape[1] // 3
     with opened(browser, report, width) as page:
+        page.locator("#caption").select_option("1")
         page.locator("#frame").focus()
         page.keyboard.press("End")
         clip = page.locator(".block.shown .clip").nth(2)
