@@ -1,4 +1,7 @@
-"""`salt table`, `figure`, `claims` and `report`: from records to what a reader sees, without networks."""
+"""From records, videos and trainings to what a reader sees, without networks.
+
+`salt table`, `figure`, `claims`, `clips`, `training-curves` and `report`.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -65,6 +68,32 @@ def claims(scale: ScaleName = DEFAULT_SCALE, *, records: Records, out: OutFolder
     from salt.stages.claims import run
 
     run(scale, records, out)
+
+
+@app.command()
+def clips(
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
+    videos: Annotated[Path, typer.Option("--videos", help="Folder of the videos.")],
+    out: OutFolder,
+) -> None:
+    """The videos whose frames the figures show, whole, in one small picture for the report."""
+    from salt.stages.clips import run
+
+    run(scale, videos, out)
+
+
+@app.command()
+def training_curves(
+    weights: Annotated[Path, typer.Argument(help="Folder of a student's weights.")],
+    *,
+    run_dir: Annotated[Path, typer.Option("--run-dir", help="Its run directory.")],
+    out: OutFile,
+) -> None:
+    """What a training took, and how its losses went, as one small record for the report."""
+    from salt.stages.training_curves import run
+
+    run(weights, run_dir, out)
 
 
 @app.command()

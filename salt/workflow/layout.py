@@ -28,6 +28,8 @@ KEPT = {
         "trajectory": "{experiment}_seed{seed}_trajectory.csv",
     },
     "caches": {"caches": "{experiment}_seed{seed}_caches.csv"},
+    "training_curves": {"curves": "{experiment}_seed{seed}_curves.csv.gz"},
+    "clips": {"picture": "clips.webp", "index": "clips.json"},
     "figure": {"png": "{figure}.png", "pdf": "{figure}.pdf"},
 }
 """Rule -> its files, by name."""
@@ -145,7 +147,7 @@ class Layout:
 
     def outputs_of(self, rule: str) -> dict[str, str]:
         """Name -> pattern of the files of a rule whose results are kept, while what they are made of is not."""
-        folder = self.figures if rule == "figure" else self.records
+        folder = {"figure": self.figures, "clips": self.results}.get(rule, self.records)
         return {name: f"{folder}/{pattern}" for name, pattern in KEPT[rule].items()}
 
     def records_of(self, entry: Entry) -> list[str]:
@@ -177,6 +179,22 @@ class Layout:
         """The models whose videos one figure holds frames of."""
         runs = self.entries.students(entry) + self.entries.references(entry)
         return list(dict.fromkeys(name for name, _ in runs)) if VIDEO_KINDS.keys() & set(entry.uses) else []
+
+    def shown(self) -> list[str]:
+        """The models whose videos of training length figures show."""
+        specs = [entry for entry in self.entries.figures.values() if "videos" in entry.uses]
+        return list(dict.fromkeys(name for entry in specs for name in self.filmed(entry)))
+
+    def shown_videos(self) -> list[str]:
+        """The manifests of these, of the first training seed."""
+        return [f"{self.videos}/{name}/seed0/manifest.json" for name in self.shown()]
+
+    def training_curves(self) -> list[str]:
+        """The records of all trainings that tables and figures need."""
+        runs = {run for entry in self.entries.all for run in self.entries.students(entry)}
+        pattern = self.outputs_of("training_curves")["curves"]
+        trained = sorted((name, seed) for name, seed in runs if name not in self.entries.imported)
+        return [pattern.format(experiment=name, seed=seed) for name, seed in trained]
 
 
 def option(flag: str, files: Iterable[str]) -> list[str]:

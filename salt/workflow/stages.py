@@ -27,6 +27,8 @@ class Stages(Section):
     table: PositiveInt
     figure: PositiveInt
     claims: PositiveInt
+    clips: PositiveInt
+    training_curves: PositiveInt
     report: PositiveInt
     lab_truth: PositiveInt
     lab_arms: PositiveInt

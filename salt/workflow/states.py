@@ -159,6 +159,14 @@ class States:
         """The same of all that the claims are about, and the claims themselves."""
         return [[_experiments_file("claims")], *(self._printed(self.stages.claims, entry) for entry in entries)]
 
+    def clips(self, models: Collection[str]) -> State:
+        """The videos whose frames figures show."""
+        return [self.stages.clips, *map(self.sample, models)]
+
+    def training_curves(self, name: str) -> State:
+        """What the training of a student took, and how its losses went."""
+        return [self.stages.training_curves, *self.sampled(name)]
+
     def report(self, entries: Collection[Entry]) -> list[State]:
         """The same of all that the report holds."""
         return [self._printed(self.stages.report, entry) for entry in entries]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from salt.files import sha256
+
 from .conftest import Snakemake, snakemake_in, workflow_in
 
 RECORD = Path("results/smoke/records/sc_dmd_seed0_scores.csv")

@@ -96,17 +96,20 @@ def test_a_memory_of_ones_own_for_long_videos_changes_them_and_nothing_else(smok
         assert getattr(before, rule)("real") == getattr(after, rule)("real")
 
 
-@pytest.mark.parametrize("rule", ["table", "figure", "claims", "report", "score_vbench", "score", "score_controls"])
+@pytest.mark.parametrize(
+    "rule",
+    ["table", "figure", "claims", "clips", "training_curves", "report", "score_vbench", "score", "score_controls"],
+)
 def test_every_rule_has_a_number_of_its_own(smoke: Workflow, rule: str) -> None:
     states, entry = smoke.states, smoke.entries.figures["fig1"]
-    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 9}))
+    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 99}))
 
     def all_of(states: States) -> dict[str, object]:
         printed = {name: getattr(states, name)(entry) for name in ("table", "figure")}
         printed |= {name: getattr(states, name)([entry]) for name in ("claims", "report")}
-        measured = ("sample", "score_vbench", "score", "defect", "caches")
+        measured = ("sample", "score_vbench", "score", "defect", "caches", "training_curves")
         printed |= {name: getattr(states, name)("self_forcing") for name in measured}
-        return printed | {"score_controls": states.score_controls()}
+        return printed | {"score_controls": states.score_controls(), "clips": states.clips(["self_forcing"])}
 
     before, after = all_of(states), all_of(raised)
     assert [name for name in before if before[name] != after[name]] == [rule]

@@ -34,7 +34,13 @@ rule table:
     input:
         records=lambda wildcards: w.layout.records_of(w.entries.tables[wildcards.table]),
     output:
-        multiext(f"{w.layout.results}/tables/{{table}}", ".csv", ".md", ".tex"),
+        report(
+            f"{w.layout.results}/tables/{{table}}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        multiext(f"{w.layout.results}/tables/{{table}}", ".md", ".tex"),
     log:
         f"{w.layout.scratch}/logs/table/{{table}}.log",
     benchmark:
@@ -64,7 +70,13 @@ rule figure:
             videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
         ),
     output:
-        **w.layout.outputs_of("figure"),
+        report(
+            w.layout.outputs_of("figure")["png"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        w.layout.outputs_of("figure")["pdf"],
     log:
         f"{w.layout.scratch}/logs/figure/{{figure}}.log",
     benchmark:
@@ -90,7 +102,13 @@ rule claims:
     input:
         records=w.layout.all_records(),
     output:
-        multiext(f"{w.layout.results}/claims", ".csv", ".md"),
+        report(
+            f"{w.layout.results}/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"scale": w.scale.name},
+        ),
+        f"{w.layout.results}/claims.md",
     log:
         f"{w.layout.scratch}/logs/claims.log",
     benchmark:
@@ -109,13 +127,47 @@ rule claims:
         "salt claims --scale {params.scale} --records {params.records} --out {params.folder} > {log} 2>&1"
 
 
+rule clips:
+    input:
+        unless_made(
+            w.layout.outputs_of("clips"),
+            lambda wildcards: w.states.clips(w.layout.shown()),
+            videos=lambda wildcards: w.layout.shown_videos(),
+        ),
+    output:
+        **w.layout.outputs_of("clips"),
+    log:
+        f"{w.layout.scratch}/logs/clips.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/clips.tsv"
+    threads: w.resources.threads("clips")
+    resources:
+        **w.resources.asked("clips"),
+    params:
+        scale=w.scale.name,
+        videos=unrecorded(w.layout.videos),
+        folder=subpath(output[0], parent=True),
+        state=w.states.clips(w.layout.shown()),
+    message:
+        "{rule}: the videos whose frames the figures show, scale {params.scale}"
+    shell:
+        "salt clips --scale {params.scale} --videos {params.videos} --out {params.folder} > {log} 2>&1"
+
+
 rule report:
     input:
         claims=rules.claims.output,
         tables=expand(rules.table.output, table=w.entries.tables),
         figures=expand(rules.figure.output, figure=w.entries.figures),
+        clips=rules.clips.output if w.layout.shown_videos() else [],
+        curves=w.layout.training_curves(),
     output:
-        f"{w.layout.results}/report.html",
+        report(
+            f"{w.layout.results}/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"scale": w.scale.name},
+        ),
     log:
         f"{w.layout.scratch}/logs/report.log",
     benchmark:

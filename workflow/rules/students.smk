@@ -338,3 +338,29 @@ rule caches:
         "salt caches {params.weights} --scale {params.scale} --teacher {params.teacher}"
         f" --device {w.resources.device('caches')}"
         " --out {output} > {log} 2>&1"
+
+
+rule training_curves:
+    input:
+        unless_made(
+            w.layout.outputs_of("training_curves"),
+            lambda wildcards: w.states.training_curves(wildcards.experiment),
+            weights=lambda wildcards: [w.layout.weights(wildcards.experiment, wildcards.seed)],
+        ),
+    output:
+        **w.layout.outputs_of("training_curves"),
+    log:
+        f"{w.layout.scratch}/logs/training_curves/{{experiment}}_seed{{seed}}.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/training_curves/{{experiment}}_seed{{seed}}.tsv"
+    threads: w.resources.threads("training_curves")
+    resources:
+        **w.resources.asked("training_curves"),
+    params:
+        weights=lambda wildcards, output: Path(w.layout.weights(wildcards.experiment, wildcards.seed)).parent,
+        run_dir=lambda wildcards, output: w.layout.run_of(wildcards.experiment, wildcards.seed),
+        state=lambda wildcards: w.states.training_curves(wildcards.experiment),
+    message:
+        "{rule} {wildcards.experiment}, seed {wildcards.seed}: what its training took, and how its losses went"
+    shell:
+        "salt training-curves {params.weights} --run-dir {params.run_dir} --out {output} > {log} 2>&1"
