@@ -1,4 +1,4 @@
-"""A key that is new changes no hash of an experiment that does not use it: else every committed result would be stale."""
+"""A new key changes no hash of an experiment that does not use it: else every committed result would be stale."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -29,7 +29,7 @@ def test_a_new_key_is_in_no_dump_while_it_has_its_default(name: str) -> None:
     fields = SECTIONS[name].model_fields
     dumped = {key for key, field in fields.items() if field.exclude_if is None and not field.exclude}
     assert dumped == set(HASHED[name]), (
-        f"{name}: {sorted(dumped ^ set(HASHED[name]))}: every hash of an experiment with this section would change, and "
-        "so every committed result be stale. A new key takes Field(default=..., exclude_if=...), as "
+        f"{name}: {sorted(dumped ^ set(HASHED[name]))}: every hash of an experiment with this section would change, "
+        "and every committed result be stale. A new key takes Field(default=..., exclude_if=...), as "
         "docs/guides/add_objective.md says; where hashes are to change, edit tests/config/hashed_keys.yaml"
     )

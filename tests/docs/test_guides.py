@@ -1,4 +1,4 @@
-"""Each guide is followed to the letter, in a fresh checkout: files written, lines changed, commands run, in its order."""
+"""Each guide is followed to the letter, in a fresh checkout: files written, lines changed, commands run in order."""
 
 import os
 import subprocess

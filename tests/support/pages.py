@@ -62,8 +62,9 @@ def change(block: Block, root: Path) -> None:
 
 def checkout(folder: Path) -> Path:
     """A copy of all files that git does not ignore, as they are here, results aside."""
-    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in listed.split("\0"):
+    command = ["git", "ls-files", "-coz", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.split("\0"):
         source, target = ROOT / name, folder / name
         if name and source.exists() and not name.startswith(("results/", "paper_figures/")):
             target.parent.mkdir(parents=True, exist_ok=True)
