@@ -1,17 +1,22 @@
 """What the documentation site has beside the pages of `docs/`, all made while it is built.
 
 The command line's reference, from the command line itself; the files of the repository that pages link to (Markdown as
-pages, code as pages that show it, the rest as it is); equations as MathML, which browsers draw without a script.
+pages, code as pages that show it, the rest as it is); equations as pictures, so that no script and no font is needed.
 """
 
+import base64
 import html
+import io
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import typer
-from latex2mathml.converter import convert
+from matplotlib import rc_context
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import math_to_image
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
@@ -62,9 +67,22 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Equations as MathML."""
-    display = {"span": "inline", "div": "block"}
-    return MATH.sub(lambda math: convert(html.unescape(math[2]), display=display[math[1]]), content)
+    """Equations as pictures, their source as the text that stands for them."""
+    return MATH.sub(lambda math: drawn(html.unescape(math[2]), math[1] == "div"), content)
+
+
+@cache
+def drawn(equation: str, alone: bool) -> str:
+    """An equation as an image, on the line of the text around it and as large, or in a line of its own."""
+    picture, size = io.BytesIO(), 12.0
+    with rc_context({"mathtext.fontset": "stix", "svg.hashsalt": "salt"}):
+        text = f"${' '.join(equation.split())}$"
+        depth = math_to_image(text, picture, FontProperties(size=size), dpi=72, format="svg")
+    height = float(re.search(r'height="([\d.]+)pt"', picture.getvalue().decode())[1])
+    style = f"height: {height / size:.2f}em; vertical-align: {-depth / size:.2f}em"
+    source = base64.b64encode(picture.getvalue()).decode()
+    kind = "math alone" if alone else "math"
+    return f'<img class="{kind}" alt="{html.escape(equation)}" style="{style}" src="data:image/svg+xml;base64,{source}">'
 
 
 def command_line() -> str:
