@@ -31,6 +31,8 @@ BESIDE = "repository/"
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)")
 MATH = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+SIZE, EM = 12.0, 10.5
+"""Points in which equations are drawn, and what of them is as large as a letter of the text."""
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".smk": "python"}
 """Of files that are shown in a page of their own."""
 
@@ -73,16 +75,17 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
 
 @cache
 def drawn(equation: str, alone: bool) -> str:
-    """An equation as an image, on the line of the text around it and as large, or in a line of its own."""
-    picture, size = io.BytesIO(), 12.0
+    """An equation as an image: in a line of its own, or on the line of the text around it and as large."""
+    picture, text = io.BytesIO(), f"${' '.join(equation.split())}$"
     with rc_context({"mathtext.fontset": "stix", "svg.hashsalt": "salt"}):
-        text = f"${' '.join(equation.split())}$"
-        depth = math_to_image(text, picture, FontProperties(size=size), dpi=72, format="svg")
-    height = float(re.search(r'height="([\d.]+)pt"', picture.getvalue().decode())[1])
-    style = f"height: {height / size:.2f}em; vertical-align: {-depth / size:.2f}em"
-    source = base64.b64encode(picture.getvalue()).decode()
-    kind = "math alone" if alone else "math"
-    return f'<img class="{kind}" alt="{html.escape(equation)}" style="{style}" src="data:image/svg+xml;base64,{source}">'
+        large = text.replace(r"\frac", r"\dfrac") if alone else text
+        depth = math_to_image(large, picture, FontProperties(size=SIZE), dpi=72, format="svg")
+    drawing = picture.getvalue()
+    width, height = (float(re.search(rf' {side}="([\d.]+)pt"', drawing.decode())[1]) for side in ("width", "height"))
+    line = f"height: {height / EM:.2f}em; vertical-align: {-depth / EM:.2f}em"
+    kind, style = ("math alone", f"width: {width / EM:.2f}em") if alone else ("math", line)
+    source = f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
+    return f'<img class="{kind}" alt="{html.escape(equation)}" style="{style}" src="{source}">'
 
 
 def command_line() -> str:
