@@ -1,8 +1,10 @@
 """The blocks of code in the project's pages: what a reader would type, write into files, and see."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +62,29 @@ def change(block: Block, root: Path) -> None:
     path.write_text(text.replace(before, after), encoding="utf-8")
 
 
-def checkout(folder: Path) -> Path:
-    """A copy of all files that git does not ignore, as they are here, results aside."""
+def checkout(folder: Path, results: bool = False) -> Path:
+    """A copy of all files that git does not ignore, as they are here; results too, if they are wanted."""
     command = ["git", "ls-files", "-coz", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     for name in listed.stdout.split("\0"):
         source, target = ROOT / name, folder / name
-        if name and source.exists() and not name.startswith(("results/", "paper_figures/")):
+        if name and source.exists() and (results or not name.startswith(("results/", "paper_figures/"))):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
     return folder
+
+
+def typed(commands: str, root: Path) -> str:
+    """What commands print that are typed into a shell in a checkout, with its environment; none of them may fail."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("SALT_")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=root,
+        env=inherited | {"PATH": path, "PYTHONPATH": str(root), "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, f"{commands}\n{done.stdout}"
+    return done.stdout
