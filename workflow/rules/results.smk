@@ -121,7 +121,7 @@ rule claims:
 
 rule clips:
     input:
-        videos=w.layout.shown_videos(),
+        w.layout.shown_videos(),
     output:
         multiext(f"{w.layout.results}/clips", ".webp", ".json"),
     log:
@@ -133,7 +133,7 @@ rule clips:
         **w.resources.asked("clips"),
     params:
         scale=w.scale.name,
-        videos=w.layout.videos,
+        videos=subpath(input[0], ancestor=3),
         folder=subpath(output[0], parent=True),
         state=w.states.clips(),
     message:
@@ -155,11 +155,12 @@ rule trainings:
     resources:
         **w.resources.asked("trainings"),
     params:
-        weights=f"{w.layout.scratch}/weights",
+        scale=w.scale.name,
+        weights=subpath(input[0], ancestor=3),
         runs=f"{w.layout.scratch}/runs",
         state=w.states.trainings(),
     message:
-        "{rule}: what the trainings took, and their learning curves"
+        "{rule}: what the trainings took, and their learning curves, scale {params.scale}"
     shell:
         "salt trainings --weights {params.weights} --runs {params.runs} --out {output} > {log} 2>&1"
 
