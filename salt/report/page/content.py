@@ -52,8 +52,8 @@ class Statement:
 
     @property
     def counts(self) -> list[tuple[Chip, int]]:
-        """How many of its measurements have which verdict."""
-        return list(Counter(row.chip for row in self.rows).items())
+        """How many of its measurements have which verdict, the decided ones first."""
+        return sorted(Counter(row.chip for row in self.rows).items(), key=lambda pair: ORDER.index(pair[0].tone))
 
 
 @dataclass(frozen=True)

@@ -165,11 +165,12 @@ def test_a_narrow_screen_shows_cards(browser, report):
         assert cell.evaluate("(cell) => getComputedStyle(cell, '::before').content") == f'"{head}"'
 
 
-def test_in_print_all_is_open_and_nothing_is_for_the_hand(browser, report):
-    with opened(browser, report, WIDE) as page:
+def test_in_print_all_is_open_on_white_and_nothing_is_for_the_hand(browser, report):
+    with opened(browser, report, WIDE, "dark") as page:
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         page.emulate_media(media="print")
         assert not page.locator("nav").is_visible()
         assert not page.locator(".tools").is_visible()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert page.locator(".block:visible").count() == 4
         assert page.locator("#table4 table").first.is_visible()
