@@ -28,6 +28,7 @@ class Stages(Section):
     figure: PositiveInt
     claims: PositiveInt
     report: PositiveInt
+    guide: PositiveInt
     lab_truth: PositiveInt
     lab_arms: PositiveInt
     lab_table: PositiveInt

@@ -21,6 +21,7 @@ READ = {
     "score-vbench": {"--videos"},
     "figure": {"--videos"},
     "report": {"--results", "--figures"},
+    "guide": {"--results", "--figures"},
     "lab-report": {"--results", "--figures"},
     "agreement": {"--committed"},
 }
@@ -34,6 +35,7 @@ FILES = {
         "caches",
         "score-controls",
         "report",
+        "guide",
         "lab-truth",
         "lab-report",
         "export",

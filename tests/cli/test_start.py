@@ -35,6 +35,7 @@ VERBS += (
     "figure",
     "claims",
     "report",
+    "guide",
     "lab-truth",
     "lab-arms",
     "lab-table",

@@ -83,7 +83,7 @@ def test_a_memory_of_ones_own_for_long_videos_changes_them_and_nothing_else(smok
 @pytest.mark.parametrize("rule", ["table", "figure", "claims", "report", "score_vbench", "score", "score_controls"])
 def test_every_rule_has_a_number_of_its_own(smoke: Workflow, rule: str) -> None:
     states, entry = smoke.states, smoke.entries.figures["fig1"]
-    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 2}))
+    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 99}))
 
     def all_of(states: States) -> dict[str, object]:
         printed = {name: getattr(states, name)(entry) for name in ("table", "figure")}
@@ -175,3 +175,18 @@ def test_settings_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert Settings.read({"seeds": 2, "out": 7}) == Settings("tiny", 2, "7", "/large")
     assert Settings.read({"scratch": "here"}).scratch == "here"
     assert Settings.read({"only": "table4,figA1", "out": "x"}).only == ("table4", "figA1")
+
+
+@pytest.mark.parametrize(
+    ("config", "guides"),
+    [
+        ({}, True),
+        ({"scale": "paper"}, True),
+        ({"scale": "tiny_i2v"}, False),
+        ({"scale": "smoke"}, False),
+        ({"only": "table4", "out": "elsewhere"}, False),
+    ],
+)
+def test_one_workflow_writes_the_page_on_all_results(config: dict[str, str], guides: bool) -> None:
+    """Not that of a scale beside another, of a part of a scale, or of one whose numbers mean nothing."""
+    assert Workflow.load(config, FOLDER).guides == guides

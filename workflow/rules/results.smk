@@ -125,3 +125,8 @@ rule report:
     shell:
         "salt report --scale {params.scale} --results {params.results} --figures {params.figures}"
         " --out {output} > {log} 2>&1"
+
+
+if w.guides:
+
+    include: "guide.smk"
