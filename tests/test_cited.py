@@ -12,6 +12,14 @@ import yaml
 import cited
 from salt.errors import SaltError
 
+FINDING = re.compile(
+    r"\b(beats|halves|improves|better|worse|hurts?|repairs|deficit|gains?|loses|wins|outperforms)\b", re.IGNORECASE
+)
+"""Words that say what came out, which titles and descriptions leave to the results."""
+EXPERIMENTS = cited.ROOT / "experiments"
+STATED = {EXPERIMENTS / "claims.yaml", EXPERIMENTS / "paper_values.yaml", EXPERIMENTS / "lab" / "claims.yaml"}
+"""What the paper claims, or we do before the runs that decide."""
+DESCRIBED = sorted({*EXPERIMENTS.glob("*.yaml"), *EXPERIMENTS.glob("lab/*.yaml")} - STATED)
 NAMES = re.compile(
     r"arXiv \d+\.\d+|(?:Wan|Python|SLURM|transformers|VBench|Apache|version) ?-?v?\d+(?:\.\d+)+|\d\.\dB|Sec\. \d\.\d"
 )
@@ -138,3 +146,19 @@ def test_every_other_decimal_is_named_for_what_it_is(page: Path) -> None:
     new, gone = found - listed, listed - found
     assert not new, f"{name}: {', '.join(new)}: cite it (tests/cited.py), or name its kind in docs/numbers.yaml"
     assert not gone, f"docs/numbers.yaml: {name}: {', '.join(gone)} is no longer there"
+
+
+def titles(node: object) -> list[str]:
+    """All titles and descriptions of a file."""
+    if isinstance(node, list):
+        return [text for each in node for text in titles(each)]
+    if not isinstance(node, dict):
+        return []
+    own = [str(node[key]) for key in ("title", "about") if key in node]
+    return own + [text for each in node.values() for text in titles(each)]
+
+
+@pytest.mark.parametrize("path", DESCRIBED, ids=lambda path: path.stem)
+def test_titles_and_descriptions_say_what_is_shown_and_not_what_was_found(path: Path) -> None:
+    texts = titles(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert not [text for text in texts if FINDING.search(text)]

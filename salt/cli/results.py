@@ -1,6 +1,6 @@
 """From records, videos and trainings to what a reader sees, without networks.
 
-`salt table`, `figure`, `claims`, `clips`, `training-curves` and `report`.
+`salt table`, `figure`, `claims`, `clips`, `training-curves`, `report` and `guide`.
 """
 
 from pathlib import Path
@@ -108,3 +108,15 @@ def report(
     from salt.stages.report import run
 
     run(scale, results, figures, out)
+
+
+@app.command()
+def guide(
+    results: Annotated[Path, typer.Option("--results", help="Folder of the results of all scales.")] = Path("results"),
+    figures: Annotated[Path, typer.Option("--figures", help="Folder of their figures.")] = Path("paper_figures"),
+    out: OutFile = Path("results/README.md"),
+) -> None:
+    """The way through the results: ten minutes, verdicts, files, cost, glossary."""
+    from salt.stages.guide import run
+
+    run(results, figures, out)

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from salt.config.files import accepted
+from salt.config.files import accepted, scale_names
 from salt.config.load import load_experiment, load_scale
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
@@ -117,6 +117,12 @@ class Workflow:
     def beside(self) -> str | None:
         """The scale whose tables and figures are made with this one's."""
         return None if self.settings.only else self.scale.beside
+
+    @property
+    def guides(self) -> bool:
+        """Whether it writes the page on the results of all scales: one that runs beside another leaves that to it."""
+        alone = all(load_scale(name).beside != self.scale.name for name in scale_names())
+        return self.scale.meaningful and alone and not self.settings.only
 
     @property
     def dimensions(self) -> tuple[str, ...]:

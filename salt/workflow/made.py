@@ -17,18 +17,15 @@ from snakemake.persistence.file import FilePersistence
 
 from salt.errors import SaltError
 from salt.files import sha256, write_text
-from salt.workflow.stages import Stages
 
 NAME = "made.jsonl"
 KEPT = ("rule", "params", "input", "input_checksums", "record_format_version")
 """Of what Snakemake records: all that it compares, but for the command, of which a space would retrain."""
-NOT_OURS = (NAME, "README.md")
-"""Of no rule of one scale."""
 FOREIGN = ["a file that made.jsonl does not know, or knows otherwise"]
 """The parameters of a file whose origin is not on record: Snakemake makes it again."""
 
-FEED = Stages.model_fields.keys() - {"table", "figure", "claims", "report"}
-"""The rules that results are made of."""
+FEED = {"teacher", "latents", "ode_pairs", "train", "import_released", "sample", "sample_long", "score_vbench"}
+"""The rules whose outputs are not kept with the results."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Made:
     scratch: str
 
     def needed(
-        self, outputs: Collection[str], state: object, inputs: Mapping[str, Sequence[str]], asked: Any
+        self, rule: str, outputs: Collection[str], state: object, inputs: Mapping[str, Sequence[str]], asked: Any
     ) -> dict[str, list[str]]:
         """The inputs of a job, by name; without those that are missing where its outputs need not be made.
 
@@ -50,15 +47,17 @@ class Made:
         would make them all as soon as it makes the latents for one of them.
 
         Args:
-            outputs: files of the job.
+            rule: of the job.
+            outputs: its files.
             state: what decides them.
             inputs: name -> files.
             asked: Snakemake's settings of this run: what is forced is made of all that it needs.
         """
         forced = {name.removeprefix("beside_") for name in asked.forcerun}
         named = {*asked.forcerun, *(asked.targets if asked.forcetargets else ())}
+        all_of_it = asked.forceall or forced & {rule, *FEED} or not named.isdisjoint(outputs)
         fresh = all(repr(state) in self.fresh.get(output, {"params": ()})["params"] for output in outputs)
-        if not fresh or asked.forceall or forced & FEED or not named.isdisjoint(outputs):
+        if all_of_it or not fresh:
             return {name: list(files) for name, files in inputs.items()}
         return {name: [file for file in files if self._is_here(file)] for name, files in inputs.items()}
 
@@ -69,9 +68,9 @@ class Made:
     def fresh(self) -> dict[str, dict[str, Any]]:
         """File -> its line, of the files that are as they were written down."""
         found = {}
-        for folder in self._scales():
+        for folder in self._folders():
             lines = {line["output"]: line for line in read_made(folder / NAME)}
-            for path in self._files(folder.name):
+            for path in self._files(folder):
                 line = lines.get(self._neutral(path.as_posix()))
                 if line is not None and line["sha256"] == sha256(path):
                     found[path.as_posix()] = line
@@ -80,9 +79,9 @@ class Made:
     def remember(self) -> None:
         """Write down what Snakemake knows of all results that are there, but for those that were edited since."""
         known = FilePersistence(nolock=True)
-        for folder in self._scales():
+        for folder in self._folders():
             lines = []
-            for path in self._files(folder.name):
+            for path in self._files(folder):
                 key, record = path.as_posix(), _recorded(known, path)
                 if record is None or record.params == FOREIGN:
                     continue
@@ -103,8 +102,8 @@ class Made:
             SaltError: a line cannot be read.
         """
         known = FilePersistence(nolock=True)
-        for folder in self._scales():
-            for path in self._files(folder.name):
+        for folder in self._folders():
+            for path in self._files(folder):
                 key, old = path.as_posix(), _recorded(known, path)
                 if key in self.fresh:
                     record = MetadataRecord(**self._here(self.fresh[key]))
@@ -115,14 +114,17 @@ class Made:
                 if old is None or any(old[field] != record[field] for field in KEPT):
                     known._write_record(key, record)
 
-    def _scales(self) -> list[Path]:
-        return sorted(folder for folder in Path(self.out, "results").glob("*") if folder.is_dir())
+    def _folders(self) -> list[Path]:
+        """That of all scales, and those of one."""
+        results = Path(self.out, "results")
+        return [results, *sorted(folder for folder in results.glob("*") if folder.is_dir())]
 
-    def _files(self, scale: str) -> Iterator[Path]:
-        for part in ("results", "paper_figures"):
-            for path in sorted(Path(self.out, part, scale).rglob("*")):
-                if path.is_file() and path.name not in NOT_OURS:
-                    yield path
+    def _files(self, folder: Path) -> Iterator[Path]:
+        """What lies in one of them, and the figures of a scale."""
+        results = Path(self.out, "results")
+        below = sorted(folder.glob("*")) if folder == results else sorted(folder.rglob("*"))
+        figures = [] if folder == results else sorted(Path(self.out, "paper_figures", folder.name).rglob("*"))
+        return (path for path in [*below, *figures] if path.is_file() and path.name != NAME)
 
     def _neutral(self, path: str) -> str:
         """A path that names neither folder."""

@@ -30,6 +30,7 @@ class Stages(Section):
     clips: PositiveInt
     training_curves: PositiveInt
     report: PositiveInt
+    guide: PositiveInt
     lab_truth: PositiveInt
     lab_arms: PositiveInt
     lab_table: PositiveInt

@@ -23,6 +23,7 @@ READ = {
     "clips": {"--videos"},
     "training-curves": {"--run-dir"},
     "report": {"--results", "--figures"},
+    "guide": {"--results", "--figures"},
     "lab-report": {"--results", "--figures"},
     "agreement": {"--committed"},
 }
@@ -37,6 +38,7 @@ FILES = {
         "score-controls",
         "training-curves",
         "report",
+        "guide",
         "lab-truth",
         "lab-report",
         "export",

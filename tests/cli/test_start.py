@@ -37,6 +37,7 @@ VERBS += (
     "clips",
     "training-curves",
     "report",
+    "guide",
     "lab-truth",
     "lab-arms",
     "lab-table",

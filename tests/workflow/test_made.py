@@ -94,6 +94,12 @@ def test_a_record_edited_by_hand_is_made_again(snakemake: Snakemake, clone: Path
     assert "made.jsonl does not know" in said
 
 
+def test_what_is_forced_is_made_of_all_that_it_needs(snakemake: Snakemake, clone: Path) -> None:
+    assert "train sc_dmd, seed 0" in planned(snakemake, "--forcerun", "sample")
+    assert "train sc_dmd, seed 0" in planned(snakemake, "--forcerun", "score")
+    assert "train" not in planned(snakemake, "--forcerun", "table")
+
+
 def test_results_without_a_memory_are_made_again(snakemake: Snakemake, clone: Path) -> None:
     (clone / LINES).unlink()
     assert "train sc_dmd, seed 0" in planned(snakemake)
@@ -122,7 +128,7 @@ def test_a_line_that_a_merge_broke_is_named(snakemake: Snakemake, clone: Path) -
 
 def test_every_committed_result_is_what_is_written_down() -> None:
     root = Path(__file__).parents[2]
-    found = sorted(root.glob("results/*/made.jsonl"))
+    found = sorted(root.glob("results/**/made.jsonl"))
     assert root / "results/lab/made.jsonl" in found
     for path in found:
         for text in path.read_text().splitlines():

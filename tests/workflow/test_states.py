@@ -194,3 +194,18 @@ def test_settings_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert Settings.read({"seeds": 2, "out": 7}) == Settings("tiny", 2, "7", "/large")
     assert Settings.read({"scratch": "here"}).scratch == "here"
     assert Settings.read({"only": "table4,figA1", "out": "x"}).only == ("table4", "figA1")
+
+
+@pytest.mark.parametrize(
+    ("config", "guides"),
+    [
+        ({}, True),
+        ({"scale": "paper"}, True),
+        ({"scale": "tiny_i2v"}, False),
+        ({"scale": "smoke"}, False),
+        ({"only": "table4", "out": "elsewhere"}, False),
+    ],
+)
+def test_one_workflow_writes_the_page_on_all_results(config: dict[str, str], guides: bool) -> None:
+    """Not that of a scale beside another, of a part of a scale, or of one whose numbers mean nothing."""
+    assert Workflow.load(config, FOLDER).guides == guides

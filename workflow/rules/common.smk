@@ -17,14 +17,15 @@ except SaltError as error:
 made = Made(w.settings.out, w.settings.scratch)
 
 
-def unless_made(outputs, state, **inputs):
+def unless_made(rule, state, **inputs):
     """Inputs by name, patterns or functions of the wildcards, of which a clone lacks what results need no more."""
 
     def chosen(wildcards):
         files = {
             name: value(wildcards) if callable(value) else filled(value, wildcards) for name, value in inputs.items()
         }
-        found = made.needed(filled(outputs.values(), wildcards), state(wildcards), files, workflow.dag_settings)
+        outputs = filled(w.layout.outputs_of(rule).values(), wildcards)
+        found = made.needed(rule, outputs, state(wildcards), files, workflow.dag_settings)
         return {name: ancient(paths) if name in ("teacher", "latents") else paths for name, paths in found.items()}
 
     return unpack(chosen)

@@ -5,7 +5,7 @@
 rule score_controls:
     input:
         unless_made(
-            w.layout.outputs_of("score_controls"),
+            "score_controls",
             lambda wildcards: w.states.score_controls(),
             teacher=rules.teacher.output.provenance,
         ),
@@ -64,7 +64,7 @@ rule table:
 rule figure:
     input:
         unless_made(
-            w.layout.outputs_of("figure"),
+            "figure",
             lambda wildcards: w.state_of_figure(wildcards.figure),
             records=lambda wildcards: w.layout.records_of(w.entries.figures[wildcards.figure]),
             videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
@@ -130,7 +130,7 @@ rule claims:
 rule clips:
     input:
         unless_made(
-            w.layout.outputs_of("clips"),
+            "clips",
             lambda wildcards: w.states.clips(w.layout.shown()),
             videos=lambda wildcards: w.layout.shown_videos(),
         ),
@@ -185,3 +185,8 @@ rule report:
     shell:
         "salt report --scale {params.scale} --results {params.results} --figures {params.figures}"
         " --out {output} > {log} 2>&1"
+
+
+if w.guides:
+
+    include: "guide.smk"

@@ -167,7 +167,7 @@ rule score_vbench:
 rule score:
     input:
         unless_made(
-            w.layout.outputs_of("score"),
+            "score",
             lambda wildcards: w.states.score(wildcards.sampled, w.printed.cells(wildcards.sampled)),
             videos=rules.sample.output.manifest,
             dimensions=expand(rules.score_vbench.output, dimension=w.dimensions, long="", allow_missing=True),
@@ -218,7 +218,7 @@ use rule sample as sample_long with:
 use rule score as score_long with:
     input:
         unless_made(
-            w.layout.outputs_of("score_long"),
+            "score_long",
             lambda wildcards: w.states.score_long(wildcards.sampled),
             videos=rules.sample_long.output.manifest,
             dimensions=expand(
@@ -249,7 +249,7 @@ use rule score as score_long with:
 rule modes:
     input:
         unless_made(
-            w.layout.outputs_of("modes"),
+            "modes",
             lambda wildcards: w.states.modes(wildcards.sampled, w.printed.cells(wildcards.sampled)),
             teacher=rules.teacher.output.provenance,
             latents=rules.latents.output[0],
@@ -282,7 +282,7 @@ rule modes:
 rule defect:
     input:
         unless_made(
-            w.layout.outputs_of("defect"),
+            "defect",
             lambda wildcards: w.states.defect(wildcards.experiment, w.printed.alone),
             weights=lambda wildcards: [w.layout.weights(wildcards.experiment, wildcards.seed)],
             teacher=rules.teacher.output.provenance,
@@ -313,7 +313,7 @@ rule defect:
 rule caches:
     input:
         unless_made(
-            w.layout.outputs_of("caches"),
+            "caches",
             lambda wildcards: w.states.caches(wildcards.experiment),
             weights=lambda wildcards: [w.layout.weights(wildcards.experiment, wildcards.seed)],
             teacher=rules.teacher.output.provenance,
@@ -343,7 +343,7 @@ rule caches:
 rule training_curves:
     input:
         unless_made(
-            w.layout.outputs_of("training_curves"),
+            "training_curves",
             lambda wildcards: w.states.training_curves(wildcards.experiment),
             weights=lambda wildcards: [w.layout.weights(wildcards.experiment, wildcards.seed)],
         ),
