@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from salt.config.schema import Experiment
 
 Layout = Literal["wan", "self-forcing", "diffusers", "shipped"]
-PIPELINE = ("model_index.json", "README.md")
-"""Of a pipeline: what tells it from a folder that is somebody's own."""
+PIPELINE = ("README.md", "codec", "model_index.json", "scheduler", "text_encoder", "tokenizer", "transformer", "vae")
+"""What is in a pipeline's folder; with anything else it is somebody's own."""
 Which = Literal["ema", "regular"]
 
 

@@ -34,7 +34,7 @@ Experiment `{name}` at scale `{scale}`, training seed {seed}: {about}
 ```python
 from diffusers import WanPipeline
 
-pipeline = WanPipeline.from_pretrained("{folder}")
+pipeline = WanPipeline.from_pretrained("{folder}"{without})
 {call}
 ```
 
@@ -107,10 +107,12 @@ def card(experiment: Experiment, seed: int, folder: str) -> str:
     scale, (_, frames, height, width) = experiment.scale, experiment.scale.latent_shape
     if scale.vae is None:
         size = f"height={SPATIAL * height}, width={SPATIAL * width}, num_frames={TEMPORAL * (frames - 1) + 1}"
+        without = ", vae=None"
         call = f'latents = pipeline(caption, {size}, guidance_scale=1.0,\n    output_type="latent", '
-        decoding = "`codec/` is the scale's own (`salt.models.codec.load_codec`): the pipeline ends at latents."
+        decoding = "`codec/` is the scale's own, unknown to diffusers: `salt.models.codec.load_codec` reads it."
     else:
         size = f"height={scale.vae.height}, width={scale.vae.width}, num_frames={scale.world.frames}"
+        without = ""
         call = f"frames = pipeline(caption, {size}, guidance_scale=1.0,\n    "
         decoding = "The autoencoder is the released one."
     return CARD.format(
@@ -121,6 +123,7 @@ def card(experiment: Experiment, seed: int, folder: str) -> str:
         scale=scale.name,
         seed=seed,
         folder=folder,
+        without=without,
         call=f"{call}num_inference_steps={experiment.grid.steps}, max_sequence_length={scale.text.tokens}).frames",
         decoding=decoding,
         shift=experiment.grid.shift,
