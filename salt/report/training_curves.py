@@ -4,7 +4,6 @@ The weights of a student say how long its training took; the curves are in its r
 kept. The record has one line for each number: experiment, seed, quantity, update, value.
 """
 
-import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from salt.errors import SaltError
-from salt.files import whole_file
+from salt.files import write_text
 
 COLUMNS = ("experiment", "seed", "quantity", "update", "value")
 UPDATES = "updates"
@@ -48,8 +47,7 @@ def make_training_curves(weights: Path, run_dir: Path, out: Path) -> Path:
     frame = pd.DataFrame([(name, seed, *point) for point in points], columns=COLUMNS)
     text = frame.sort_values(["quantity", "update"]).to_csv(index=False, float_format="%.5g", lineterminator="\n")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(out) as temporary:
-        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
+    write_text(out, text)
     return out
 
 

@@ -28,7 +28,7 @@ KEPT = {
         "trajectory": "{experiment}_seed{seed}_trajectory.csv",
     },
     "caches": {"caches": "{experiment}_seed{seed}_caches.csv"},
-    "training_curves": {"curves": "{experiment}_seed{seed}_curves.csv.gz"},
+    "training_curves": {"curves": "{experiment}_seed{seed}_curves.csv"},
     "clips": {"picture": "clips.webp", "index": "clips.json"},
     "figure": {"png": "{figure}.png", "pdf": "{figure}.pdf"},
 }

@@ -73,3 +73,22 @@ def test_reproduce_says_what_is_there_as_soon_as_it_is(tmp_path: Path) -> None:
     ]
     assert "  scratch/reproduce/paper_figures/lab/fig_lab.png" in said
     assert "  scratch/reproduce/results/tiny/tables/table4.md" in said
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_demo_passes_a_caption_on_as_it_was_given(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    venv = tmp_path / ".venv" / "bin"
+    venv.mkdir(parents=True)
+    (venv / "salt").write_text('#!/usr/bin/env bash\nprintf "<%s>\\n" "$@"\n')
+    (venv / "salt").chmod(0o755)
+    (tmp_path / ".venv" / ".complete").touch()
+    caption = """a "red"  $HOME ring; it's `left`"""
+    command = ["make", "demo", f"CAPTION={caption.replace('$', '$$')}", "--assume-old=.venv/.complete"]
+    run = subprocess.run(command, cwd=tmp_path, env=os.environ | {"MAKEFLAGS": ""}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    words = run.stdout.splitlines()
+    assert f"<{caption}>" in words, words
+    scale = words[words.index("<--scale>") + 1].strip("<>")
+    assert (ROOT / "assets" / "students" / scale / words[1].strip("<>") / "provenance.json").is_file()
+    assert "samples/demo/demo.gif" in words[-1]

@@ -24,6 +24,12 @@ if [ -n "${SPANS:-}" ]; then
 fi
 verb=$1
 name=$2
+if [ "$verb" = "${FAILING:-}" ]; then
+    echo "12:00:00 step 3/8, dmd/loss 1.2, 4 s left"
+    echo "salt: the disk is full; accepted: a larger one"
+    exit 2
+fi
+if [ "$verb" = "${STOPPED_AT:-}" ]; then kill -INT $PPID; sleep 1; exit 75; fi
 while [ $# -gt 0 ]; do
     case $1 in
         --out) out=$2 ;;

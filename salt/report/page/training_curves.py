@@ -22,7 +22,7 @@ def read_trainings(records: Path) -> pd.DataFrame | None:
         SaltError: a broken file.
     """
     frames = []
-    for path in sorted(records.glob("*_curves.csv.gz")):
+    for path in sorted(records.glob("*_curves.csv")):
         try:
             frames.append(pd.read_csv(path))
         except (OSError, ValueError) as error:
