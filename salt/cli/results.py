@@ -1,6 +1,6 @@
 """From records, videos and trainings to what a reader sees, without networks.
 
-`salt table`, `figure`, `claims`, `clips`, `trainings` and `report`.
+`salt table`, `figure`, `claims`, `clips`, `training-curves`, `report` and `guide`.
 """
 
 from pathlib import Path
@@ -84,16 +84,16 @@ def clips(
 
 
 @app.command()
-def trainings(
+def training_curves(
+    weights: Annotated[Path, typer.Argument(help="Folder of a student's weights.")],
     *,
-    weights: Annotated[Path, typer.Option("--weights", help="Folder of the weights of a scale.")],
-    runs: Annotated[Path, typer.Option("--runs", help="Folder of its run directories.")],
+    run_dir: Annotated[Path, typer.Option("--run-dir", help="Its run directory.")],
     out: OutFile,
 ) -> None:
-    """What trainings took, and their learning curves, as one small record for the report."""
-    from salt.stages.trainings import run
+    """What a training took, and how its losses went, as one small record for the report."""
+    from salt.stages.training_curves import run
 
-    run(weights, runs, out)
+    run(weights, run_dir, out)
 
 
 @app.command()
@@ -108,3 +108,15 @@ def report(
     from salt.stages.report import run
 
     run(scale, results, figures, out)
+
+
+@app.command()
+def guide(
+    results: Annotated[Path, typer.Option("--results", help="Folder of the results of all scales.")] = Path("results"),
+    figures: Annotated[Path, typer.Option("--figures", help="Folder of their figures.")] = Path("paper_figures"),
+    out: OutFile = Path("results/README.md"),
+) -> None:
+    """The way through the results: ten minutes, verdicts, files, cost, glossary."""
+    from salt.stages.guide import run
+
+    run(results, figures, out)

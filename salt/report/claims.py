@@ -114,7 +114,7 @@ def to_markdown(judged: Sequence[Judged], provenance: Sequence[str]) -> str:
     """The claims with their verdicts, a count of them, the rule, and where the numbers come from."""
     rows = [_line(one, before) for one, before in zip(judged, [None, *judged], strict=False)]
     counts = ", ".join(f"{sum(one.verdict == v for one in judged)} {v}" for v in get_args(Verdict))
-    header = ["Claim", "Measured", "Paper", "Ours", "95 % interval", "Over", "Verdict"]
+    header = ["Claim", "Measured", "Paper", "Here", "95 % interval", "Over", "Verdict"]
     table = markdown_lines(header, rows, texts=(0, 1, 5, 6))
     parts = [
         "# Claims of the paper",
@@ -156,4 +156,4 @@ def _provenance(records: Records, judged: Sequence[Judged]) -> list[str]:
         protocols += [f"{kind} {one_protocol(frames, f'{records.folder}, claims')}"] if frames else []
     untested = tuple(dict.fromkeys(f"{one.claim.says} ({one.claim.where})" for one in judged if one.interval is None))
     measured = ", ".join(protocols) or "none"
-    return Provenance(records.scale, seeds, measured, METHOD, untested, released_in(every)).lines()
+    return Provenance(records.scale, seeds, measured, METHOD, untested, records.commit, released_in(every)).lines()

@@ -28,8 +28,9 @@ class Stages(Section):
     figure: PositiveInt
     claims: PositiveInt
     clips: PositiveInt
-    trainings: PositiveInt
+    training_curves: PositiveInt
     report: PositiveInt
+    guide: PositiveInt
     lab_truth: PositiveInt
     lab_arms: PositiveInt
     lab_table: PositiveInt

@@ -48,7 +48,7 @@ def test_a_plan_shrinks_as_jobs_are_done_and_takes_their_times(snakemake: Snakem
     assert int(done[1]) == 18
     assert done[2:6] == ["0", "0", "0", "0"]
     shutil.rmtree(tmp_path / "scratch")
-    assert row(salt(tmp_path, "status", *words).stdout, "table4")[1:6] == ["0", "18", "0", "0", "0"]  # as in a clone
+    assert row(salt(tmp_path, "status", *words).stdout, "table4")[1:6] == ["0", "9", "0", "0", "0"]  # as in a clone
 
 
 def test_what_stopped_is_told_from_what_was_not_begun(snakemake: Snakemake, tmp_path: Path) -> None:

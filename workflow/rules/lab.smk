@@ -43,7 +43,7 @@ rule lab_arms:
     params:
         lab=w.lab.name,
         first=lambda wildcards: wildcards.ensemble.split("-")[0],
-        scratch=f"{w.lab.scratch}/arms",
+        scratch=unrecorded(f"{w.lab.scratch}/arms"),
         records=subpath(output[0], parent=True),
         state=lambda wildcards: w.lab.state_of_arms(wildcards.set),
     message:

@@ -4,9 +4,13 @@
 
 rule score_controls:
     input:
-        teacher=rules.teacher.output.provenance,
+        unless_made(
+            "score_controls",
+            lambda wildcards: w.states.score_controls(),
+            teacher=rules.teacher.output.provenance,
+        ),
     output:
-        f"{w.layout.records}/controls.csv",
+        **w.layout.outputs_of("score_controls"),
     log:
         f"{w.layout.scratch}/logs/score_controls.log",
     benchmark:
@@ -16,8 +20,8 @@ rule score_controls:
         **w.resources.asked("score_controls"),
     params:
         scale=w.scale.name,
-        teacher=subpath(input.teacher, parent=True),
-        videos=f"{w.layout.videos}/controls",
+        teacher=unrecorded(w.layout.teacher),
+        videos=unrecorded(f"{w.layout.videos}/controls"),
         state=w.states.score_controls(),
     message:
         "{rule}: records of clips that are corrupted on purpose, scale {params.scale}"
@@ -46,7 +50,7 @@ rule table:
         **w.resources.asked("table"),
     params:
         scale=w.scale.name,
-        records=w.layout.records,
+        records=unrecorded(w.layout.records),
         folder=subpath(output[0], parent=True),
         seeds=lambda wildcards: len(w.entries.seeds_of(w.entries.tables[wildcards.table])),
         state=lambda wildcards: w.states.table(w.entries.tables[wildcards.table]),
@@ -59,16 +63,20 @@ rule table:
 
 rule figure:
     input:
-        records=lambda wildcards: w.layout.records_of(w.entries.figures[wildcards.figure]),
-        videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
+        unless_made(
+            "figure",
+            lambda wildcards: w.state_of_figure(wildcards.figure),
+            records=lambda wildcards: w.layout.records_of(w.entries.figures[wildcards.figure]),
+            videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
+        ),
     output:
         report(
-            f"{w.layout.figures}/{{figure}}.png",
+            w.layout.outputs_of("figure")["png"],
             caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
-        f"{w.layout.figures}/{{figure}}.pdf",
+        w.layout.outputs_of("figure")["pdf"],
     log:
         f"{w.layout.scratch}/logs/figure/{{figure}}.log",
     benchmark:
@@ -78,11 +86,11 @@ rule figure:
         **w.resources.asked("figure"),
     params:
         scale=w.scale.name,
-        records=w.layout.records,
-        videos=w.layout.videos,
+        records=unrecorded(w.layout.records),
+        videos=unrecorded(w.layout.videos),
         folder=subpath(output[0], parent=True),
         seeds=lambda wildcards: len(w.entries.seeds_of(w.entries.figures[wildcards.figure])),
-        state=lambda wildcards: w.states.figure(w.entries.figures[wildcards.figure]),
+        state=lambda wildcards: w.state_of_figure(wildcards.figure),
     message:
         "{rule} {wildcards.figure}, scale {params.scale}"
     shell:
@@ -121,9 +129,13 @@ rule claims:
 
 rule clips:
     input:
-        w.layout.shown_videos(),
+        unless_made(
+            "clips",
+            lambda wildcards: w.states.clips(w.layout.shown()),
+            videos=lambda wildcards: w.layout.shown_videos(),
+        ),
     output:
-        multiext(f"{w.layout.results}/clips", ".webp", ".json"),
+        **w.layout.outputs_of("clips"),
     log:
         f"{w.layout.scratch}/logs/clips.log",
     benchmark:
@@ -133,36 +145,13 @@ rule clips:
         **w.resources.asked("clips"),
     params:
         scale=w.scale.name,
-        videos=subpath(input[0], ancestor=3),
+        videos=unrecorded(w.layout.videos),
         folder=subpath(output[0], parent=True),
-        state=w.states.clips(),
+        state=w.states.clips(w.layout.shown()),
     message:
         "{rule}: the videos whose frames the figures show, scale {params.scale}"
     shell:
         "salt clips --scale {params.scale} --videos {params.videos} --out {params.folder} > {log} 2>&1"
-
-
-rule trainings:
-    input:
-        w.layout.trained(),
-    output:
-        f"{w.layout.records}/trainings.csv.gz",
-    log:
-        f"{w.layout.scratch}/logs/trainings.log",
-    benchmark:
-        f"{w.layout.scratch}/benchmarks/trainings.tsv"
-    threads: w.resources.threads("trainings")
-    resources:
-        **w.resources.asked("trainings"),
-    params:
-        scale=w.scale.name,
-        weights=subpath(input[0], ancestor=3),
-        runs=f"{w.layout.scratch}/runs",
-        state=w.states.trainings(),
-    message:
-        "{rule}: what the trainings took, and their learning curves, scale {params.scale}"
-    shell:
-        "salt trainings --weights {params.weights} --runs {params.runs} --out {output} > {log} 2>&1"
 
 
 rule report:
@@ -171,7 +160,7 @@ rule report:
         tables=expand(rules.table.output, table=w.entries.tables),
         figures=expand(rules.figure.output, figure=w.entries.figures),
         clips=rules.clips.output if w.layout.shown_videos() else [],
-        trainings=rules.trainings.output if w.layout.trained() else [],
+        curves=w.layout.training_curves(),
     output:
         report(
             f"{w.layout.results}/report.html",
@@ -196,3 +185,8 @@ rule report:
     shell:
         "salt report --scale {params.scale} --results {params.results} --figures {params.figures}"
         " --out {output} > {log} 2>&1"
+
+
+if w.guides:
+
+    include: "guide.smk"

@@ -1,7 +1,7 @@
 """`salt report`: claims, controls, videos, figures, tables and their origin, of one scale, in one HTML file.
 
-It is made of the files that `salt claims`, `table`, `figure`, `clips` and `trainings` wrote and of the records beside
-them, so it cannot say anything else.
+It is made of the files that `salt claims`, `table`, `figure`, `clips` and `training-curves` wrote and of the records
+beside them, so it cannot say anything else.
 """
 
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from salt.report.page.frame import write_page
 from salt.report.page.instrument import controls_of_scale
 from salt.report.page.judged import Measured, read_claims, statements
 from salt.report.page.markup import markdown_to_html, picture, split_heading
-from salt.report.page.trainings import cost_of, curves_of, read_trainings, spent
+from salt.report.page.training_curves import cost_of, curves_of, read_trainings, spent
 from salt.report.records import Records, code_commit
 from salt.report.render import heading
 from salt.report.suite import Suite, load_suite
@@ -79,7 +79,7 @@ def make_report(scale: str, results_dir: Path, figures_dir: Path, out: Path) -> 
         missing=[
             *(name for name, path in {**texts, **pictures}.items() if not path.exists()),
             *(["the videos (clips)"] if clips is None else []),
-            *(["learning curves and cost (trainings)"] if trainings is None else []),
+            *(["learning curves and cost (training-curves)"] if trainings is None else []),
         ],
     )
     return write_page(page, out)
