@@ -42,6 +42,15 @@ def test_the_same_videos_give_the_same_bytes(made, videos, tmp_path):
         assert path.read_bytes() == (made / path.name).read_bytes()
 
 
+def test_image_to_video_has_its_own(videos, tmp_path):
+    make_clips("tiny_i2v", videos, tmp_path)
+    clips = read_clips(load_scale("tiny_i2v"), tmp_path)
+    assert clips.blocks[0].rows[0].method == "DMD-4"
+    assert clips.steps == (2, 4, 8)
+    assert clips.blocks[0].reference is None
+    assert all(clip is not None for row in clips.blocks[0].rows for clip in row.clips)
+
+
 def test_a_missing_video_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(SaltError, match=r"0.mp4: clips shows this video, and there is none"):
         make_clips("tiny", tmp_path, tmp_path / "out")

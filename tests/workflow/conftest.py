@@ -51,6 +51,7 @@ case $verb in
     table) touch "$out/$name".{csv,md,tex} ;;
     figure) touch "$out/$name".{png,pdf} ;;
     claims) touch "$out"/claims.{csv,md} ;;
+    clips) touch "$out"/clips.{webp,json} ;;
     defect) date +%N > "$out" && date +%N > "${out%_defect.csv}_trajectory.csv" ;;
     *) date +%N > "$out" ;;
 esac

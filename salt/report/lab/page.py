@@ -20,7 +20,7 @@ from salt.report.lab.verdicts import RULE, Verdict
 from salt.report.page.content import Chip, Claims, Controls, Page, Part, Picture, Row, Statement
 from salt.report.page.forest import Axis, Span
 from salt.report.page.frame import write_page
-from salt.report.page.markup import base64_of, markdown_to_html, split_heading
+from salt.report.page.markup import markdown_to_html, picture, split_heading
 from salt.report.page.of_scale import NO_INSTRUMENT, NO_MEANING, ORIGIN
 from salt.report.records import code_commit
 
@@ -85,7 +85,7 @@ def make_lab_report(lab: Lab, results_dir: Path, figures_dir: Path, out: Path) -
             *([NO_INSTRUMENT.format(len(controls.failures))] if controls.failures else []),
         ),
         figures=tuple(
-            Picture(name, drawn.spec(name).title, _found(name, drawn, lines), base64_of(path))
+            Picture(name, drawn.spec(name).title, _found(name, drawn, lines), picture(path))
             for name, path in pictures.items()
             if path.exists()
         ),

@@ -107,7 +107,7 @@ class Picture:
     found: tuple[str, ...]
     """What was found, a sentence each."""
     data: str
-    """A PNG in base64."""
+    """A WebP in base64."""
 
 
 @dataclass(frozen=True)

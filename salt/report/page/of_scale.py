@@ -21,7 +21,7 @@ from salt.report.page.findings import found_in
 from salt.report.page.frame import write_page
 from salt.report.page.instrument import controls_of_scale
 from salt.report.page.judged import Measured, read_claims, statements
-from salt.report.page.markup import base64_of, markdown_to_html, split_heading
+from salt.report.page.markup import markdown_to_html, picture, split_heading
 from salt.report.page.training_curves import cost_of, curves_of, read_trainings, spent
 from salt.report.records import Records, code_commit
 from salt.report.render import heading
@@ -106,7 +106,7 @@ def figure_of(path: Path, suite: Suite, measured: list[Measured], records: Recor
     """A figure with its title, and what was found."""
     spec = suite.figures[path.stem]
     found = found_in(spec, measured, records, range(spec.seeds))
-    return Picture(path.stem, f"{heading(path.stem)}{spec.title}", tuple(found), base64_of(path))
+    return Picture(path.stem, f"{heading(path.stem)}{spec.title}", tuple(found), picture(path))
 
 
 def table_of(path: Path) -> Part:

@@ -1,6 +1,5 @@
 """The lab's page is one file that needs nothing else, and says first whether its controls hold."""
 
-import base64
 import dataclasses
 
 import pytest
@@ -10,7 +9,7 @@ from salt.errors import SaltError
 from salt.report.lab.page import TICKS, make_lab_report
 from salt.report.lab.tables import make_lab_table
 from support.lab_records import LAB, VERDICTS, of_arms, of_nobody
-from support.pages import PICTURE, Page
+from support.pages import PICTURE, Page, as_webp
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def test_the_page_is_whole_and_in_its_order(page):
     found = Page(text)
     found.is_whole()
     found.can_be_heard()
-    assert f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}" in found.links
+    assert f"data:image/webp;base64,{as_webp()}" in found.links
     assert found.sections == ["claims", "figures", "tables", "provenance"]
     assert found.words.endswith("Not made: fig_lab_lambda, fig_lab_chain.")
     assert load_lab_figures().fig_lab_map.title in found.words

@@ -1,7 +1,5 @@
 """The report is one file that needs nothing else, well formed, with everything that was made."""
 
-import base64
-
 import pytest
 
 from salt.config.load import load_scale
@@ -11,7 +9,7 @@ from salt.report.clips import make_clips
 from salt.report.page.markup import markdown_to_html
 from salt.report.page.of_scale import make_report
 from salt.report.tables import make_table
-from support.pages import PICTURE, Page
+from support.pages import PICTURE, Page, as_webp
 
 SCALE = load_scale("tiny")
 
@@ -42,7 +40,7 @@ def figure(page, name):
 def test_the_page_is_whole_and_has_words_for_all_that_is_seen(page):
     page.is_whole()
     page.can_be_heard()
-    assert f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}" in page.links
+    assert f"data:image/webp;base64,{as_webp()}" in page.links
     assert page.sections == ["claims", "videos", "figures", "tables", "deviations", "provenance"]
 
 
@@ -135,6 +133,12 @@ def test_claims_of_another_file_are_refused(made, tmp_path):
     (tmp_path / "claims.csv").write_text("".join(lines[:-1]))
     with pytest.raises(SaltError, match=r"claims.csv: its columns or claims are not those of experiments/claims.yaml"):
         make_report("tiny", tmp_path, tmp_path, tmp_path / "report.html")
+
+
+def test_a_figure_that_is_no_picture_is_refused(made, tmp_path):
+    (tmp_path / "fig3.png").write_text("no picture")
+    with pytest.raises(SaltError, match=r"fig3.png: cannot be read: .* accepted: a PNG as `salt figure` writes it"):
+        make_report("tiny", made, tmp_path, tmp_path / "report.html")
 
 
 def test_markdown_becomes_html_and_is_escaped():
