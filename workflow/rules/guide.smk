@@ -15,10 +15,11 @@ rule guide:
     resources:
         **w.resources.asked("guide"),
     params:
+        scale=w.scale.name,
         results=subpath(output[0], parent=True),
         figures=lambda wildcards, output: Path(w.layout.figures).parent,
         state=[w.states.stages.guide, w.lab.claimed if w.lab else ""],
     message:
-        "{rule}: the way through the results of all scales"
+        "{rule}: the way through all results, with those of scale {params.scale}"
     shell:
         "salt guide --results {params.results} --figures {params.figures} --out {output} > {log} 2>&1"
