@@ -1,6 +1,7 @@
 # demo       setup, then a student that the repository ships samples your caption: make demo CAPTION="a blue cross"
 # setup      .venv with salt and snakemake; does nothing when it is up to date
 # test       setup, then the static checks and all tests
+# test-docs  setup, then what README and docs tell a reader to run, and the guides, in fresh checkouts; minutes
 # test-slurm setup, then the workflow on a SLURM started on this machine, with faults; needs root, else it is skipped
 # lint       the static checks alone
 # reproduce  setup, then the core of the lab, Table 4 and the defect figure with one seed, and how these agree with ours
@@ -10,7 +11,7 @@ REPRODUCED := scratch/reproduce
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo setup lint test test-slurm reproduce clean
+.PHONY: help demo setup lint test test-docs test-slurm reproduce clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:
@@ -48,10 +49,16 @@ lint: setup
 TOOLS := awk basename bash cat chmod cp cut date df dirname echo env expr false find git grep gzip head hostname id kill \
 	ln ls make mkdir mktemp mount mv nproc od printf ps pwd readlink realpath rm rmdir sed seq sh sleep sort stat tail tar \
 	tee test touch tr true umount uname uniq wc which xargs
-test: lint
+define pytest
 	@tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	for tool in $(TOOLS); do if found=$$(type -P $$tool); then ln -s "$$found" "$$tools/$$tool"; fi; done; \
 	PATH="$(CURDIR)/.venv/bin:$$tools" .venv/bin/python -m pytest
+endef
+test: lint
+	$(pytest)
+
+test-docs: setup
+	$(pytest) -m literal tests/docs
 
 test-slurm: setup
 	.venv/bin/python -m pytest -m slurm tests/slurm

@@ -127,7 +127,7 @@ def _shown(config: MkDocsConfig, path: Path, uri: str) -> File:
     if path.suffix not in LANGUAGES:
         return File.generated(config, uri, abs_src_path=str(path), inclusion=InclusionLevel.NOT_IN_NAV)
     name, code = path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
-    page = f"# `{name}`\n\n````{LANGUAGES[path.suffix]}\n{code}````\n"
+    page = f"---\nhide: [toc]\n---\n# `{name}`\n\n````{LANGUAGES[path.suffix]}\n{code}````\n"
     return File.generated(config, uri, content=page, inclusion=InclusionLevel.NOT_IN_NAV)
 
 
