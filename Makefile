@@ -1,5 +1,7 @@
+# demo       setup, then a student that the repository ships samples your caption: make demo CAPTION="a blue cross"
 # setup      .venv with salt and snakemake; does nothing when it is up to date
 # test       setup, then the static checks and all tests
+# test-docs  setup, then what README and docs tell a reader to run, and the guides, in fresh checkouts; minutes
 # test-slurm setup, then the workflow on a SLURM started on this machine, with faults; needs root, else it is skipped
 # lint       the static checks alone
 # reproduce  setup, then the core of the lab, Table 4 and the defect figure with one seed, and how these agree with ours
@@ -9,7 +11,7 @@ REPRODUCED := scratch/reproduce
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-slurm reproduce clean
+.PHONY: help demo setup lint test test-docs test-slurm reproduce clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:
@@ -27,6 +29,16 @@ setup: .venv/.complete
 	@rm -f .venv/bin/snakemake && install -m 755 workflow/snakemake.sh .venv/bin/snakemake
 	@rm .venv/.unfinished && touch $@
 
+# The scale whose student is shipped in assets/students; `salt export WEIGHTS --scale SCALE --layout shipped --out
+# assets/students/SCALE/EXPERIMENT` ships another.
+DEMO_SCALE := tiny_2
+CAPTION ?= a red ring moving sideways on a black background
+export CAPTION
+demo: setup
+	@.venv/bin/salt sample sc_dmd --scale $(DEMO_SCALE) --nfe 4 --cell extended_cm_4 --each 4 --caption "$$CAPTION" \
+		--out samples/demo/videos --sheet samples/demo/demo.png --sheet samples/demo/demo.gif
+	@echo "four videos of one caption, in 4 network evaluations each: open samples/demo/demo.gif, or demo.png beside it"
+
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -37,10 +49,16 @@ lint: setup
 TOOLS := awk basename bash cat chmod cp cut date df dirname echo env expr false find git grep gzip head hostname id kill \
 	ln ls make mkdir mktemp mount mv nproc od printf ps pwd readlink realpath rm rmdir sed seq sh sleep sort stat tail tar \
 	tee test touch tr true umount uname uniq wc which xargs
-test: lint
+define pytest
 	@tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	for tool in $(TOOLS); do if found=$$(type -P $$tool); then ln -s "$$found" "$$tools/$$tool"; fi; done; \
 	PATH="$(CURDIR)/.venv/bin:$$tools" .venv/bin/python -m pytest
+endef
+test: lint
+	$(pytest)
+
+test-docs: setup
+	$(pytest) -m literal tests/docs
 
 test-slurm: setup
 	.venv/bin/python -m pytest -m slurm tests/slurm

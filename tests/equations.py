@@ -76,7 +76,7 @@ def page(root: Path) -> str:
     """Return the text that docs/equations.md should have."""
     tested = tests(root / "tests")
     rows = [
-        f"| ({number}) | `{home}` | {what.replace('|', chr(92) + '|')} | "
+        f"| ({number}) | [`{home}`](../{home.split('::')[0]}) | {what.replace('|', chr(92) + '|')} | "
         f"{'<br>'.join(f'`{test}`' for test in tested.get(number, []))} |\n"
         for number, places in sorted(homes(root / "salt").items())
         for home, what in places

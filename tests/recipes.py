@@ -1,4 +1,4 @@
-"""Keep the recipes of docs/paper_scale.md in step with the code: `python tests/recipes.py --fix` rewrites them.
+"""Keep docs/recipes.md in step with the code: `python tests/recipes.py --fix` rewrites it.
 
 `docs/recipes.yaml` says what published files say; what is trained here is read off the resolved configurations.
 """
@@ -15,7 +15,7 @@ import yaml
 from salt.config import load_experiment
 
 ROOT = Path(__file__).parents[1]
-PAGE, FILE = ROOT / "docs" / "paper_scale.md", ROOT / "docs" / "recipes.yaml"
+PAGE, FILE = ROOT / "docs" / "recipes.md", ROOT / "docs" / "recipes.yaml"
 WIDTH = 120
 BEGIN, END = "<!-- recipes: python tests/recipes.py --fix -->", "<!-- end of recipes -->"
 
@@ -57,7 +57,7 @@ def value_of(section: Any, key: str) -> Any:
 
 
 def page() -> str:
-    """The text that docs/paper_scale.md should have."""
+    """The text that docs/recipes.md should have."""
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     return before + BEGIN + "\n" + table() + END + rest.split(END)[1]
 
@@ -101,7 +101,7 @@ def shown(value: Any) -> str:
 
 def main() -> int:
     """Rewrite or check the page."""
-    parser = argparse.ArgumentParser(description="Keep docs/paper_scale.md in step with docs/recipes.yaml.")
+    parser = argparse.ArgumentParser(description="Keep docs/recipes.md in step with docs/recipes.yaml.")
     parser.add_argument("--fix", action="store_true")
     if parser.parse_args().fix:
         PAGE.write_text(page(), encoding="utf-8")

@@ -53,7 +53,7 @@ def test_a_tag_makes_a_home_only_at_the_start(tmp_path):
         14: ["tests/test_a.py::test_a", "tests/test_a.py::test_b"],
     }
     assert equations.page(tmp_path).endswith(
-        "| (6) | `salt/a.py::A` | twice \\| in the paper. | `tests/test_a.py::test_a` |\n"
-        "| (14) | `salt/a.py::A` | twice \\| in the paper. | "
+        "| (6) | [`salt/a.py::A`](../salt/a.py) | twice \\| in the paper. | `tests/test_a.py::test_a` |\n"
+        "| (14) | [`salt/a.py::A`](../salt/a.py) | twice \\| in the paper. | "
         "`tests/test_a.py::test_a`<br>`tests/test_a.py::test_b` |\n"
     )

@@ -20,4 +20,4 @@ def test_a_value_is_the_published_one_or_there_is_a_reason(line: Line) -> None:
 
 
 def test_the_page_is_in_step() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "docs/paper_scale.md is stale: python tests/recipes.py --fix"
+    assert PAGE.read_text(encoding="utf-8") == page(), "docs/recipes.md is stale: python tests/recipes.py --fix"

@@ -50,7 +50,7 @@ class Claim(ABC):
         return None if self.published is None else self._compared(*self.published)
 
     @property
-    def _kind(self) -> Kind:
+    def kind(self) -> Kind:
         """The records that hold it."""
         return "defect"
 
@@ -69,7 +69,7 @@ class Claim(ABC):
     def measure(self, records: Records) -> tuple[Interval, tuple[int, ...]] | None:
         """The interval and its training seeds; None where it cannot be measured."""
         pair = (self.method, self.baseline)
-        found = [set(records.seeds(self._kind, cell.experiment, WANTED_SEEDS)) for cell in pair]
+        found = [set(records.seeds(self.kind, cell.experiment, WANTED_SEEDS)) for cell in pair]
         seeds = tuple(sorted(set.intersection(*found)))
         nfes = {*step_counts(self.metric), *(cell.nfe for cell in pair)}
         if not seeds or not nfes <= set(_sampled(records.scale, self.method)):
@@ -92,7 +92,8 @@ class Difference(Claim):
         return f"{title(self.metric)}: {one} at {method.nfe} NFE minus {other}{at}{on}"
 
     @property
-    def _kind(self) -> Kind:
+    def kind(self) -> Kind:
+        """Scores, of long videos where they are long."""
         return self.method.kind
 
     def _compared(self, method: float, baseline: float) -> float:
@@ -110,7 +111,8 @@ class OfDistributions(Difference):
     """Of two measures of distributions, over training seeds."""
 
     @property
-    def _kind(self) -> Kind:
+    def kind(self) -> Kind:
+        """Measures of distributions."""
         return "modes"
 
     def _interval(self, records: Records, seeds: tuple[int, ...]) -> Interval | None:

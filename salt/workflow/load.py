@@ -21,7 +21,7 @@ from salt.workflow.printed import Printed, printed_by
 from salt.workflow.resources import Resources
 from salt.workflow.settings import Settings
 from salt.workflow.stages import load_stages
-from salt.workflow.states import States
+from salt.workflow.states import State, States
 
 RANDOM = "random"
 
@@ -107,6 +107,11 @@ class Workflow:
     def printed(self) -> Printed:
         """What of each model is sampled and measured."""
         return printed_by(self.entries, self.experiments, claims=not self.settings.only)
+
+    def state_of_figure(self, name: str) -> State:
+        """What decides a figure besides its records."""
+        entry = self.entries.figures[name]
+        return self.states.figure(entry, self.layout.filmed(entry))
 
     @property
     def beside(self) -> str | None:

@@ -27,6 +27,8 @@ class Stages(Section):
     table: PositiveInt
     figure: PositiveInt
     claims: PositiveInt
+    clips: PositiveInt
+    training_curves: PositiveInt
     report: PositiveInt
     guide: PositiveInt
     lab_truth: PositiveInt

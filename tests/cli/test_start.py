@@ -34,6 +34,8 @@ VERBS = (
 VERBS += (
     "figure",
     "claims",
+    "clips",
+    "training-curves",
     "report",
     "guide",
     "lab-truth",
