@@ -133,12 +133,7 @@ def typed(text: str) -> Counter[str]:
     return Counter(DECIMAL.findall(NAMES.sub(" ", text)))
 
 
-README = pytest.param(
-    cited.pages()[0], marks=pytest.mark.xfail(strict=True, reason="its numbers are typed by hand"), id="README.md"
-)
-
-
-@pytest.mark.parametrize("page", [README, *cited.pages()[1:]], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", cited.pages(), ids=lambda page: page.name)
 def test_every_other_decimal_is_named_for_what_it_is(page: Path) -> None:
     name = str(page.relative_to(cited.ROOT))
     listed = Counter(str(number) for kind in LISTED.get(name, {}).values() for number in kind.split())
