@@ -43,7 +43,7 @@ import pandas as pd
 from salt.config.files import accepted
 from salt.errors import SaltError
 from salt.report.metrics import title
-from salt.report.render import markdown_lines
+from salt.report.render import PLUS_MINUS, markdown_lines
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -210,7 +210,7 @@ def _effect(line: Line, number: str, form: str) -> str:
         return f"{estimate:{form}}"
     if form.startswith("+"):
         return f"{estimate:{form}} [{float(low):{form}}, {float(high):{form}}]"
-    return f"{estimate:{form}} ± {(float(high) - float(low)) / 2:{form}}"
+    return f"{estimate:{form}}{PLUS_MINUS}{(float(high) - float(low)) / 2:{form}}"
 
 
 @cache

@@ -52,7 +52,7 @@ def results(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ("world/t old total", "90.00 ± 1.00"),
+        ("world/t old total", "90.00\u00a0±\u00a01.00"),
         ("world/t new@2 total .1f", "70.0"),
         ("world/t old total paper", "80.50"),
         ("world/t new - old total", "+2.25 [+1.00, +3.50]"),
@@ -75,8 +75,8 @@ def test_a_question_is_answered_from_the_files(results: Path, question: str, sai
 def test_a_whole_table_has_intervals_in_its_cells(results: Path) -> None:
     lines = cited.answer("world/t table total paper .1f", results).strip().splitlines()
     assert lines[2:] == [
-        "| Old | 4 | 90.0 ± 1.0 | *80.5* |",
-        "| New | 4 | 92.2 ± 1.0 | *81.5* |",
+        "| Old | 4 | 90.0\u00a0±\u00a01.0 | *80.5* |",
+        "| New | 4 | 92.2\u00a0±\u00a01.0 | *81.5* |",
         "| New | 2 | 70.0 |  |",
     ]
 

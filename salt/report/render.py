@@ -23,6 +23,8 @@ CSV_COLUMNS = (
     *("baseline", "difference", "low", "high", "excludes_0", "detectable", "paper_difference", "same_sign"),
 )
 NOT_RUN = "–"
+PLUS_MINUS = "\u00a0±\u00a0"
+"""No line is broken there."""
 INTERVALS = (
     f"± is half the width of a mean's {LEVEL:.0%} interval: of scores over other captions and other training seeds (of "
     "one seed over captions alone), of measures of distributions over training seeds (of one there is none)."
@@ -112,7 +114,7 @@ def cell_text(row: TableRow, metric: str) -> str:
         return NOT_RUN
     mean = f"{np.mean(row.ours[metric]):.2f}"
     interval = row.intervals.get(metric)
-    return mean if interval is None else f"{mean} ± {interval.half:.2f}"
+    return mean if interval is None else f"{mean}{PLUS_MINUS}{interval.half:.2f}"
 
 
 def comparison_frame(table: Table) -> pd.DataFrame:
@@ -233,7 +235,7 @@ def latex_table(frame: pd.DataFrame, caption: str, label: str, columns: str | No
         position_float="centering",
         column_format=columns or "l" * frame.index.nlevels + "r" * len(frame.columns),
     )
-    return re.sub(r" ± ([\d.]+)", r"\\,{\\tiny$\\pm$\1}", text).replace("±", r"$\pm$")
+    return re.sub(PLUS_MINUS + r"([\d.]+)", r"\\,{\\tiny$\\pm$\1}", text).replace("±", r"$\pm$")
 
 
 def _escaped(text: str) -> str:

@@ -118,7 +118,7 @@ def test_cells_hold_the_interval_of_their_mean_in_every_format(results, table4):
     line = next(line for line in printed if line["experiment"] == "sc_dmd")
     assert (float(line["low"]), float(line["high"])) == (total.low, total.high)
     said, half = f"{total.estimate:.2f}", f"{total.high - total.estimate:.2f}"
-    assert f" | {said} ± {half} | " in (table4 / "table4.md").read_text()
+    assert f" | {said}\u00a0±\u00a0{half} | " in (table4 / "table4.md").read_text()
     assert rf" & {said}\,{{\tiny$\pm${half}}} & " in (table4 / "table4.tex").read_text()
     for kind in ("md", "tex"):
         assert "over other captions and other training seeds (of one seed" in (table4 / f"table4.{kind}").read_text()

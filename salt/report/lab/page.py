@@ -22,7 +22,7 @@ from salt.report.page.forest import Axis, Span
 from salt.report.page.frame import write_page
 from salt.report.page.markup import markdown_to_html, picture, split_heading
 from salt.report.page.of_scale import NO_INSTRUMENT, NO_MEANING, ORIGIN
-from salt.report.records import code_commit
+from salt.report.records import records_commit
 
 MARKED = (*get_args(Verdict), "yes", "no")
 """Words that have a colour where they are set in bold."""
@@ -79,7 +79,7 @@ def make_lab_report(lab: Lab, results_dir: Path, figures_dir: Path, out: Path) -
         limits=lab.limits,
         controls=controls,
         claims=_claims(lines, texts["lab_claims"]),
-        commit=code_commit(),
+        commit=records_commit(results_dir / "records"),
         warnings=(
             *([] if lab.meaningful else [NO_MEANING.format(lab.name)]),
             *([NO_INSTRUMENT.format(len(controls.failures))] if controls.failures else []),

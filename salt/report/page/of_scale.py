@@ -23,7 +23,7 @@ from salt.report.page.instrument import controls_of_scale
 from salt.report.page.judged import Measured, read_claims, statements
 from salt.report.page.markup import markdown_to_html, picture, split_heading
 from salt.report.page.training_curves import cost_of, curves_of, read_trainings, spent
-from salt.report.records import Records, code_commit
+from salt.report.records import Records
 from salt.report.render import heading
 from salt.report.suite import Suite, load_suite
 
@@ -63,7 +63,7 @@ def make_report(scale: str, results_dir: Path, figures_dir: Path, out: Path) -> 
         limits=known.limits,
         controls=controls,
         claims=statements(measured, controls.holds is not False),
-        commit=code_commit(),
+        commit=records.commit,
         warnings=(
             *([] if known.meaningful else [NO_MEANING.format(scale)]),
             *([NO_INSTRUMENT.format(len(controls.failures))] if controls.failures else []),
