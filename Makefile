@@ -1,3 +1,4 @@
+# demo       setup, then a student that the repository ships samples your caption: make demo CAPTION="a blue cross"
 # setup      .venv with salt and snakemake; does nothing when it is up to date
 # test       setup, then the static checks and all tests
 # test-docs  setup, then what README and docs tell a reader to run, and the guides, in fresh checkouts; minutes
@@ -10,7 +11,7 @@ REPRODUCED := scratch/reproduce
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-docs test-slurm reproduce clean
+.PHONY: help demo setup lint test test-docs test-slurm reproduce clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:
@@ -27,6 +28,16 @@ setup: .venv/.complete
 	.venv/bin/python -m pip install -e '.[dev]'
 	@rm -f .venv/bin/snakemake && install -m 755 workflow/snakemake.sh .venv/bin/snakemake
 	@rm .venv/.unfinished && touch $@
+
+# The scale whose student is shipped in assets/students; `salt export WEIGHTS --scale SCALE --layout shipped --out
+# assets/students/SCALE/EXPERIMENT` ships another.
+DEMO_SCALE := tiny_2
+CAPTION ?= a red ring moving sideways on a black background
+export CAPTION
+demo: setup
+	@.venv/bin/salt sample sc_dmd --scale $(DEMO_SCALE) --nfe 4 --cell extended_cm_4 --each 4 --caption "$$CAPTION" \
+		--out samples/demo/videos --sheet samples/demo/demo.png --sheet samples/demo/demo.gif
+	@echo "four videos of one caption, in 4 network evaluations each: open samples/demo/demo.gif, or demo.png beside it"
 
 lint: setup
 	.venv/bin/ruff check .

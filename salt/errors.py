@@ -13,7 +13,7 @@ class SaltError(Exception):
 
 
 class InterruptedBySignal(Exception):
-    """Training stopped after SIGTERM or SIGUSR1 and saved a checkpoint (exit code 75)."""
+    """Training stopped after SIGTERM, SIGUSR1 or Ctrl-C and saved a checkpoint (exit code 75)."""
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 The temporary name lies beside the final one (same file system, so the rename is atomic) and is fixed, so that what a
 killed process left behind is cleared by the next attempt. What is replaced is a folder or a file, each by its own kind:
 never a device, a socket, a named pipe or a link, which would be lost to whoever else uses it.
+Files get the mode that the umask says, whoever wrote them: safetensors gives its own to their owner alone.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from typing import Literal
 from salt.errors import SaltError
 
 Kind = Literal["folder", "file"]
+READ_WRITE = 0o666
 
 
 def in_the_way(path: Path, wanted: Kind) -> str | None:
@@ -60,8 +62,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(left, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
+        mode = temporary.stat().st_mode & READ_WRITE
         yield temporary
         for path in [*temporary.rglob("*"), temporary]:
+            if path.is_file() and not path.is_symlink():
+                path.chmod(mode)
             flush(path)
         _check(folder, "folder")
         if folder.exists():
@@ -88,7 +93,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     _check(path, "file")
     temporary = path.with_name(f".{path.name}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode & READ_WRITE
         yield temporary
+        temporary.chmod(mode)
         flush(temporary)
         _check(path, "file")
         os.replace(temporary, path)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from salt.cli import app
+from salt.cli import app, places
 from salt.cli.options import (
     DEFAULT_SCALE,
     Device,
@@ -29,8 +29,8 @@ from salt.errors import SaltError
 def teacher(
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    run_dir: RunDir,
-    out: OutAssets,
+    run_dir: RunDir = None,
+    out: OutAssets = None,
     seed: Seed = 0,
     train: Annotated[bool, typer.Option("--train", help="Train even if the scale ships a teacher.")] = False,
     overrides: Overrides = None,
@@ -41,18 +41,21 @@ def teacher(
     from salt.config import load_experiment
 
     experiment = load_experiment("teacher", scale, as_mapping(overrides))
+    changed = overrides or train or seed
+    folder = places.out_of(out, lambda layout: Path(layout.scratch, "teacher"), scale, changed)
+    run_in = places.out_of(run_dir, lambda layout: layout.run_of_teacher(), scale, changed, "--run-dir")
 
     from salt.stages.teacher import run  # after what is quick to refuse: torch takes seconds
 
-    run(experiment, seed, train, run_dir, out, device, wait)
+    run(experiment, seed, train, run_in, folder, device, wait)
 
 
 @app.command()
 def latents(
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    teacher: TeacherFolder,
-    out: OutFolder,
+    teacher: TeacherFolder = None,
+    out: OutFolder = None,
     part: Part = "0/1",
     device: Device = "cpu",
 ) -> None:
@@ -63,10 +66,12 @@ def latents(
     from salt.config import load_scale
 
     known, own = load_scale(scale), part_of(part)
+    folder = places.out_of(out, lambda layout: layout.latents, scale)
+    networks = teacher or places.teacher_of(scale)
 
     from salt.stages.latents import run
 
-    run(known, teacher, out, device, own)
+    run(known, networks, folder, device, own)
 
 
 @app.command(name="ode-pairs")
@@ -74,9 +79,9 @@ def ode_pairs(
     experiment: Annotated[str, typer.Argument(help="The experiment that regresses on them: one with `pairs`.")],
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    teacher: TeacherFolder,
-    latents: Latents,
-    out: OutFolder,
+    teacher: TeacherFolder = None,
+    latents: Latents = None,
+    out: OutFolder = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Weights of the causal teacher, if `pairs.teacher` names one.")
     ] = None,
@@ -94,7 +99,11 @@ def ode_pairs(
     if config.pairs is None:
         raise SaltError(f"{experiment}: it regresses no trajectories; an experiment with `pairs` is accepted")
     own = part_of(part)
+    folder = places.out_of(out, lambda layout: Path(layout.pairs_of(experiment)[0]).parent, scale, overrides)
+    if weights is None and config.pairs.teacher not in ("teacher", "exact"):
+        weights = places.weights_of(config.pairs.teacher, scale, 0)
+    networks, bank = teacher or places.teacher_of(scale), latents or places.latents_of(scale)
 
     from salt.stages.ode_pairs import run
 
-    run(config, teacher, latents, weights, out, device, own)
+    run(config, networks, bank, weights, folder, device, own)

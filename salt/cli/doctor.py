@@ -1,5 +1,6 @@
 """`salt doctor`: whether this machine can run a scale, and what to do where it cannot."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from salt.cli import app
-from salt.cli.options import DEFAULT_SCALE, ScaleName, Scratch
+from salt.cli.options import DEFAULT_SCALE, AsJson, ScaleName, Scratch
 from salt.errors import SaltError
 from salt.workflow.site import ACCOUNT, CPU_PARTITION, GPU, PARTITION, QOS, Site
 
@@ -26,6 +27,7 @@ def doctor(
     scale: ScaleName = DEFAULT_SCALE,
     *,
     scratch: Scratch = Path("scratch"),
+    as_json: AsJson = False,
 ) -> None:
     """Look at this machine before hours are spent: libraries, devices, disk, weights, SLURM."""
     from salt.config import load_scale
@@ -40,13 +42,18 @@ def doctor(
         "VBench": vbench(scale),
         "disk": disk(scale, scratch),
     }
-    wrong = 0
+    told: list[Found] = []
     for name, look in looks.items():
-        for state, what, message in _told(name, look):
-            print(f"{state:<6} {what:<10} {message}", flush=True)
-            wrong += state == "wrong"
-    if wrong:
+        for found in _told(name, look):
+            told.append(found)
+            if not as_json:
+                print("{:<6} {:<10} {}".format(*found), flush=True)
+    wrong = sum(state == "wrong" for state, *_ in told)
+    if as_json:
+        print(json.dumps([dict(zip(("state", "what", "message"), found, strict=True)) for found in told], indent=1))
+    elif wrong:
         print(f"{wrong} to mend before scale {scale} can run here")
+    if wrong:
         sys.exit(1)
 
 

@@ -1,11 +1,11 @@
-"""`salt score-vbench`, `score`, `score-controls`, `modes`, `defect`, `caches`: from videos and weights to records."""
+"""`salt score-vbench`, `score`, `score-controls`, `modes`, `defect`, `caches`, `training-curves`: to records."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from salt.cli import app
+from salt.cli import app, places
 from salt.cli.options import (
     DEFAULT_SCALE,
     Cells,
@@ -18,12 +18,17 @@ from salt.cli.options import (
     Part,
     ScaleName,
     Seed,
+    StudentWeights,
     TeacherFolder,
+    Videos,
     Weights,
     as_mapping,
     part_of,
     written,
 )
+
+if TYPE_CHECKING:
+    from salt.workflow.layout import Layout
 
 
 @app.command(name="score-vbench")
@@ -32,9 +37,9 @@ def score_vbench(
     dimension: Annotated[str, typer.Argument(help="As VBench names it: temporal_flickering, ...")],
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
-    details: Details,
-    out: OutFile,
+    videos: Videos = None,
+    details: Details = None,
+    out: OutFile = None,
     seed: Seed = 0,
     part: Part = "0/1",
     long: Long = False,
@@ -47,11 +52,18 @@ def score_vbench(
 
     config = load_experiment(experiment, scale)
     length = length_of(experiment, config, long)
-    of_prompts = part_of(part)
+    of_prompts, name = part_of(part), f"seed{seed}{'_long' if long else ''}"
+    watched = places.out_of(videos, places.videos_of(experiment, seed, long), scale)
+    kept = places.out_of(
+        details, lambda layout: Path(layout.evaluation, "scores", experiment, name), scale, cell, "--details"
+    )
+    file = places.out_of(
+        out, lambda layout: Path(layout.evaluation, "vbench", experiment, name, f"{dimension}.json"), scale, cell
+    )
 
     from salt.stages.score_vbench import run
 
-    run(experiment, dimension, config, seed, videos, details, out, of_prompts, length, device, cell or ())
+    run(experiment, dimension, config, seed, watched, kept, file, of_prompts, length, device, cell or ())
 
 
 @app.command()
@@ -59,9 +71,9 @@ def score(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    videos: Annotated[Path, typer.Option("--videos", help="Folder made by `salt sample`.")],
-    out: OutFile,
-    details: Details,
+    videos: Videos = None,
+    out: OutFile = None,
+    details: Details = None,
     seed: Seed = 0,
     long: Long = False,
     cell: Cells = None,
@@ -73,9 +85,16 @@ def score(
     config = load_experiment("teacher" if experiment == "real" else experiment, scale)
     length = length_of(experiment, config, long)
 
+    name = f"seed{seed}{'_long' if long else ''}"
+    watched = places.out_of(videos, places.videos_of(experiment, seed, long), scale)
+    file = places.out_of(out, places.record_of(experiment, seed, "long" if long else "scores"), scale, cell)
+    kept = places.out_of(
+        details, lambda layout: Path(layout.evaluation, "scores", experiment, name), scale, cell, "--details"
+    )
+
     from salt.stages.score import run
 
-    run(experiment, config, seed, videos, out, details, length, cell or ())
+    run(experiment, config, seed, watched, file, kept, length, cell or ())
 
 
 @app.command()
@@ -83,25 +102,29 @@ def modes(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the floor of all measures).")],
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    teacher: TeacherFolder,
-    latents: Latents,
-    out: OutFile,
+    teacher: TeacherFolder = None,
+    latents: Latents = None,
+    out: OutFile = None,
     seed: Seed = 0,
-    weights: Annotated[Path | None, typer.Option("--weights", help="Folder made by `salt train`.")] = None,
+    weights: StudentWeights = None,
     cell: Cells = None,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
     """Which futures and styles one model's samples are of, beside what their captions leave open."""
-    from salt.cli.students import check_source
+    from salt.cli.students import REFERENCES, check_source
     from salt.config import load_experiment
 
     config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
+    if weights is None and experiment not in REFERENCES:
+        weights = places.weights_of(experiment, scale, seed)
     check_source(experiment, weights)
+    networks, bank = teacher or places.teacher_of(scale), latents or places.latents_of(scale)
+    file = places.out_of(out, places.record_of(experiment, seed, "modes"), scale, cell or overrides)
 
     from salt.stages.modes import run
 
-    run(experiment, config, seed, teacher, latents, weights, out, device, cell or ())
+    run(experiment, config, seed, networks, bank, weights, file, device, cell or ())
 
 
 @app.command()
@@ -109,8 +132,8 @@ def defect(
     weights: Weights,
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    teacher: TeacherFolder,
-    out: OutFile,
+    teacher: TeacherFolder = None,
+    out: OutFile = None,
     alone: Annotated[
         bool, typer.Option("--alone", help="Eq. (16) alone: no cross-step distance, no path of the teacher's.")
     ] = False,
@@ -120,7 +143,9 @@ def defect(
     """Semigroup defect (Eq. 16), cross-step distance and accumulated error of one student."""
     from salt.stages.defect import run
 
-    run(weights, scale, as_mapping(overrides), teacher, out, device, alone)
+    networks = teacher or places.teacher_of(scale)
+    file = places.out_of(out, places.record_of(*_student(weights), "defect"), scale, overrides or alone)
+    run(weights, scale, as_mapping(overrides), networks, file, device, alone)
 
 
 @app.command()
@@ -128,26 +153,61 @@ def caches(
     weights: Weights,
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    teacher: TeacherFolder,
-    out: OutFile,
+    teacher: TeacherFolder = None,
+    out: OutFile = None,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
     """The effect of the KV cache on one causal student: quality after caches of other step counts, defect, seams."""
     from salt.stages.caches import run
 
-    run(weights, scale, as_mapping(overrides), teacher, out, device)
+    networks = teacher or places.teacher_of(scale)
+    file = places.out_of(out, places.record_of(*_student(weights), "caches"), scale, overrides)
+    run(weights, scale, as_mapping(overrides), networks, file, device)
+
+
+@app.command(name="training-curves")
+def training_curves(
+    weights: Weights,
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", help="The run directory of its training. Default: the workflow's.")
+    ] = None,
+    out: OutFile = None,
+) -> None:
+    """What the training of one student took, and how its losses went."""
+    from salt.stages.training_curves import run
+
+    def trained(layout: "Layout") -> str:
+        return layout.run_of(*map(str, _student(weights)))
+
+    def record(layout: "Layout") -> Path:
+        return places.record_of(*_student(weights), "curves")(layout)
+
+    run(weights, places.out_of(run_dir, trained, scale), places.out_of(out, record, scale))
+
+
+def _student(weights: Path) -> tuple[str, int]:
+    """Name and seed of the student whose weights these are."""
+    from salt.stages.shared.networks import trained_as
+
+    known, seed = trained_as(weights)
+    return known.name, seed
 
 
 @app.command(name="score-controls")
 def score_controls(
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    teacher: TeacherFolder,
+    teacher: TeacherFolder = None,
     videos: Annotated[
-        Path, typer.Option("--videos", help="Folder for the corrupted videos.", callback=written("folder"))
-    ],
-    out: OutFile,
+        Path | None,
+        typer.Option(
+            "--videos", help="Folder for the corrupted videos. Default: the workflow's.", callback=written("folder")
+        ),
+    ] = None,
+    out: OutFile = None,
 ) -> None:
     """Score deliberately corrupted clips: what the ground-truth scorer detects, and what it does not."""
     from salt.config import load_scale
@@ -157,6 +217,10 @@ def score_controls(
     known = load_scale(scale)
     scorer_of(known, TrainingLength(known.evaluation)).require_clips("salt score-controls")
 
+    networks = teacher or places.teacher_of(scale)
+    folder = places.out_of(videos, lambda layout: Path(layout.videos, "controls"), scale)
+    file = places.out_of(out, lambda layout: Path(layout.records, "controls.csv"), scale)
+
     from salt.stages.score_controls import run
 
-    run(known, teacher, videos, out)
+    run(known, networks, folder, file)

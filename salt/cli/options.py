@@ -30,18 +30,22 @@ def written(wanted: Kind, replaced: Sequence[str] | None = None) -> Written:
     """
 
     def check(param: typer.CallbackParam, value: Path | None) -> Path | None:
-        if value is None:
-            return None
-        option, accepted = max(param.opts, key=len), f"a {wanted}, or a name that is new"
-        found = in_the_way(value, wanted)
-        if replaced is not None:
-            accepted = "a folder that is new, empty or made by salt"
-            found = found or _foreign(value, replaced)
-        if found:
-            raise SaltError(f"{option} {value}: {found} is in the way; accepted: {accepted}")
+        if value is not None:
+            check_written(max(param.opts, key=len), value, wanted, replaced)
         return value
 
     return check
+
+
+def check_written(option: str, value: Path, wanted: Kind, replaced: Sequence[str] | None = None) -> None:
+    """The check itself, for a place whose kind another option decides; arguments and error as of `written`."""
+    accepted = f"a {wanted}, or a name that is new"
+    found = in_the_way(value, wanted)
+    if replaced is not None:
+        accepted = "a folder that is new, empty or made by salt"
+        found = found or _foreign(value, replaced)
+    if found:
+        raise SaltError(f"{option} {value}: {found} is in the way; accepted: {accepted}")
 
 
 def _foreign(folder: Path, replaced: Sequence[str]) -> str | None:
@@ -54,8 +58,10 @@ def _foreign(folder: Path, replaced: Sequence[str]) -> str | None:
     return next((name for name in names if not name.lstrip(".").startswith(tuple(replaced))), None)
 
 
-def followed(param: typer.CallbackParam, value: Path) -> Path:
+def followed(param: typer.CallbackParam, value: Path | None) -> Path | None:
     """The check of a folder that the user may have moved elsewhere, and left a link to."""
+    if value is None:
+        return None
     if found := in_the_way(Path(os.path.realpath(value)), "folder"):
         raise SaltError(f"{max(param.opts, key=len)} {value}: {found} is in the way; accepted: a folder")
     return value
@@ -78,36 +84,57 @@ DEFAULT_SCALE = "tiny"
 """As `snakemake` has it."""
 ScaleName = Annotated[str, typer.Option("--scale", help="Stem of a file in experiments/scales.", callback=of_videos)]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Training seed.")]
-OutFile = Annotated[Path, typer.Option("--out", help="Where the result goes.", callback=written("file"))]
-OutFolder = Annotated[Path, typer.Option("--out", help="Where the result goes.", callback=written("folder"))]
+WEIGHTS = ("config.json", "diffusion_pytorch_model", "provenance.json")
+"""Of a network's folder."""
+_OUT = "Where the result goes. Default: where the workflow has it."
+OutFile = Annotated[Path | None, typer.Option("--out", help=_OUT, callback=written("file"))]
+OutFolder = Annotated[Path | None, typer.Option("--out", help=_OUT, callback=written("folder"))]
 OutWeights = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--out",
-        help="Where the result goes.",
-        callback=written("folder", ("config.json", "diffusion_pytorch_model", "provenance.json")),
+        help=_OUT,
+        callback=written("folder", WEIGHTS),
     ),
 ]
 _ASSETS = ("codec", "vae", "text_encoder", "image_encoder", "tokenizer", "transformer", "larger")
 """Of a scale: left where Snakemake cleaned up, which knows of `provenance.json` alone."""
-OutAssets = Annotated[Path, typer.Option("--out", help="Where the result goes.", callback=written("folder", _ASSETS))]
+OutAssets = Annotated[Path | None, typer.Option("--out", help=_OUT, callback=written("folder", _ASSETS))]
 Details = Annotated[
-    Path, typer.Option("--details", help="Folder for files in VBench's layout.", callback=written("folder"))
+    Path | None,
+    typer.Option(
+        "--details",
+        help="Folder for files in VBench's layout. Default: the workflow's.",
+        callback=written("folder"),
+    ),
 ]
-TeacherFolder = Annotated[Path, typer.Option("--teacher", help="Folder made by `salt teacher`.")]
-Latents = Annotated[Path, typer.Option("--latents", help="Folder made by `salt latents`.")]
+TeacherFolder = Annotated[
+    Path | None,
+    typer.Option("--teacher", help="Folder made by `salt teacher`. Default: the workflow's, or the shipped one."),
+]
+Latents = Annotated[
+    Path | None, typer.Option("--latents", help="Folder made by `salt latents`. Default: the workflow's.")
+]
+StudentWeights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Folder made by `salt train`. Default: the workflow's, or the shipped ones."),
+]
+Videos = Annotated[Path | None, typer.Option("--videos", help="Folder made by `salt sample`. Default: the workflow's.")]
 Device = Annotated[str, typer.Option("--device", help="As torch names it: cpu, cuda, cuda:1.")]
 RunDir = Annotated[
-    Path,
+    Path | None,
     typer.Option(
-        "--run-dir", help="Checkpoints and metrics; the same command continues there.", callback=written("folder")
+        "--run-dir",
+        help="Checkpoints and metrics; the same command continues there. Default: the workflow's.",
+        callback=written("folder"),
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process in the run directory to end.")]
 Scratch = Annotated[
     Path, typer.Option("--scratch", envvar="SALT_SCRATCH", help="The workflow's scratch folder.", callback=followed)
 ]
-Records = Annotated[Path, typer.Option("--records", help="Folder of the records.")]
+Records = Annotated[Path | None, typer.Option("--records", help="Folder of the records. Default: the workflow's.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON in place of text.")]
 Weights = Annotated[Path, typer.Argument(help="Folder made by `salt train`.")]
 Long = Annotated[
     bool,

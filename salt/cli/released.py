@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from salt.cli import app
-from salt.cli.options import DEFAULT_SCALE, OutWeights, ScaleName, written
+from salt.cli import app, places
+from salt.cli.options import DEFAULT_SCALE, WEIGHTS, OutWeights, ScaleName, TeacherFolder, check_written
 from salt.errors import SaltError
 
 if TYPE_CHECKING:
     from salt.config.schema import Experiment
 
-Layout = Literal["wan", "self-forcing"]
+Layout = Literal["wan", "self-forcing", "diffusers", "shipped"]
+PIPELINE = ("README.md", "codec", "model_index.json", "scheduler", "text_encoder", "tokenizer", "transformer", "vae")
+"""What is in a pipeline's folder; with anything else it is somebody's own."""
 Which = Literal["ema", "regular"]
 
 
@@ -21,7 +23,7 @@ def import_released(
     experiment: Annotated[str, typer.Argument(help="Stem of a file in experiments/: whose weights they replace.")],
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    out: OutWeights,
+    out: OutWeights = None,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -42,7 +44,8 @@ def import_released(
 
     from salt.stages.import_released import run
 
-    run(config, source, which, lora, out)
+    folder = places.out_of(out, lambda layout: Path(layout.scratch, "released", experiment, "seed0"), scale)
+    run(config, source, which, lora, folder)
 
 
 def _published(config: "Experiment", which: Which | None, lora: Path | None) -> tuple[Path, Which | None, Path | None]:
@@ -62,20 +65,32 @@ def export(
     weights: Annotated[
         Path, typer.Argument(help="Folder made by `salt train` or `salt import-released`, or any of diffusers' format.")
     ],
+    scale: ScaleName = DEFAULT_SCALE,
+    *,
     out: Annotated[
         Path,
-        typer.Option("--out", help="A file: .safetensors for `wan`, .pt for `self-forcing`.", callback=written("file")),
+        typer.Option(
+            "--out", help="A file: .safetensors for `wan`, .pt for `self-forcing`; a folder for the other layouts."
+        ),
     ],
     layout: Annotated[
         Layout,
         typer.Option(
             "--layout",
             help="wan: the original names, for Wan 2.1 and LightX2V; self-forcing: the same below `generator`, for "
-            "Self-Forcing and its descendants.",
+            "Self-Forcing and its descendants; diffusers: a whole pipeline with a model card, for "
+            "`WanPipeline.from_pretrained`; shipped: as assets/students keeps one.",
         ),
     ] = "wan",
+    teacher: TeacherFolder = None,
 ) -> None:
-    """Weights under the original names of Wan, for other repositories. diffusers reads the folder as it is."""
+    """Weights for other programs, under the original names of Wan or as a whole pipeline."""
+    if layout in ("wan", "self-forcing"):
+        check_written("--out", out, "file")
+    else:
+        check_written("--out", out, "folder", PIPELINE if layout == "diffusers" else WEIGHTS)
+    networks = teacher or places.teacher_of(scale) if layout == "diffusers" else None
+
     from salt.stages.export import run
 
-    run(weights, layout, out)
+    run(weights, layout, scale, networks, out)

@@ -1,7 +1,8 @@
 """`salt train` and `salt sample`: one student, and its videos."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,13 +18,22 @@ from salt.cli.options import (
     RunDir,
     ScaleName,
     Seed,
+    StudentWeights,
     TeacherFolder,
     Wait,
     as_mapping,
     written,
 )
 from salt.errors import SaltError
+from salt.files import in_the_way
 
+if TYPE_CHECKING:
+    from salt.config import Experiment
+    from salt.data.prompts import OwnPrompt
+
+REFERENCES = ("teacher", "real")
+"""What has no weights of its own."""
+SHEETS = (".png", ".gif")
 Name = Annotated[str, typer.Argument(help="Stem of a file in experiments/.")]
 
 
@@ -32,16 +42,22 @@ def train(
     experiment: Name,
     scale: ScaleName = DEFAULT_SCALE,
     *,
-    teacher: TeacherFolder,
-    latents: Latents,
-    run_dir: RunDir,
-    out: OutWeights,
+    teacher: TeacherFolder = None,
+    latents: Latents = None,
+    run_dir: RunDir = None,
+    out: OutWeights = None,
     seed: Seed = 0,
     init: Annotated[
-        Path | None, typer.Option("--init", help="Weights of the experiment that `init` names, if it names one.")
+        Path | None,
+        typer.Option(
+            "--init", help="Weights of the experiment that `init` names, if it names one. Default: the workflow's."
+        ),
     ] = None,
     pairs: Annotated[
-        Path | None, typer.Option("--pairs", help="Folder made by `salt ode-pairs`, for experiments with `pairs`.")
+        Path | None,
+        typer.Option(
+            "--pairs", help="Folder made by `salt ode-pairs`, for experiments with `pairs`. Default: the workflow's."
+        ),
     ] = None,
     overrides: Overrides = None,
     device: Device = "cpu",
@@ -51,10 +67,17 @@ def train(
     from salt.config import load_experiment
 
     config = load_experiment(experiment, scale, as_mapping(overrides))
+    folder = places.out_of(out, lambda layout: Path(layout.weights(experiment, seed)).parent, scale, overrides)
+    run_in = places.out_of(run_dir, lambda layout: layout.run_of(experiment, str(seed)), scale, overrides, "--run-dir")
+    if init is None and config.init not in ("teacher", "random"):
+        init = places.weights_of(config.init, scale, 0)
+    if pairs is None and config.pairs is not None:
+        pairs = places.pairs_of(experiment, scale)
+    networks, bank = teacher or places.teacher_of(scale), latents or places.latents_of(scale)
 
     from salt.stages.train import run  # after what is quick to refuse: torch takes seconds
 
-    run(config, seed, teacher, latents, init, pairs, run_dir, out, device, wait)
+    run(config, seed, networks, bank, init, pairs, run_in, folder, device, wait)
 
 
 @app.command()
@@ -62,18 +85,14 @@ def sample(
     experiment: Annotated[str, typer.Argument(help="A student, `teacher`, or `real` (the codec's ceiling).")],
     scale: ScaleName = DEFAULT_SCALE,
     seed: Seed = 0,
-    teacher: Annotated[
-        Path | None,
-        typer.Option("--teacher", help="Folder made by `salt teacher`. Default: the workflow's, or the shipped one."),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Folder made by `salt train`. Default: the workflow's.")
-    ] = None,
+    teacher: TeacherFolder = None,
+    weights: StudentWeights = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="Where the videos go. Default, with --prompts: samples/SCALE/EXPERIMENT_seedSEED.",
+            help="Where the videos go. Default: where the workflow has them; with captions of your own, --cell, --nfe "
+            "or --set: samples/SCALE/EXPERIMENT_seedSEED.",
             callback=written("folder"),
         ),
     ] = None,
@@ -86,6 +105,23 @@ def sample(
             'For image-to-video networks, a .jsonl with {"caption": ..., "image": FILE} on each line.',
         ),
     ] = None,
+    caption: Annotated[
+        list[str] | None, typer.Option("--caption", help="A caption of your own, without a file; repeatable.")
+    ] = None,
+    each: Annotated[int, typer.Option("--each", min=1, help="Videos of each --caption, from different noise.")] = 1,
+    nfe: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--nfe",
+            min=1,
+            help="Network evaluations of a video; repeatable. Any number with your own captions, else one that the "
+            "scale evaluates. Default: all of these.",
+        ),
+    ] = None,
+    sheet: Annotated[
+        list[Path] | None,
+        typer.Option("--sheet", help="FILE.png: the frames side by side; FILE.gif: the videos, playing; repeatable."),
+    ] = None,
     long: Long = False,
     cell: Cells = None,
     overrides: Overrides = None,
@@ -93,33 +129,65 @@ def sample(
 ) -> None:
     """All videos of one model: every caption variant, solver and number of function evaluations of the scale."""
     from salt.config import load_experiment
-    from salt.data.prompts import read_prompts
     from salt.evaluation.lengths import length_of
 
     config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
     length = length_of(experiment, config, long)
-    own = [] if prompts is None else read_prompts(prompts, length.chunks(config))
-    if out is None and prompts is None:
-        raise SaltError("--out is missing: where the videos of the evaluation's prompts go; a folder is accepted")
-    if weights is None and experiment not in ("teacher", "real"):
+    own = _own_prompts(prompts, caption, each, length.chunks(config), config)
+    sheets = [_sheet(path) for path in sheet or ()]
+    if weights is None and experiment not in REFERENCES:
         weights = places.weights_of(experiment, scale, seed)
-    check_source(experiment, weights, prompts)
-    teacher = teacher or places.teacher_of(scale)
+    check_source(experiment, weights, own)
+    networks = teacher or places.teacher_of(scale)
+    if own or cell or nfe or overrides:
+        folder = out or places.own_videos(experiment, scale, seed)
+    else:
+        folder = places.out_of(out, places.videos_of(experiment, seed, long), scale)
 
     from salt.stages.sample import run  # after what is quick to refuse: torch takes seconds
 
-    folder = out or places.videos_of(experiment, scale, seed)
-    run(experiment, config, seed, teacher, weights, folder, device, own, length, cell or ())
-    if prompts is not None:
+    run(experiment, config, seed, networks, weights, folder, device, own, length, cell or (), nfe or (), sheets)
+    if own:
         print(f"{len(own)} captions: {folder}")
+    for path in sheets:
+        print(path)
 
 
-def check_source(name: str, weights: Path | None, prompts: Path | None = None) -> None:
+def _own_prompts(
+    file: Path | None, captions: list[str] | None, each: int, chunks: int, config: "Experiment"
+) -> "list[OwnPrompt]":
+    """A user's captions, of a file or of the command line, which the scale's networks have learnt to read."""
+    from salt.data.grammar import check_caption
+    from salt.data.prompts import own_prompts, read_prompts
+
+    if file is not None and captions:
+        raise SaltError(f"--prompts {file}: --caption says what is sampled; accepted: one of them")
+    if each > 1 and not captions:
+        raise SaltError(f"--each {each}: videos of a --caption; none is given")
+    repeated = [text for text in captions or () for _ in range(each)]
+    own = own_prompts("--caption", repeated, chunks) if file is None else read_prompts(file, chunks)
+    if config.scale.data is None:  # else the networks have read the captions of the world at large
+        for prompt in own:
+            for text in dict.fromkeys(prompt.texts("extended")):
+                check_caption(f"{file or '--caption'}: line {prompt.index + 1}", text, config.scale.world)
+    return own
+
+
+def _sheet(path: Path) -> Path:
+    """A file that shows the videos, its kind by its ending."""
+    if path.suffix not in SHEETS:
+        raise SaltError(f"--sheet {path}: accepted: a file ending in {' or '.join(SHEETS)}")
+    if found := in_the_way(path, "file"):
+        raise SaltError(f"--sheet {path}: {found} is in the way; accepted: a file, or a name that is new")
+    return path
+
+
+def check_source(name: str, weights: Path | None, own: "Sequence[OwnPrompt]" = ()) -> None:
     """Refuse a student without weights, weights that would not be used, and captions that have no clip."""
-    reference = name in ("teacher", "real")
+    reference = name in REFERENCES
     if weights is None and not reference:
         raise SaltError(f"{name}: --weights is missing; the folder made by `salt train` is accepted")
     if weights is not None and reference:
         raise SaltError(f"{name}: --weights {weights}: only a student has weights of its own; leave it out")
-    if prompts is not None and name == "real":
-        raise SaltError(f"real: --prompts {prompts}: there are no clips of other captions; leave it out")
+    if own and name == "real":
+        raise SaltError("real: --prompts or --caption: there are no clips of other captions; leave it out")

@@ -36,6 +36,25 @@ Metric = Literal[
     "residual",
 ]
 """Of the mixture, down to cross_step; of the chain: sliced_w1, energy_distance, nll and the last three."""
+MEANINGS: dict[Metric, str] = {
+    "sliced_w1": "Wasserstein distance to the truth along 16 directions, the primary measure; right at its floor",
+    "sliced_w2": "the same with squared lengths; right at its floor",
+    "energy_distance": "energy distance to the truth, over directions; right at its floor",
+    "mode_tv": "how far the shares of the futures are from their weights; right at its floor",
+    "mode_entropy": "entropy of the futures' shares over the truth's; right at 1",
+    "spread": "spread within a future over the truth's: above 1 is blur, below 1 collapse",
+    "style_spread": "spread of the style over the truth's; right at 1",
+    "style_shift": "shift of the style away from other captions, which is saturation; right at 0",
+    "off_support": "share of samples where the truth has one in a thousand",
+    "nll": "negative log density under the truth: low is too narrow, high is off the data",
+    "defect": "semigroup defect, Eq. (16), on the Euler path of 4 steps; 0 composes exactly",
+    "defect_median": "the same, median over samples",
+    "cross_step": "distance between one noise's samples by n/2 and n Euler steps; right at 0",
+    "turn_tv": "chain: how far the shares of turns are from the truth's; right at its floor",
+    "radius": "chain: mean distance from the origin over the truth's; right at 1",
+    "residual": "chain: distance to the nearer future over the truth's; right at 1",
+}
+"""Measure -> what it is, in a line."""
 Kind = Literal["improves", "worsens", "no_worse", "nothing", "matches"]
 TRUTH = "truth"
 """The method that is truth against truth: the floors."""

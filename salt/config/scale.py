@@ -166,6 +166,10 @@ class Scale(Section):
 
     name: Name
     """The stem of the scale's file."""
+    about: str = Field(default="", exclude=True)
+    """What it is, in a sentence or two; the report opens with it. It is in no dump, so no hash knows it."""
+    limits: tuple[str, ...] = Field(default=(), exclude=True)
+    """What its results cannot show, a sentence each; they stand beside it, and are in no dump either."""
     extends: Name | None = Field(default=None, exclude_if=is_none)
     """The scale whose file this one's overrides."""
     beside: Name | None = Field(default=None, exclude_if=is_none)

@@ -187,12 +187,22 @@ def read_prompts(path: Path, most: int = 1) -> list[OwnPrompt]:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:
         raise SaltError(f"{path}: {error}; accepted: a text file in UTF-8, one caption a line") from error
+    if path.suffix == ".jsonl":
+        return [_pictured(f"{path}: line {index + 1}", path.parent, index, line) for index, line in enumerate(lines)]
+    return own_prompts(path, lines, most)
+
+
+def own_prompts(source: Path | str, lines: Sequence[str], most: int = 1) -> list[OwnPrompt]:
+    """A user's own captions, one a line; arguments and errors as of `read_prompts`.
+
+    Args:
+        source: the file or option that they are of, for messages.
+        lines: the captions.
+        most: see `read_prompts`.
+    """
     prompts: list[OwnPrompt] = []
     for index, line in enumerate(lines):
-        place = f"{path}: line {index + 1}"
-        if path.suffix == ".jsonl":
-            prompts.append(_pictured(place, path.parent, index, line))
-            continue
+        place = f"{source}: line {index + 1}"
         captions = [part.strip() for part in line.split(SWITCH)] if SWITCH in line else [line]
         if len(captions) > most:
             accepted = f"up to {most}, one for each chunk" if most > 1 else "one, or a long video"

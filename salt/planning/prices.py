@@ -1,12 +1,19 @@
-"""What a job costs: as measured where it, or another job of its rule, has run; else by `salt.planning.cost`."""
+"""What a job costs: as measured where it, or another job of its rule, has run; else by `salt.planning.cost`.
 
+Jobs without GPUs cost what workflow/timings.yaml says where nothing has run yet.
+"""
+
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from math import gcd
+from pathlib import Path
 from statistics import mean
+from typing import Literal
 
-from pydantic import PositiveFloat
+import yaml
+from pydantic import NonNegativeFloat, PositiveFloat
 
 from salt.config import Experiment, load_experiment, load_scale, repository_root
 from salt.config.base import Probability, Section
@@ -15,6 +22,7 @@ from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
 from salt.evaluation.cells import REAL, TEACHER
 from salt.evaluation.lengths import length_of_cells
+from salt.files import write_text
 from salt.planning import cost
 from salt.planning.jobs import Planned
 from salt.workflow.load import Workflow
@@ -54,13 +62,56 @@ def resources_of(scale: str) -> Resources:
     return Resources.load(repository_root() / "workflow", scale)
 
 
+class Timings(Section):
+    """Of one scale in workflow/timings.yaml."""
+
+    machine: str
+    """On which they were measured."""
+    seconds: dict[str, NonNegativeFloat]
+    """Rule -> the mean of its jobs."""
+
+
+def timings_file() -> Path:
+    """The file of timings."""
+    return repository_root() / "workflow" / "timings.yaml"
+
+
+def load_timings(scale: str) -> Timings | None:
+    """What jobs of a scale took elsewhere; None: nobody has measured them."""
+    path = timings_file()
+    known = read_mapping(path) if path.is_file() else {}
+    if scale not in known:
+        return None
+    return validate(Timings, Merged([Layer(as_mapping(known[scale], relative(path)), relative(path))]), relative(path))
+
+
+def write_timings(scale: str, prices: "Prices") -> Path:
+    """Put the means that were measured here into the file, in place of those of this scale.
+
+    Raises:
+        SaltError: nothing of it has run here.
+    """
+    if not prices.mean:
+        raise SaltError(f"--keep: no job of scale {scale} has run here; accepted: after one has")
+    path = timings_file()
+    known = read_mapping(path) if path.is_file() else {}
+    seconds = {rule: round(mean, 1) for rule, mean in sorted(prices.mean.items())}
+    known[scale] = {"machine": f"{os.cpu_count()} CPU cores", "seconds": seconds}
+    about = (
+        "# Seconds of one job of each rule; `salt plan --scale SCALE --keep` writes what was measured where it ran.\n"
+    )
+    write_text(path, about + yaml.safe_dump({name: known[name] for name in sorted(known)}, sort_keys=False))
+    return path
+
+
 @dataclass(frozen=True)
 class Price:
     """What one job costs."""
 
     hours: float | None
     """Wall time; None: neither measured nor modelled."""
-    measured: bool
+    measured: Literal["here", "elsewhere"] | None
+    """Where the wall time was measured; None: it is modelled, or not known."""
     gpus: int
     asked: float
     """Hours of one attempt, as workflow/resources.yaml asks."""
@@ -79,7 +130,8 @@ class Prices:
         for job in jobs:
             if (seconds := job.seconds()) is not None:
                 took.setdefault(job.rule, []).append(seconds)
-        self._mean = {rule: mean(seconds) for rule, seconds in took.items()}
+        self.mean = {rule: mean(seconds) for rule, seconds in took.items()}
+        self.elsewhere = load_timings(scale)
         self.experiment = cache(lambda name: load_experiment(name, scale))
 
     def of(self, job: Planned) -> Price:
@@ -87,14 +139,16 @@ class Prices:
         asked = self.resources.of(job.rule)
         gpus, limit = asked.gpus, asked.runtime / 60
         own = job.seconds()
-        seconds = own if own is not None else self._mean.get(job.rule)
+        seconds = own if own is not None else self.mean.get(job.rule)
         if seconds is not None:
-            return Price(seconds / HOUR, True, gpus, limit, self._disk(job))
+            return Price(seconds / HOUR, "here", gpus, limit, self._disk(job))
+        if not gpus and self.elsewhere is not None and job.rule in self.elsewhere.seconds:
+            return Price(self.elsewhere.seconds[job.rule] / HOUR, "elsewhere", gpus, limit, self._disk(job))
         operations = self._operations(job) if gpus else None
         if operations is None:
-            return Price(None, False, gpus, limit, self._disk(job))
+            return Price(None, None, gpus, limit, self._disk(job))
         rate = self.device.tflops * TERA * self.device.utilisation * gpus
-        return Price(operations / rate / HOUR, False, gpus, limit, self._disk(job))
+        return Price(operations / rate / HOUR, None, gpus, limit, self._disk(job))
 
     def _operations(self, job: Planned) -> float | None:
         """Floating-point operations of the networks that are Wan; None where others do the work."""

@@ -16,7 +16,7 @@ from salt.files import write_text
 from salt.report.paper_claims import Claim, claims
 from salt.report.records import Kind, Provenance, Records, one_protocol, read_measurements, released_in
 from salt.report.render import NOT_RUN, interval_text, markdown_lines
-from salt.report.statistics import Interval
+from salt.report.statistics import Interval, minimum_detectable_difference
 from salt.report.tables import METHOD
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "saturated", "not tested"]
@@ -30,7 +30,12 @@ RULE = """\
 
 Over one training seed, a verdict is about these two trained models and not about their recipes. Nothing corrects for
 the number of claims: of twenty true zeros, one would exclude 0."""
-COLUMNS = ("claim", "where", "measured", "unit", "paper", "ours", "low", "high", "covers", "seeds", "verdict")
+COLUMNS = (
+    *("claim", "where", "measured", "unit", "paper"),
+    *("ours", "low", "high", "covers", "detectable"),
+    *("seeds", "verdict"),
+)
+"""Of `claims.csv`; detectable: the true difference that these captions and seeds would find four times in five."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def to_csv(judged: Sequence[Judged]) -> str:
     writer.writerow(COLUMNS)
     for one in judged:
         interval, claim = one.interval, one.claim
-        ours = ["", "", "", ""] if interval is None else _numbers(interval)
+        ours = [""] * 5 if interval is None else _numbers(interval)
         seeds = " ".join(map(str, one.seeds))
         paper = "" if claim.paper is None else f"{claim.paper:.10g}"
         writer.writerow([claim.says, claim.where, claim.measured, claim.unit, paper, *ours, seeds, one.verdict])
@@ -101,14 +106,15 @@ def to_csv(judged: Sequence[Judged]) -> str:
 
 
 def _numbers(interval: Interval) -> list[str]:
-    return [repr(interval.estimate), repr(interval.low), repr(interval.high), interval.covers]
+    detectable = repr(minimum_detectable_difference(interval)) if interval.bounded else ""
+    return [repr(interval.estimate), repr(interval.low), repr(interval.high), interval.covers, detectable]
 
 
 def to_markdown(judged: Sequence[Judged], provenance: Sequence[str]) -> str:
     """The claims with their verdicts, a count of them, the rule, and where the numbers come from."""
     rows = [_line(one, before) for one, before in zip(judged, [None, *judged], strict=False)]
     counts = ", ".join(f"{sum(one.verdict == v for one in judged)} {v}" for v in get_args(Verdict))
-    header = ["Claim", "Measured", "Paper", "Ours", "95 % interval", "Over", "Verdict"]
+    header = ["Claim", "Measured", "Paper", "Here", "95 % interval", "Over", "Verdict"]
     table = markdown_lines(header, rows, texts=(0, 1, 5, 6))
     parts = [
         "# Claims of the paper",
@@ -150,4 +156,4 @@ def _provenance(records: Records, judged: Sequence[Judged]) -> list[str]:
         protocols += [f"{kind} {one_protocol(frames, f'{records.folder}, claims')}"] if frames else []
     untested = tuple(dict.fromkeys(f"{one.claim.says} ({one.claim.where})" for one in judged if one.interval is None))
     measured = ", ".join(protocols) or "none"
-    return Provenance(records.scale, seeds, measured, METHOD, untested, released_in(every)).lines()
+    return Provenance(records.scale, seeds, measured, METHOD, untested, records.commit, released_in(every)).lines()

@@ -4,22 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from salt.config.claims import PATH_STEPS, Measure, PaperClaim, Student, paper_claims, step_counts
 from salt.config.load import load_experiment
-from salt.config.modes import HIGH_OF, RIGHT
 from salt.config.scale import Scale
-from salt.evaluation.cells import NO_SOLVER, REAL, Cell
-from salt.report.metrics import percent, title
-from salt.report.records import Kind, Records, kind_of
+from salt.evaluation.cells import Cell
+from salt.report.ceiling import saturated
+from salt.report.metrics import title
+from salt.report.records import Kind, Records
 from salt.report.statistics import Interval, seed_interval
 from salt.report.tables import differences, mode_differences
 
 WANTED_SEEDS = range(100)
 """Claims use every training seed that has been measured."""
-NEAR = 1.0
-"""Points below real clips within which a score is saturated."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Claim(ABC):
         return None if self.published is None else self._compared(*self.published)
 
     @property
-    def _kind(self) -> Kind:
+    def kind(self) -> Kind:
         """The records that hold it."""
         return "defect"
 
@@ -73,7 +69,7 @@ class Claim(ABC):
     def measure(self, records: Records) -> tuple[Interval, tuple[int, ...]] | None:
         """The interval and its training seeds; None where it cannot be measured."""
         pair = (self.method, self.baseline)
-        found = [set(records.seeds(self._kind, cell.experiment, WANTED_SEEDS)) for cell in pair]
+        found = [set(records.seeds(self.kind, cell.experiment, WANTED_SEEDS)) for cell in pair]
         seeds = tuple(sorted(set.intersection(*found)))
         nfes = {*step_counts(self.metric), *(cell.nfe for cell in pair)}
         if not seeds or not nfes <= set(_sampled(records.scale, self.method)):
@@ -96,7 +92,8 @@ class Difference(Claim):
         return f"{title(self.metric)}: {one} at {method.nfe} NFE minus {other}{at}{on}"
 
     @property
-    def _kind(self) -> Kind:
+    def kind(self) -> Kind:
+        """Scores, of long videos where they are long."""
         return self.method.kind
 
     def _compared(self, method: float, baseline: float) -> float:
@@ -106,36 +103,20 @@ class Difference(Claim):
         return differences(records, self.method, self.baseline, seeds).get(self.metric)
 
     def saturated(self, records: Records, seeds: tuple[int, ...]) -> bool:
-        """Whether no score of the two is more than `NEAR` points below that of real clips."""
-        kind, ceiling = self.method.kind, self._of_real(records, self.metric)
-        both = [records.values(kind, cell, seeds, self.metric) for cell in (self.method, self.baseline)]
-        unit = percent(self.metric)
-        return ceiling is not None and all(unit * float(np.mean(one)) >= unit * ceiling - NEAR for one in both)
-
-    def _of_real(self, records: Records, metric: str) -> float | None:
-        """What real clips through the codec have; None: it is not measured."""
-        kind, cell = kind_of(metric, self.method), Cell(REAL, self.method.prompts, NO_SOLVER, 0)
-        if not records.seeds(kind, REAL, [0]) or metric in records.absent(cell, [0], kind):
-            return None
-        return records.values(kind, cell, [0], metric)[0]
+        """As `salt.report.ceiling` has it."""
+        return saturated(records, (self.method, self.baseline), seeds, self.metric)
 
 
 class OfDistributions(Difference):
     """Of two measures of distributions, over training seeds."""
 
     @property
-    def _kind(self) -> Kind:
+    def kind(self) -> Kind:
+        """Measures of distributions."""
         return "modes"
 
     def _interval(self, records: Records, seeds: tuple[int, ...]) -> Interval | None:
         return mode_differences(records, self.method, self.baseline, seeds).get(self.metric)
-
-    def saturated(self, records: Records, seeds: tuple[int, ...]) -> bool:
-        """Whether both are within what 95 of 100 sets of real clips stay below."""
-        high = self._of_real(records, self.metric + HIGH_OF)
-        both = [records.values("modes", cell, seeds, self.metric) for cell in (self.method, self.baseline)]
-        right = RIGHT.get(self.metric, 0.0)
-        return high is not None and all(abs(float(np.mean(one)) - right) <= abs(high - right) for one in both)
 
 
 class RelativeChange(Claim):

@@ -59,6 +59,11 @@ class Records:
         """What is scored at this scale."""
         return board_of(self.scale)
 
+    @property
+    def commit(self) -> str:
+        """Of which program they are."""
+        return records_commit(self.folder)
+
     def seeds(self, kind: Kind, experiment: str, wanted: Iterable[int]) -> tuple[int, ...]:
         """Those of the wanted training seeds that have been measured."""
         return tuple(seed for seed in wanted if self._path(experiment, seed, kind).exists())
@@ -243,6 +248,8 @@ class Provenance:
     method: str
     """How intervals are made."""
     not_run: tuple[str, ...]
+    commit: str
+    """Of which program the records are."""
     released: tuple[str, ...] = ()
     """Experiments whose weights others trained."""
 
@@ -254,19 +261,33 @@ class Provenance:
         return [
             *warning,
             f"Scale: {self.scale.name}. Training seeds: {seeds or 'none'}. Protocol: {self.protocol}. "
-            f"Code: {code_commit()}.",
+            f"Records: {self.commit}.",
             *([f"Released weights, one model each: {titles}."] if titles else []),
             f"Intervals: {self.method}.",
             f"Not run: {'; '.join(self.not_run) or 'nothing'}.",
         ]
 
 
-@lru_cache(maxsize=1)
-def code_commit() -> str:
-    """The last commit that touched the program or the experiments, so that committing results does not change it."""
-    parts = ("salt", "experiments", "workflow")
-    commit = ask_git(repository_root(), "log", "-1", "--format=%h", "--", *parts)
-    changed = ask_git(repository_root(), "status", "--porcelain", "--", *parts)
+PROGRAM = ("salt", "experiments", "workflow")
+
+
+@lru_cache
+def records_commit(folder: Path) -> str:
+    """The commit of the program that made the records of a folder: what tables, claims and reports name, all alike.
+
+    Of records that are committed, the last change of the program before them; so neither committing them nor a later
+    change of the program, with which tables are printed anew, changes it. Of others, the program's last change.
+    """
+    root = repository_root()
+    stored = ask_git(root, "log", "-1", "--format=%H", "--", str(folder.resolve()))
+    changed = ask_git(root, "status", "--porcelain", "--", str(folder.resolve()))
+    return code_commit(stored) if stored and not changed else code_commit()
+
+
+def code_commit(at: str | None = None) -> str:
+    """The last commit that touched the program or the experiments; `at`: up to that commit, None: up to now."""
+    commit = ask_git(repository_root(), "log", "-1", "--format=%h", at or "HEAD", "--", *PROGRAM)
+    changed = "" if at else ask_git(repository_root(), "status", "--porcelain", "--", *PROGRAM)
     if commit is None or changed is None:
         return "no git checkout"
     return f"commit {commit or 'none yet'}{' with uncommitted changes' if changed else ''}"

@@ -14,17 +14,23 @@ import pandas as pd
 
 from salt.files import write_text
 from salt.report.metrics import title
-from salt.report.statistics import Interval, minimum_detectable_difference
+from salt.report.statistics import LEVEL, Interval, minimum_detectable_difference
 from salt.report.table_model import Comparison, Table, TableRow
 
 CSV_COLUMNS = (
     *("table", "row", "experiment", "prompts", "solver", "nfe", "metric"),
     *("paper", "ours", "seed_sd", "seeds"),
-    *("baseline", "difference", "low", "high", "detectable", "paper_difference", "same_sign"),
+    *("baseline", "difference", "low", "high", "excludes_0", "detectable", "paper_difference", "same_sign"),
 )
-WIDEST = 8
-"""More metrics than this are printed downwards."""
 NOT_RUN = "–"
+INTERVALS = (
+    f"± is half the width of a mean's {LEVEL:.0%} interval: of scores over other captions and other training seeds (of "
+    "one seed over captions alone), of measures of distributions over training seeds (of one there is none)."
+)
+PAIRED = (
+    "Rows answer the same captions from the same noise: compare them by their differences, below, not by whether their "
+    "cells overlap."
+)
 
 
 def write_table(table: Table, out_dir: Path) -> list[Path]:
@@ -57,6 +63,8 @@ def _row_line(table: str, row: TableRow, metric: str) -> dict[str, object]:
         values = row.ours[metric]
         line |= {"ours": repr(float(np.mean(values))), "seeds": " ".join(map(str, row.seeds))}
         line["seed_sd"] = repr(float(np.std(values, ddof=1))) if len(values) > 1 else ""
+        if metric in row.intervals:
+            line |= {"low": repr(row.intervals[metric].low), "high": repr(row.intervals[metric].high)}
     return line
 
 
@@ -68,6 +76,7 @@ def _comparison_line(table: str, comparison: Comparison) -> dict[str, object]:
         "difference": repr(interval.estimate),
         "low": repr(interval.low),
         "high": repr(interval.high),
+        "excludes_0": comparison.excludes_zero,
         "detectable": repr(minimum_detectable_difference(interval)),
         "paper_difference": "" if comparison.paper is None else f"{comparison.paper:.10g}",
         "same_sign": "" if comparison.same_sign is None else _yes(comparison.same_sign),
@@ -84,18 +93,26 @@ def _keys(table: str, row: TableRow, metric: str) -> dict[str, object]:
 
 # ------------------------------------------------------------------------------------------------ as strings
 def main_frame(table: Table) -> pd.DataFrame:
-    """Rows as printed; columns `(metric, ours | paper)`, the paper's only where it prints the metric."""
+    """Rows as printed; columns `(metric, here | paper)`, the paper's only where it prints the metric."""
     printed = {metric for row in table.rows for metric in row.paper}
     columns: dict[tuple[str, str], list[str]] = {}
     columns["NFE", ""] = [str(row.nfe or NOT_RUN) for row in table.rows]
     columns["Seeds", ""] = [str(len(row.seeds) or NOT_RUN) for row in table.rows]
     for metric in table.metrics:
-        ours = [f"{np.mean(row.ours[metric]):.2f}" if metric in row.ours else NOT_RUN for row in table.rows]
-        columns[title(metric), "ours"] = ours
+        columns[title(metric), "here"] = [cell_text(row, metric) for row in table.rows]
         if metric in printed:
             paper = [f"{row.paper[metric]:.2f}" if metric in row.paper else NOT_RUN for row in table.rows]
             columns[title(metric), "paper"] = paper
     return pd.DataFrame(columns, index=pd.Index([row.title for row in table.rows], name="Method"))
+
+
+def cell_text(row: TableRow, metric: str) -> str:
+    """`92.12 ± 1.23`: the mean over training seeds, and half of its interval where there is one."""
+    if metric not in row.ours:
+        return NOT_RUN
+    mean = f"{np.mean(row.ours[metric]):.2f}"
+    interval = row.intervals.get(metric)
+    return mean if interval is None else f"{mean} ± {interval.half:.2f}"
 
 
 def comparison_frame(table: Table) -> pd.DataFrame:
@@ -104,9 +121,9 @@ def comparison_frame(table: Table) -> pd.DataFrame:
         {
             "Comparison": f"{c.method.title} minus {c.baseline.title}, {c.method.nfe} NFE",
             "Metric": title(c.metric),
-            "Ours": f"{c.interval.estimate:+.2f}",
+            "Here": f"{c.interval.estimate:+.2f}",
             "95 % interval": interval_text(c.interval),
-            "Excludes 0": _yes(c.interval.low > 0 or c.interval.high < 0),
+            "Excludes 0": c.excludes_zero,
             "Paper": NOT_RUN if c.paper is None else f"{c.paper:+.2f}",
             "Same sign": NOT_RUN if c.same_sign is None else _yes(c.same_sign),
             "Detectable": f"{minimum_detectable_difference(c.interval):.2f}" if c.interval.bounded else NOT_RUN,
@@ -133,7 +150,7 @@ def to_markdown(table: Table) -> str:
     frame = main_frame(table)
     heads = ["*paper*" if column[1] == "paper" else column[0] for column in frame.columns]
     body = frame.to_numpy().tolist()
-    if len(table.metrics) > WIDEST:
+    if _is_wide(frame):
         turned = [[head, *cells] for head, cells in zip(heads, zip(*body, strict=True), strict=True)]
         lines = markdown_lines(["Metric", *frame.index], turned)
     else:
@@ -141,13 +158,24 @@ def to_markdown(table: Table) -> str:
     parts = [f"# {heading(table.name)}{table.title}"]
     if not table.provenance.scale.meaningful:
         parts.append(f"**{table.provenance.scale.name}: numbers mean nothing.**")
-    parts.append("\n".join(lines))
+    parts += ["\n".join(lines), *_how_to_read(table)]
     if table.comparisons:
         parts += ["## Differences", differences_note(), "\n".join(_frame_lines(comparison_frame(table)))]
     parts += ["## Where the numbers come from", "\n".join(f"- {line}" for line in table.provenance.lines())]
     if table.notes:
         parts += ["## Where the paper contradicts itself", "\n".join(f"- {note}" for note in table.notes)]
     return "\n\n".join(parts) + "\n"
+
+
+def _is_wide(frame: pd.DataFrame) -> bool:
+    """Whether it has more columns than rows, and is printed with the metrics downwards."""
+    return len(frame.columns) > len(frame)
+
+
+def _how_to_read(table: Table) -> list[str]:
+    """What the intervals in the cells are, where there are some; what tells rows apart."""
+    said = [INTERVALS] if any(row.intervals for row in table.rows) else []
+    return [" ".join([*said, PAIRED])] if said and table.comparisons else said
 
 
 def heading(name: str) -> str:
@@ -162,8 +190,10 @@ def heading(name: str) -> str:
 def differences_note() -> str:
     """How to read a table of differences."""
     return (
-        "`Detectable` is the true difference that these captions and seeds would find (interval without 0) four times "
-        "in five. Absolute numbers are comparable with the paper's at the paper scale only; signs are, everywhere."
+        "`Excludes 0`: saturated means that the interval includes 0 and both rows are as good as real clips, so that "
+        "neither can be better. `Detectable` is the true difference that these captions and seeds would find (interval "
+        "without 0) four times in five. Absolute numbers are comparable with the paper's at the paper scale only; "
+        "signs are, everywhere."
     )
 
 
@@ -181,8 +211,8 @@ def _frame_lines(frame: pd.DataFrame) -> list[str]:
 def to_latex(table: Table) -> str:
     """Two booktabs tables: the rows, and the differences; the caption holds the provenance."""
     frame = main_frame(table)
-    frame = frame.T if len(table.metrics) > WIDEST else frame
-    caption = " ".join([f"{table.title}.", *table.provenance.lines()])
+    frame = frame.T if _is_wide(frame) else frame
+    caption = " ".join([f"{table.title}.", *_how_to_read(table), *table.provenance.lines()])
     parts = [latex_table(frame, caption, f"tab:{table.name}")]
     if table.comparisons:
         differences = comparison_frame(table).set_index(["Comparison", "Metric"])
@@ -203,7 +233,7 @@ def latex_table(frame: pd.DataFrame, caption: str, label: str, columns: str | No
         position_float="centering",
         column_format=columns or "l" * frame.index.nlevels + "r" * len(frame.columns),
     )
-    return text
+    return re.sub(r" ± ([\d.]+)", r"\\,{\\tiny$\\pm$\1}", text).replace("±", r"$\pm$")
 
 
 def _escaped(text: str) -> str:

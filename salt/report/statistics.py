@@ -57,6 +57,11 @@ class Interval:
         """Whether the data say anything about the spread."""
         return bool(np.isfinite(self.standard_error))
 
+    @property
+    def half(self) -> float:
+        """From the estimate to either end."""
+        return self.high - self.estimate
+
 
 @dataclass(frozen=True)
 class PromptScores:

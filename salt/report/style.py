@@ -120,7 +120,10 @@ def panel_letter(axes: "Axes", letter: str) -> None:
 
 
 def label_ends(axes: "Axes", ends: Sequence[End], least_gap: float) -> None:
-    """Write where lines end, to the right of the drawing, moved apart to at least `least_gap` of its height."""
+    """Write where lines end, to the right of the drawing and no higher or lower than it is.
+
+    They are moved apart to at least `least_gap` of its height.
+    """
     low, high = axes.get_ylim()
     places = sorted(((y - low) / (high - low), text, colour) for y, text, colour in ends)
     heights = [place[0] for place in places]
@@ -129,6 +132,8 @@ def label_ends(axes: "Axes", ends: Sequence[End], least_gap: float) -> None:
             short = max(least_gap - (heights[i + 1] - heights[i]), 0)
             heights[i] -= short / 2
             heights[i + 1] += short / 2
+    last = len(heights) - 1
+    heights = [min(max(h, i * least_gap), 1 - (last - i) * least_gap) for i, h in enumerate(heights)]
     for height, (_, text, colour) in zip(heights, places, strict=True):
         axes.annotate(
             text, (1.0, height), xycoords="axes fraction", xytext=(3, 0), textcoords="offset points",

@@ -22,6 +22,8 @@ class TableRow:
     """Metric: one value per training seed, as printed (0-100)."""
     paper: dict[str, float]
     """Metric: as printed."""
+    intervals: dict[str, Interval]
+    """Metric: of the mean of ours, where the data bound it."""
 
     @property
     def name(self) -> str:
@@ -40,6 +42,15 @@ class Comparison:
     seeds: tuple[int, ...]
     paper: float | None
     """The paper's difference; None where it does not print both."""
+    saturated: bool
+    """Whether both rows are as good as real clips."""
+
+    @property
+    def excludes_zero(self) -> str:
+        """`yes`, `no`, or `saturated`: it does not, and neither row can be better."""
+        if self.interval.low > 0 or self.interval.high < 0:
+            return "yes"
+        return "saturated" if self.saturated else "no"
 
     @property
     def same_sign(self) -> bool | None:

@@ -19,6 +19,7 @@ from salt.errors import SaltError
 from salt.evaluation.cells import REAL, TEACHER, Cell
 from salt.evaluation.lengths import length_of_cells
 from salt.evaluation.scorers import scorer_of
+from salt.report.ceiling import saturated
 from salt.report.metrics import all_metrics, metrics_of, percent
 from salt.report.records import Kind, Provenance, Records, kind_of, one_protocol, read_measurements, released_in
 from salt.report.render import write_table
@@ -87,6 +88,7 @@ def build_table(name: str, records: Records, seeds: int | None = None) -> Table:
             _protocol_line(records, protocol, spec),
             METHOD + (MODES_METHOD if MEASURES.keys() & set(metrics) else ""),
             (*_not_run(rows, wanted, released), *absent),
+            records.commit,
             released,
         ),
         tuple(dict.fromkeys(f"{v.row}: {v.conflict}" for v in paper if v.conflict)),
@@ -106,8 +108,11 @@ def _student(
     cell = Cell(experiment.name, spec.prompts, experiment.main_solver, nfe)
     printed = {v.metric: v.value for v in paper if (v.experiment, v.nfe) == (experiment.name, nfe)}
     seeds = records.seeds(cell.kind, cell.experiment, wanted)
-    ours = _measured(records, cell, seeds, metrics) if seeds else {}
-    return TableRow(experiment.title, cell.nfe, cell, seeds, ours, {str(k): v for k, v in printed.items()})
+    paper_numbers = {str(metric): value for metric, value in printed.items()}
+    if not seeds:
+        return TableRow(experiment.title, cell.nfe, cell, (), {}, paper_numbers, {})
+    ours = _measured(records, cell, seeds, metrics)
+    return TableRow(experiment.title, cell.nfe, cell, seeds, ours, paper_numbers, own_intervals(records, cell, seeds))
 
 
 def _reference(records: Records, name: str, spec: TableSpec, metrics: Sequence[str]) -> TableRow:
@@ -116,7 +121,7 @@ def _reference(records: Records, name: str, spec: TableSpec, metrics: Sequence[s
     kind: Kind = "long" if spec.prompts == "long" else "scores"
     seeds = records.seeds(kind, name, [0])
     if not seeds:
-        return TableRow(title, None, None, (), {}, {})
+        return TableRow(title, None, None, (), {}, {}, {})
     frame = records.tidy(kind, name, seeds)
     frame = frame[frame["prompts"] == spec.prompts]
     ways = frame[["solver", "nfe"]].drop_duplicates()
@@ -124,7 +129,8 @@ def _reference(records: Records, name: str, spec: TableSpec, metrics: Sequence[s
         path = records.folder / f"{name}_seed0_{kind}.csv"
         raise SaltError(f"{path}: {len(ways)} ways to sample {spec.prompts} prompts; accepted: one")
     cell = Cell(name, spec.prompts, str(ways.iloc[0]["solver"]), int(ways.iloc[0]["nfe"]))
-    return TableRow(title, cell.nfe or None, cell, seeds, _measured(records, cell, seeds, metrics), {})
+    ours = _measured(records, cell, seeds, metrics)
+    return TableRow(title, cell.nfe or None, cell, seeds, ours, {}, own_intervals(records, cell, seeds))
 
 
 def _measured(
@@ -152,7 +158,7 @@ def _published_only(paper: Sequence[PaperValue], cells: Sequence[Cell | None]) -
     for value in paper:
         if (value.experiment, value.nfe) not in ours:
             values.setdefault((value.row, value.nfe), {})[value.metric] = value.value
-    return [TableRow(title, nfe, None, (), {}, printed) for (title, nfe), printed in values.items()]
+    return [TableRow(title, nfe, None, (), {}, printed, {}) for (title, nfe), printed in values.items()]
 
 
 def _not_run(rows: Sequence[TableRow], wanted: Sequence[int], released: Sequence[str]) -> list[str]:
@@ -204,32 +210,53 @@ def compare(records: Records, method: TableRow, baseline: TableRow, metrics: Seq
     pair = method.cell, baseline.cell
     intervals = differences(records, *pair, seeds) | mode_differences(records, *pair, seeds)
     return [
-        Comparison(method, baseline, metric, intervals[metric], seeds, _paper_difference(method, baseline, metric))
+        Comparison(
+            method,
+            baseline,
+            metric,
+            intervals[metric],
+            seeds,
+            _paper_difference(method, baseline, metric),
+            saturated(records, pair, seeds, metric),
+        )
         for metric in metrics
         if metric in intervals
     ]
 
 
+def own_intervals(records: Records, cell: Cell, seeds: tuple[int, ...]) -> dict[str, Interval]:
+    """Intervals of a row's own means, as printed, where its data bound them."""
+    found = differences(records, cell, None, seeds) | mode_differences(records, cell, None, seeds)
+    return {metric: interval for metric, interval in found.items() if interval.bounded}
+
+
 @cache
-def differences(records: Records, method: Cell, baseline: Cell, seeds: tuple[int, ...]) -> dict[str, Interval]:
-    """Intervals of the paired differences of all metrics, as printed (0-100); none where a dimension is absent."""
-    if records.absent(method, seeds) | records.absent(baseline, seeds):
+def differences(records: Records, method: Cell, baseline: Cell | None, seeds: tuple[int, ...]) -> dict[str, Interval]:
+    """Intervals of the paired differences of all scores, as printed (0-100); none where a dimension is absent.
+
+    `baseline=None`: of the method's own scores.
+    """
+    cells = [cell for cell in (method, baseline) if cell is not None]
+    if any(records.absent(cell, seeds) for cell in cells):
         return {}
-    pair = records.prompt_scores(method, seeds), records.prompt_scores(baseline, seeds)
-    intervals = paired_interval(*pair, all_metrics(records.board))
+    scores = [records.prompt_scores(cell, seeds) for cell in cells]
+    intervals = paired_interval(scores[0], scores[1] if baseline else None, all_metrics(records.board))
     return dict(zip(metrics_of(records.board), intervals, strict=True))
 
 
 @cache
-def mode_differences(records: Records, method: Cell, baseline: Cell, seeds: tuple[int, ...]) -> dict[str, Interval]:
-    """Intervals over training seeds of differences of what was measured of distributions, as printed."""
-    absent = _unmeasured(records, method, seeds) | _unmeasured(records, baseline, seeds)
+def mode_differences(
+    records: Records, method: Cell, baseline: Cell | None, seeds: tuple[int, ...]
+) -> dict[str, Interval]:
+    """The same over training seeds alone, of what was measured of distributions."""
+    cells = [cell for cell in (method, baseline) if cell is not None]
+    absent = frozenset[str]().union(*(_unmeasured(records, cell, seeds) for cell in cells))
     found = {}
     for metric in (metric for metric in MEASURES if metric not in absent):
         if metric == DRIFT and method.kind != "long":
             continue
-        pair = [np.array(records.values("modes", cell, seeds, metric)) for cell in (method, baseline)]
-        found[metric] = seed_interval(*(percent(metric) * values for values in pair))
+        values = [percent(metric) * np.array(records.values("modes", cell, seeds, metric)) for cell in cells]
+        found[metric] = seed_interval(*values)
     return found
 
 
@@ -254,8 +281,8 @@ def _controls(name: str, spec: TableSpec, records: Records) -> Table:
     for experiment, part in frame.groupby("experiment", sort=False):
         by_metric = zip(part["metric"].astype(str), part["value"].astype(float), strict=True)
         values: dict[str, tuple[float, ...]] = {metric: (percent(metric) * value,) for metric, value in by_metric}
-        rows.append(TableRow(str(part["method"].iloc[0]), None, None, (0,), values, {}))
+        rows.append(TableRow(str(part["method"].iloc[0]), None, None, (0,), values, {}, {}))
         if set(values) != set(metrics):
             raise SaltError(f"{path}: {experiment} has {len(values)} metrics; accepted: all of {', '.join(metrics)}")
-    provenance = Provenance(records.scale, (), one_protocol([frame], str(path)), "none", ())
+    provenance = Provenance(records.scale, (), one_protocol([frame], str(path)), "none", (), records.commit)
     return Table(name, spec.title, metrics, tuple(rows), (), provenance, ())

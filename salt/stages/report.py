@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from salt.report.html import make_report
+from salt.report.page.of_scale import make_report
 
 
 def run(scale: str, results: Path, figures: Path, out: Path) -> None:

@@ -80,7 +80,7 @@ def train(job: Job) -> TrainState:
     Raises:
         SaltError: a batch cannot be split evenly, a checkpoint is damaged, the disk is full, the lease was lost, or a
             loss or gradient is not finite (raised before the optimiser step).
-        InterruptedBySignal: SIGTERM or SIGUSR1 was received; the iteration was finished and a checkpoint written.
+        InterruptedBySignal: one of `listen_for_stop` was received; the iteration was finished and a checkpoint written.
     """
     config, workers = job.config, job.workers
     _check_split(config, workers)

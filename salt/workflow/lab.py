@@ -111,6 +111,12 @@ class Lab:
         return self.records_of(sets, self.ensembles(self.drawn_phase)[: spec.ensembles])
 
     @property
+    def claimed(self) -> str:
+        """SHA-256 of the claims and their verdicts as they are; empty: there are none yet."""
+        path = Path(self.results, "tables", "lab_claims.csv")
+        return sha256(path) if path.exists() else ""
+
+    @property
     def figure_names(self) -> tuple[str, ...]:
         """All figures of the lab."""
         return tuple(FIGURES)

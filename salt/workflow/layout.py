@@ -15,6 +15,24 @@ RECORD_KINDS = ("long", "defect", "caches")
 """Records of students alone, but for long videos of real clips."""
 WITH_REFERENCES = ("scores", "modes")
 """Records of the teacher and of real clips as well."""
+VIDEO_KINDS = {"videos": "", "long_videos": "_long"}
+"""What a figure may hold frames of, and how their folders end."""
+
+KEPT = {
+    "score": {"scores": "{sampled}_seed{seed}_scores.csv", "prompts": "{sampled}_seed{seed}_prompts.csv.gz"},
+    "score_long": {"scores": "{sampled}_seed{seed}_long.csv", "prompts": "{sampled}_seed{seed}_long_prompts.csv.gz"},
+    "score_controls": {"scores": "controls.csv"},
+    "modes": {"modes": "{sampled}_seed{seed}_modes.csv"},
+    "defect": {
+        "defect": "{experiment}_seed{seed}_defect.csv",
+        "trajectory": "{experiment}_seed{seed}_trajectory.csv",
+    },
+    "caches": {"caches": "{experiment}_seed{seed}_caches.csv"},
+    "training_curves": {"curves": "{experiment}_seed{seed}_curves.csv"},
+    "clips": {"picture": "clips.webp", "index": "clips.json"},
+    "figure": {"png": "{figure}.png", "pdf": "{figure}.pdf"},
+}
+"""Rule -> its files, by name."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,11 @@ class Layout:
     def figures(self) -> str:
         """The figures."""
         return Path(self.settings.out, "paper_figures", self.printed).as_posix()
+
+    @property
+    def teacher(self) -> str:
+        """Codec, text encoder and teacher."""
+        return f"{self.scratch}/teacher"
 
     @cached_property
     def latents(self) -> str:
@@ -122,6 +145,11 @@ class Layout:
         """The weights of what is sampled; the references need the teacher's folder alone."""
         return [self.weights(name, seed)] if self.states.is_student(name) else []
 
+    def outputs_of(self, rule: str) -> dict[str, str]:
+        """Name -> pattern of the files of a rule whose results are kept, while what they are made of is not."""
+        folder = {"figure": self.figures, "clips": self.results}.get(rule, self.records)
+        return {name: f"{folder}/{pattern}" for name, pattern in KEPT[rule].items()}
+
     def records_of(self, entry: Entry) -> list[str]:
         """The record files that one table or figure reads."""
         students, references = self.entries.students(entry), self.entries.references(entry)
@@ -144,8 +172,29 @@ class Layout:
     def videos_of(self, entry: Entry) -> list[str]:
         """The manifests of the videos that one figure holds frames of."""
         runs = self.entries.students(entry) + self.entries.references(entry)
-        kinds = [ending for kind, ending in (("videos", ""), ("long_videos", "_long")) if kind in entry.uses]
+        kinds = [VIDEO_KINDS[kind] for kind in VIDEO_KINDS if kind in entry.uses]
         return [f"{self.videos}/{name}/seed{seed}{ending}/manifest.json" for ending in kinds for name, seed in runs]
+
+    def filmed(self, entry: Entry) -> list[str]:
+        """The models whose videos one figure holds frames of."""
+        runs = self.entries.students(entry) + self.entries.references(entry)
+        return list(dict.fromkeys(name for name, _ in runs)) if VIDEO_KINDS.keys() & set(entry.uses) else []
+
+    def shown(self) -> list[str]:
+        """The models whose videos of training length figures show."""
+        specs = [entry for entry in self.entries.figures.values() if "videos" in entry.uses]
+        return list(dict.fromkeys(name for entry in specs for name in self.filmed(entry)))
+
+    def shown_videos(self) -> list[str]:
+        """The manifests of these, of the first training seed."""
+        return [f"{self.videos}/{name}/seed0/manifest.json" for name in self.shown()]
+
+    def training_curves(self) -> list[str]:
+        """The records of all trainings that tables and figures need."""
+        runs = {run for entry in self.entries.all for run in self.entries.students(entry)}
+        pattern = self.outputs_of("training_curves")["curves"]
+        trained = sorted((name, seed) for name, seed in runs if name not in self.entries.imported)
+        return [pattern.format(experiment=name, seed=seed) for name, seed in trained]
 
 
 def option(flag: str, files: Iterable[str]) -> list[str]:

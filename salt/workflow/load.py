@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from salt.config.files import accepted
+from salt.config.files import accepted, scale_names
 from salt.config.load import load_experiment, load_scale
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
@@ -21,7 +21,7 @@ from salt.workflow.printed import Printed, printed_by
 from salt.workflow.resources import Resources
 from salt.workflow.settings import Settings
 from salt.workflow.stages import load_stages
-from salt.workflow.states import States
+from salt.workflow.states import State, States
 
 RANDOM = "random"
 
@@ -108,10 +108,21 @@ class Workflow:
         """What of each model is sampled and measured."""
         return printed_by(self.entries, self.experiments, claims=not self.settings.only)
 
+    def state_of_figure(self, name: str) -> State:
+        """What decides a figure besides its records."""
+        entry = self.entries.figures[name]
+        return self.states.figure(entry, self.layout.filmed(entry))
+
     @property
     def beside(self) -> str | None:
         """The scale whose tables and figures are made with this one's."""
         return None if self.settings.only else self.scale.beside
+
+    @property
+    def guides(self) -> bool:
+        """Whether it writes the page on the results of all scales: one that runs beside another leaves that to it."""
+        alone = all(load_scale(name).beside != self.scale.name for name in scale_names())
+        return self.scale.meaningful and alone and not self.settings.only
 
     @property
     def dimensions(self) -> tuple[str, ...]:

@@ -27,7 +27,10 @@ class Stages(Section):
     table: PositiveInt
     figure: PositiveInt
     claims: PositiveInt
+    clips: PositiveInt
+    training_curves: PositiveInt
     report: PositiveInt
+    guide: PositiveInt
     lab_truth: PositiveInt
     lab_arms: PositiveInt
     lab_table: PositiveInt

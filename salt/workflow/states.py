@@ -13,6 +13,7 @@ from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.digest import text_digest
 from salt.evaluation.cells import TEACHER
+from salt.evaluation.lengths import length_of_cells
 from salt.files import sha256
 from salt.workflow.entries import Entry, experiments_of
 from salt.workflow.stages import Stages
@@ -90,37 +91,51 @@ class States:
         """Whether a name is that of an experiment whose weights this workflow makes, the teacher's aside."""
         return name != TEACHER and name in self.experiments
 
-    def sample(self, cells: Sequence[str] = ()) -> State:
-        """Videos, besides the weights; `cells`: those that are wanted, empty: all."""
-        return [*self._evaluation(self.stages.sample), *cells]
+    def sampled(self, name: str) -> State:
+        """What a model is, the teacher and real clips included: all that its videos and records hang on."""
+        return self.weights(name) if self.is_student(name) else [*self.latents(), *self.teacher()]
+
+    def sample(self, name: str, cells: Sequence[str] = ()) -> State:
+        """A model's videos; `cells`: those that are wanted, empty: all."""
+        return [*self._evaluation(self.stages.sample), *self.sampled(name), *cells]
 
     def sample_long(self, name: str) -> State:
-        """Long videos, besides the weights."""
-        return [*self._evaluation(self.stages.sample, long=True), *self._long_memory(name)]
+        """Its long videos."""
+        return [*self._evaluation(self.stages.sample, long=True), *self.sampled(name), *self._long_memory(name)]
 
-    def score_vbench(self, cells: Sequence[str] = ()) -> State:
+    def score_vbench(self, name: str, cells: Sequence[str] = ()) -> State:
         """What VBench says of them; its jobs are the same for long videos and those of training length."""
-        return [*self._evaluation(self.stages.score_vbench, long=True), *cells]
+        return [*self._evaluation(self.stages.score_vbench, long=True), *self.sample(name, cells)]
 
-    def score(self, long: bool = False, cells: Sequence[str] = ()) -> State:
-        """Scores of videos, besides the videos."""
-        return [*self._evaluation(self.stages.score, long), *cells]
+    def score(self, name: str, cells: Sequence[str] = ()) -> State:
+        """Scores of its videos."""
+        return [*self._evaluation(self.stages.score), *self._scorer(long=False), *self.sample(name, cells)]
+
+    def score_long(self, name: str) -> State:
+        """Scores of its long videos."""
+        own = self._evaluation(self.stages.score, long=True)
+        return [*own, *self._scorer(long=True), *self.sample_long(name)]
 
     def modes(self, name: str, cells: Sequence[str] = ()) -> State:
-        """The modes of samples, of long ones too, besides the weights."""
-        return [*self._evaluation(self.stages.modes, long=True), *self._long_memory(name), *cells]
+        """The modes of its samples, of long ones too."""
+        own = self._evaluation(self.stages.modes, long=True)
+        return [*own, *self.sampled(name), *self._long_memory(name), *cells]
 
-    def defect(self, alone: bool = False) -> State:
-        """The semigroup defect, besides the weights; `alone`: Eq. (16) and nothing else."""
-        return [*self._evaluation(self.stages.defect), *(["alone"] if alone else [])]
+    def defect(self, name: str, alone: bool = False) -> State:
+        """Its semigroup defect; `alone`: Eq. (16) and nothing else."""
+        return [*self._evaluation(self.stages.defect), *self.sampled(name), *(["alone"] if alone else [])]
 
-    def caches(self) -> State:
-        """What a cache does, besides the weights."""
-        return self._evaluation(self.stages.caches)
+    def caches(self, name: str) -> State:
+        """What a cache does to it."""
+        return [*self._evaluation(self.stages.caches), *self.sampled(name)]
 
     def score_controls(self) -> State:
         """Scores of clips that were corrupted on purpose."""
-        return self._evaluation(self.stages.score_controls)
+        return [*self._evaluation(self.stages.score_controls), *self.teacher()]
+
+    def _scorer(self, long: bool) -> State:
+        """The stage that scores by the real VBench, where it does."""
+        return [self.stages.score_vbench] if length_of_cells(self.scale, long).vbench else []
 
     def _long_memory(self, name: str) -> State:
         """What a student remembers of its long videos, where that is its own."""
@@ -136,13 +151,21 @@ class States:
         """One table besides its records: its entry, how its rows are printed, the published numbers."""
         return self._printed(self.stages.table, entry)
 
-    def figure(self, entry: Entry) -> State:
-        """The same of one figure."""
-        return self._printed(self.stages.figure, entry)
+    def figure(self, entry: Entry, models: Collection[str] = ()) -> State:
+        """The same of one figure, and the models whose videos it holds: a checkout has no videos to compare."""
+        return [*self._printed(self.stages.figure, entry), *map(self.sample, models)]
 
     def claims(self, entries: Collection[Entry]) -> list[State]:
         """The same of all that the claims are about, and the claims themselves."""
         return [[_experiments_file("claims")], *(self._printed(self.stages.claims, entry) for entry in entries)]
+
+    def clips(self, models: Collection[str]) -> State:
+        """The videos whose frames figures show."""
+        return [self.stages.clips, *map(self.sample, models)]
+
+    def training_curves(self, name: str) -> State:
+        """What the training of a student took, and how its losses went."""
+        return [self.stages.training_curves, *self.sampled(name)]
 
     def report(self, entries: Collection[Entry]) -> list[State]:
         """The same of all that the report holds."""

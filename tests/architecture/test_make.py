@@ -1,6 +1,7 @@
 """`make test` beside a SLURM that somebody installed, and what `make reproduce` says step by step."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -60,15 +61,34 @@ def test_reproduce_says_what_is_there_as_soon_as_it_is(tmp_path: Path) -> None:
     command = ["make", "reproduce", "--assume-old=.venv/.complete", "--no-print-directory"]
     run = subprocess.run(command, cwd=tmp_path, env=os.environ | {"MAKEFLAGS": ""}, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    said = [line for line in run.stdout.splitlines() if line]
+    said = [re.sub(r"\d+ min \d+ s", "M min S s", line) for line in run.stdout.splitlines() if line]
     records = "--records scratch/reproduce/results/tiny/records --committed results/tiny/records"
     assert [line for line in said if line.startswith(("called", "The core", "the table", "Table 4"))] == [
         "called snakemake fig_lab --config out=scratch/reproduce",
-        "The core of the lab: there to be looked at, 0 min 0 s after the start",
+        "The core of the lab: there to be looked at, M min S s after the start",
         "called snakemake --cores 3 --config seeds=1 only=table4,figA1 out=scratch/reproduce",
         "the table",
-        "Table 4 and its students' defect, of one training seed: there to be looked at, 0 min 0 s after the start",
+        "Table 4 and its students' defect, of one training seed: there to be looked at, M min S s after the start",
         f"called salt agreement table4 --scale tiny {records}",
     ]
     assert "  scratch/reproduce/paper_figures/lab/fig_lab.png" in said
     assert "  scratch/reproduce/results/tiny/tables/table4.md" in said
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_demo_passes_a_caption_on_as_it_was_given(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    venv = tmp_path / ".venv" / "bin"
+    venv.mkdir(parents=True)
+    (venv / "salt").write_text('#!/usr/bin/env bash\nprintf "<%s>\\n" "$@"\n')
+    (venv / "salt").chmod(0o755)
+    (tmp_path / ".venv" / ".complete").touch()
+    caption = """a "red"  $HOME ring; it's `left`"""
+    command = ["make", "demo", f"CAPTION={caption.replace('$', '$$')}", "--assume-old=.venv/.complete"]
+    run = subprocess.run(command, cwd=tmp_path, env=os.environ | {"MAKEFLAGS": ""}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    words = run.stdout.splitlines()
+    assert f"<{caption}>" in words, words
+    scale = words[words.index("<--scale>") + 1].strip("<>")
+    assert (ROOT / "assets" / "students" / scale / words[1].strip("<>") / "provenance.json").is_file()
+    assert "samples/demo/demo.gif" in words[-1]

@@ -158,8 +158,8 @@ def test_weights_of_another_configuration(salt, made, tmp_path, verb):
         ("a" * 10_000, "mine.txt: line 1: 10000 characters; accepted: "),
         ("", "mine.txt: line 1: 0 characters; accepted: "),
         ("a red square 🐎", "mine.txt: line 1: character 14 is U+1F40E; accepted: "),
-        ("a red square\na red corgi", "--prompts: line 2: the text encoder does not know 'corgi'; accepted: "),
-        ("a red " * 8, "--prompts: line 1: 17 tokens; accepted: up to 16"),
+        ("a red square\na red corgi", "mine.txt: line 2: 'a red corgi' is no caption of this world; "),
+        ("a red red square", "'a red red square' is no caption of this world; accepted: `a COLOUR SHAPE`"),
     ],
 )
 def test_captions_that_cannot_be_sampled(salt, made, tmp_path, text, message):
@@ -169,9 +169,8 @@ def test_captions_that_cannot_be_sampled(salt, made, tmp_path, text, message):
 
 
 def test_there_are_no_real_clips_of_own_captions(salt, made, tmp_path):
-    (tmp_path / "mine.txt").write_text("a red square")
-    words = ["sample", "real", "--scale", "smoke", "--teacher", made.teacher, "--prompts", tmp_path / "mine.txt"]
-    refused(salt, [*words, "--out", tmp_path / "videos"], "real: --prompts", "there are no clips of other captions")
+    words = ["sample", "real", "--scale", "smoke", "--teacher", made.teacher, "--caption", "a red square"]
+    refused(salt, [*words, "--out", tmp_path / "videos"], "real: --prompts or --caption: there are no clips")
 
 
 # -------------------------------------------------------------------------------------- teacher files

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from diffusers import WanPipeline
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -241,3 +242,19 @@ def test_frames_are_taken_at_the_rate_of_the_scale(site: Path) -> None:
     np.testing.assert_allclose(levels, [0, 40, 80, 120, 160, 200], atol=4)
     levels = [int(frame.mean()) for frame in read_clip(site / "data" / "ball.mp4", 6, 32, 32, 48)]
     np.testing.assert_allclose(levels, [0, 20, 20, 40, 40, 60], atol=4)
+
+
+def test_a_student_is_exported_as_a_whole_pipeline(salt: Salt, chain: Path, tmp_path: Path) -> None:
+    """Which diffusers opens as it is, and samples videos from."""
+    words = ["--scale", "mini", "--teacher", chain / "teacher", "--layout", "diffusers", "--out", tmp_path / "pipeline"]
+    answer = salt("export", chain / "sc_dmd", *words)
+    assert answer.code == 0, answer.err
+    pipeline = WanPipeline.from_pretrained(tmp_path / "pipeline")
+    pipeline.set_progress_bar_config(disable=True)
+    shape = {"height": 32, "width": 48, "num_frames": 9, "max_sequence_length": 8}
+    frames = pipeline(CAPTIONS[0], num_inference_steps=2, guidance_scale=1.0, output_type="np", **shape).frames
+    assert frames.shape == (1, 9, 32, 48, 3)
+    assert np.isfinite(frames).all()
+    assert "height=32, width=48, num_frames=9" in (tmp_path / "pipeline" / "README.md").read_text()
+    causal = f"{chain / 'self_forcing'}: self_forcing makes its videos chunk by chunk, which WanPipeline does not"
+    refused(salt, ["export", chain / "self_forcing", *words], causal)

@@ -108,7 +108,7 @@ def test_more_captions_than_chunks(salt, tmp_path, long, message):
 def test_words_of_a_later_caption_are_checked(salt, causal, tmp_path):
     (tmp_path / "mine.txt").write_text("a red square => a red corgi")
     words = causal("sample", out=tmp_path / "videos", prompts=tmp_path / "mine.txt")
-    refused(salt, [*words, "--long"], "--prompts: line 1: the text encoder does not know 'corgi'")
+    refused(salt, [*words, "--long"], "mine.txt: line 1: 'a red corgi' is no caption of this world")
 
 
 # -------------------------------------------------------------------------------------------------- caches

@@ -12,7 +12,14 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 
 from salt.config import load_experiment
 from salt.config.released import MARK
-from salt.training.provenance import is_complete
+from salt.data.prompts import report_prompts
+from salt.evaluation.sampling.solvers import Network
+from salt.flow.grid import time_grid
+from salt.flow.transport import euler_sample
+from salt.stages.shared.assets import load_assets
+from salt.stages.shared.networks import load_student, trained_as
+from salt.training.provenance import hash_files, is_complete
+from support.chain import refused
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -128,6 +135,50 @@ def test_diffusers_pipeline_runs_a_student(made):
         max_sequence_length=16,
     ).frames
     assert frames.shape == (1, 5, 32, 32, 3)
+
+
+def test_an_exported_pipeline_samples_what_the_student_samples(salt, made, tmp_path):
+    """The latents of diffusers' own loop are those of our Euler steps, but for the roundings of its times."""
+    words = ["export", made.weights, "--scale", "smoke", "--teacher", made.teacher, "--layout", "diffusers"]
+    answer = salt(*words, "--out", tmp_path / "pipeline")
+    assert answer.code == 0, answer.err
+    pipeline = WanPipeline.from_pretrained(tmp_path / "pipeline", vae=None)
+    pipeline.set_progress_bar_config(disable=True)
+    known, _ = trained_as(made.weights)
+    _, frames, height, width = known.scale.latent_shape
+    noise = torch.randn(1, *known.scale.latent_shape, generator=torch.Generator().manual_seed(0))
+    caption = report_prompts(known.scale.world, 1)[0].extended
+    size = {"height": 8 * height, "width": 8 * width, "num_frames": 4 * (frames - 1) + 1}
+    told = {"num_inference_steps": 4, "guidance_scale": 1.0, "max_sequence_length": known.scale.text.tokens}
+    theirs = pipeline(caption, latents=noise, output_type="latent", **size, **told).frames
+    assets = load_assets(made.teacher, known.scale)
+    velocity = Network(load_student(made.weights, known).eval(), assets.text_encoder, None).velocity([caption])
+    with torch.no_grad():
+        ours = euler_sample(velocity, noise, time_grid(4, known.grid.shift))
+    assert torch.norm(theirs - ours) < 0.02 * torch.norm(ours)
+    card = (tmp_path / "pipeline" / "README.md").read_text()
+    assert f"height={size['height']}, width={size['width']}, num_frames={size['num_frames']}" in card
+    assert f"`{known.name}` at scale `smoke`, training seed 0" in card
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    refused(salt, [*words, "--out", tmp_path / "mine"], "thesis.txt is in the way; accepted: a folder that is new")
+
+
+def test_a_shipped_student_is_the_trained_one_in_half_precision(salt, made, tmp_path):
+    answer = salt("export", made.weights, "--scale", "smoke", "--layout", "shipped", "--out", tmp_path / "student")
+    assert answer.code == 0, answer.err
+    trained, shipped = (load_file(folder / WEIGHTS) for folder in (made.weights, tmp_path / "student"))
+    for name, value in trained.items():
+        assert shipped[name].dtype == torch.float16
+        assert torch.equal(shipped[name], value.half())
+    known = json.loads((tmp_path / "student" / "provenance.json").read_text())
+    assert known["from"]["weights"] == json.loads((made.weights / "provenance.json").read_text())["weights"]
+    assert known["weights"] == hash_files(tmp_path / "student")
+    refused(
+        salt,
+        ["export", made.weights, "--scale", "tiny", "--layout", "shipped", "--out", tmp_path / "other"],
+        "trained with another configuration than sc_dmd has at scale tiny today",
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,10 @@ VERBS = (
 VERBS += (
     "figure",
     "claims",
+    "clips",
+    "training-curves",
     "report",
+    "guide",
     "lab-truth",
     "lab-arms",
     "lab-table",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from support.blocks import ROOT, Block, blocks, checkout, typed
 from support.commands import OTHERS, check, spoken
-from support.pages import ROOT, Block, blocks, checkout, typed
 
 HISTORY = ROOT / "docs" / "log.md"
 """Says what was typed at its time."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.pages import ROOT, blocks, change, checkout, typed
+from support.blocks import ROOT, blocks, change, checkout, typed
 
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 MOST = 60

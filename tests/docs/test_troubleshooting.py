@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import snakemake
 
-from support.pages import ROOT
+from support.blocks import ROOT
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
 HEADINGS = re.findall(r"^### `(.+)`$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)

@@ -16,6 +16,7 @@ from salt.config.load import load_scale
 from salt.config.modes import DRIFT, HIGH_OF, MEASURES, RIGHT
 from salt.config.world import World
 from salt.data.prompts import Prompt, Variant, report_prompts
+from salt.evaluation.groundtruth.corruptions import CONTROLS
 from salt.evaluation.groundtruth.long import FOLLOWED
 from salt.evaluation.scorers import board_of
 from salt.evaluation.vbench.board import BOOLEAN, DIMENSIONS, I2V_DIMENSIONS, TEXT, Board, denormalise
@@ -204,15 +205,13 @@ class Synthetic:
         for made in folder.glob("*/seed0*"):
             shutil.copytree(made, made.with_name(made.name.replace("seed0", "seed1")))
 
-    def controls(self) -> None:
+    def controls(self, blind: str = "") -> None:
+        """Each hurts what it should, but for `blind`, and nothing else."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         rows = []
-        for control, skill in (
-            ("control_real", 0.97),
-            ("control_shuffled", 0.6),
-            ("control_frozen", 0.7),
-            ("control_wrong_caption", 0.5),
-        ):
-            raw = {name: denormalise(name, skill) for name in DIMENSIONS}
+        for name, what in CONTROLS.items():
+            control, falls = f"control_{name}", () if name == blind else what.falls
+            raw = {name: denormalise(name, 0.3 if name in falls else 0.97) for name in DIMENSIONS}
             totals = TEXT.aggregate(raw)
             for metric, value in {**raw, **totals}.items():
                 rows.append(self._line(control, 0, metric, value, self.prompts, PROTOCOL) | {"method": control})

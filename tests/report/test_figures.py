@@ -136,6 +136,22 @@ def test_labels_at_the_ends_of_lines_do_not_overlap():
         assert all(lower.y1 <= upper.y0 for lower, upper in pairwise(boxes))
 
 
+@pytest.mark.parametrize("end", [0.99, 0.01])
+def test_labels_stay_beside_the_drawing(end):
+    """Where all lines end at its top or bottom, no label lies above or below it."""
+    import matplotlib.pyplot as plt
+
+    with styled():
+        figure, axes = plt.subplots(figsize=(3, 2))
+        axes.set_ylim(0, 1)
+        label_ends(axes, [(end, name, "k") for name in ("one", "two", "three", "four")], 0.1)
+        figure.canvas.draw()
+        places = sorted(text.xy[1] for text in axes.texts)
+        assert places[0] >= 0
+        assert places[-1] <= 1
+        assert min(b - a for a, b in pairwise(places)) >= 0.1 - 1e-9
+
+
 def test_a_contact_sheet_has_a_row_per_video(videos, tmp_path):
     clips = [read_mp4(path) for path in sorted(videos.glob("dmd_4/seed0/extended_cm_4/*/0.mp4"))]
     contact_sheet(clips, [f"caption {i}" for i in range(4)], tmp_path / "sheet.png", frames=3)

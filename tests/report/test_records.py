@@ -1,12 +1,14 @@
 """What is read is what was written, and anything doubtful is refused by name."""
 
+import subprocess
+
 import pandas as pd
 import pytest
 
 from salt.config.load import load_scale
 from salt.errors import SaltError
 from salt.evaluation.cells import Cell
-from salt.report.records import Provenance, Records, one_protocol, read_measurements
+from salt.report.records import Provenance, Records, one_protocol, read_measurements, records_commit
 
 CELL = Cell("sc_dmd", "extended", "cm", 4)
 
@@ -91,8 +93,46 @@ def test_two_protocols_are_refused_and_both_named(written):
 
 
 def test_provenance_says_everything_and_warns_first():
-    lines = Provenance(load_scale("smoke"), (0, 2), "p", "m", ("rCM",)).lines()
+    lines = Provenance(load_scale("smoke"), (0, 2), "p", "m", ("rCM",), "commit c").lines()
     assert lines[0] == "smoke: numbers mean nothing."
-    assert "Training seeds: 0, 2. Protocol: p." in lines[1]
+    assert "Training seeds: 0, 2. Protocol: p. Records: commit c." in lines[1]
     assert lines[2:] == ["Intervals: m.", "Not run: rCM."]
-    assert "nothing" in Provenance(load_scale("tiny"), (0,), "p", "m", ()).lines()[-1]
+    assert "nothing" in Provenance(load_scale("tiny"), (0,), "p", "m", (), "commit c").lines()[-1]
+
+
+def test_records_are_of_the_program_that_made_them(tmp_path, monkeypatch):
+    """Neither committing them nor a later change of the program changes what they name; new records do."""
+    monkeypatch.setenv("SALT_ROOT", str(tmp_path))
+
+    def git(*words):
+        command = ["git", "-c", "user.name=n", "-c", "user.email=e", *words]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(path, text):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+        git("add", ".")
+        git("commit", "--quiet", "-m", path)
+        return git("rev-parse", "--short", "HEAD")
+
+    def named(path):
+        records_commit.cache_clear()
+        return records_commit(tmp_path / path)
+
+    (tmp_path / "experiments" / "scales").mkdir(parents=True)
+    (tmp_path / "records").mkdir()
+    assert named("records") == "no git checkout"
+    git("init", "--quiet")
+    first = commit("salt/code", "1")
+    (tmp_path / "records" / "a.csv").write_text("1")
+    assert named("records") == f"commit {first}"
+    commit("records/a.csv", "1")
+    assert named("records") == f"commit {first}"
+    second = commit("salt/code", "2")
+    assert named("records") == f"commit {first}"
+    assert named("others") == f"commit {second}"
+    (tmp_path / "records" / "b.csv").write_text("2")
+    assert named("records") == f"commit {second}"
+    (tmp_path / "salt" / "code").write_text("3")
+    assert named("records") == f"commit {second} with uncommitted changes"
+    records_commit.cache_clear()

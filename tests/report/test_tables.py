@@ -12,9 +12,13 @@ from salt.config.files import repository_root
 from salt.config.load import load_scale
 from salt.config.released import RELEASED
 from salt.errors import SaltError
+from salt.evaluation.cells import Cell
+from salt.evaluation.groundtruth.corruptions import CONTROLS
 from salt.evaluation.vbench.board import TEXT
 from salt.report.metrics import AGGREGATES, all_metrics, metrics_of
 from salt.report.records import Records
+from salt.report.render import cell_text
+from salt.report.statistics import paired_interval
 from salt.report.suite import figure_spec, load_suite
 from salt.report.tables import _protocol_line, build_table, make_table
 
@@ -104,8 +108,44 @@ def test_markdown_says_what_a_reader_must_know(table4):
     said = ("# Table 4. Ablation", "| *paper* |", "82.78", "Same sign", "Training seeds: 0, 1.", "Not run: nothing")
     for part in (*said, "groundtruth-1 0123456789ab, 256 extended prompts, cm solver", "Student's t"):
         assert part in text
-    widths = {line.count("|") for line in text.splitlines() if line.startswith("| SC-DMD (Ours) | 4")}
-    assert widths == {18}
+
+
+def test_cells_hold_the_interval_of_their_mean_in_every_format(results, table4):
+    records, cell = Records(results / "records", load_scale("tiny")), Cell("sc_dmd", "extended", "cm", 4)
+    own = paired_interval(records.prompt_scores(cell, (0, 1)), None, all_metrics(TEXT))
+    total = own[METRICS.index("total")]
+    printed = [line for line in lines(table4 / "table4.csv") if line["ours"] and line["metric"] == "total"]
+    line = next(line for line in printed if line["experiment"] == "sc_dmd")
+    assert (float(line["low"]), float(line["high"])) == (total.low, total.high)
+    said, half = f"{total.estimate:.2f}", f"{total.high - total.estimate:.2f}"
+    assert f" | {said} ± {half} | " in (table4 / "table4.md").read_text()
+    assert rf" & {said}\,{{\tiny$\pm${half}}} & " in (table4 / "table4.tex").read_text()
+    for kind in ("md", "tex"):
+        assert "over other captions and other training seeds (of one seed" in (table4 / f"table4.{kind}").read_text()
+
+
+def test_one_seed_gives_a_measure_of_distributions_no_interval(turning):
+    one, two = (build_table("table4", Records(turning / "records", load_scale("tiny_2")), seeds) for seeds in (1, 2))
+    for table, there in ((one, False), (two, True)):
+        row = next(row for row in table.rows if row.title == "DMD-4")
+        assert ("energy_distance" in row.intervals) == there
+        assert "total" in row.intervals
+        assert ("±" in cell_text(row, "energy_distance")) == there
+
+
+def test_rows_that_are_as_good_as_real_clips_are_saturated_and_not_without_a_difference(turning):
+    """All keep the speeds of real clips; the futures of DMD are off."""
+    table = build_table("table4", Records(turning / "records", load_scale("tiny_2")), 2)
+    found = {c.excludes_zero for c in table.comparisons if c.metric == "speed_tv"}
+    assert found == {"saturated"}
+    assert "saturated" not in {c.excludes_zero for c in table.comparisons if c.metric == "energy_distance"}
+
+
+@pytest.mark.parametrize(("name", "down"), [("table4", True), ("table2", False)])
+def test_a_table_is_printed_so_that_it_is_narrow(results, tmp_path, name, down):
+    make_table(name, "tiny", results / "records", 2, tmp_path)
+    for kind, mark in (("md", "| Metric | "), ("tex", "\nNFE & ")):
+        assert (mark in (tmp_path / f"{name}.{kind}").read_text().split("Differences")[0]) == down
 
 
 def test_rows_of_released_weights_are_named_and_never_mixed_with_trained_ones(results, tmp_path):
@@ -128,8 +168,8 @@ def test_latex_is_booktabs_and_escaped(table4):
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
     assert r"95 \% interval" in text
     assert not [line for line in text.splitlines() if "%" in line.replace(r"\%", "")]
-    body = [line for line in text.splitlines() if line.startswith("SC-DMD (Ours) & 4")]
-    assert body[0].count("&") == 16
+    body = [line for line in text.splitlines() if line.startswith(r"\multirow[c]{2}{*}{Quality} & here")]
+    assert body[0].count("&") == 5
 
 
 @pytest.mark.parametrize("name", ["table4", "table2"])
@@ -175,8 +215,12 @@ def test_short_prompts_are_read_for_the_appendix(results):
 def test_controls_print_every_metric_of_every_control(results, tmp_path):
     make_table("controls", "tiny", results / "records", None, tmp_path)
     table = lines(tmp_path / "controls.csv")
-    assert len(table) == 4 * len(METRICS)
-    assert "| Total | 97.00 | 60.00 | 70.00 | 50.00 |" in (tmp_path / "controls.md").read_text()
+    assert len(table) == len(CONTROLS) * len(METRICS)
+    found = {line["row"]: float(line["ours"]) for line in table if line["metric"] == "total"}
+    assert found.pop("control_real") == pytest.approx(97)
+    assert found.pop("control_pure_noise") == pytest.approx(30)
+    assert all(30 < total < 97 for total in found.values())
+    assert "| Total | 97.00 |" in (tmp_path / "controls.md").read_text()
 
 
 def test_a_scale_without_meaning_says_so_first(make_records, tmp_path):

@@ -16,7 +16,7 @@ from salt.config.files import experiment_names, scale_names
 from salt.evaluation.cells import REAL
 from salt.workflow.load import Workflow
 from salt.workflow.settings import Settings
-from support.pages import ROOT
+from support.blocks import ROOT
 
 PLACEHOLDER = re.compile(r"\.\.\.|(ablation_)?[A-Z]+")
 """What a reader puts something else for."""

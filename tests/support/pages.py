@@ -1,90 +1,76 @@
-"""The blocks of code in the project's pages: what a reader would type, write into files, and see."""
+"""What a page of the report is made of, as a test sees it."""
 
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import base64
+import io
+from html.parser import HTMLParser
 
-ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(
-    r'^(?:<!-- (?P<mark>[^>]+) -->\n)?```(?P<language>\w*)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$',
-    re.MULTILINE | re.DOTALL,
+from PIL import Image
+
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 )
+"""A PNG of one pixel."""
+VOID = {"meta", "img", "link", "br", "input", "line", "rect", "circle", "path", "polyline"}
+UNREAD = {"style", "script"}
+DEVIATIONS = "../../docs/deviations.md"
+"""The one link that leads out of a page."""
 
 
-@dataclass(frozen=True)
-class Block:
-    """One block of code."""
-
-    language: str
-    title: str | None
-    """The file that it is, or changes."""
-    text: str
-    mark: str | None
-    """The comment in the line above it."""
-
-    @property
-    def commands(self) -> bool:
-        """Whether it is typed into a shell."""
-        return self.title is None and self.language in ("", "bash")
-
-    @property
-    def changed(self) -> int:
-        """Lines that are written or taken away."""
-        if self.title is None:
-            return 0
-        lines = self.text.splitlines()
-        return sum(line[:1] in ("+", "-") for line in lines) if self.language == "diff" else len(lines)
+def as_webp() -> str:
+    """The same pixel as a page holds it."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(PICTURE)).save(out, "WEBP", lossless=True)
+    return base64.b64encode(out.getvalue()).decode()
 
 
-def blocks(page: Path) -> Iterator[Block]:
-    """Those of a page, in order."""
-    for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
-        yield Block(match["language"], match["title"], match["text"], match["mark"])
+class Page(HTMLParser):
+    """Fails where tags do not close in order; gathers what a browser would fetch, names, and words in their order."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.names: list[str] = []
+        self.sections: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.said: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+        self.words = " ".join(" ".join(self.said).split())
 
-def change(block: Block, root: Path) -> None:
-    """Write the file of a block, or edit it: the lines of a `diff` that stay or go stand there once."""
-    assert block.title is not None
-    path = root / block.title
-    if block.language != "diff":
-        assert not path.exists(), f"{block.title} is there already"
-        path.write_text(block.text, encoding="utf-8")
-        return
-    lines = block.text.splitlines(keepends=True)
-    before, after = ("".join(line[1:] if line.strip() else line for line in lines if line[0] != sign) for sign in "+-")
-    text = path.read_text(encoding="utf-8")
-    assert text.count(before) == 1, f"{block.title} has these lines {text.count(before)} times:\n{before}"
-    path.write_text(text.replace(before, after), encoding="utf-8")
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        self.links += [value for name, value in attrs if name in ("src", "href") and value]
+        self.names += [value for name, value in attrs if name == "id" and value]
+        self.sections += [str(found["id"])] if tag == "section" else []
+        if tag not in VOID:
+            self.open.append(tag)
 
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
 
-def checkout(folder: Path, results: bool = False) -> Path:
-    """A copy of all files that git does not ignore, as they are here; results too, if they are wanted."""
-    command = ["git", "ls-files", "-coz", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    for name in listed.stdout.split("\0"):
-        source, target = ROOT / name, folder / name
-        if name and source.exists() and (results or not name.startswith(("results/", "paper_figures/"))):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-    return folder
+    def handle_data(self, data: str) -> None:
+        if not UNREAD & set(self.open):
+            self.said.append(data)
 
+    def is_whole(self) -> None:
+        """It needs no other file, its links lead to places that it has, and every place has one name."""
+        assert len(self.names) == len(set(self.names))
+        for link in self.links:
+            inside = link.startswith("#") and link[1:] in self.names
+            assert inside or link.startswith("data:image/webp;base64,") or link == DEVIATIONS, link[:80]
 
-def typed(commands: str, root: Path) -> str:
-    """What commands print that are typed into a shell in a checkout, with its environment; none of them may fail."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("SALT_")}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands],
-        cwd=root,
-        env=inherited | {"PATH": path, "PYTHONPATH": str(root), "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, f"{commands}\n{done.stdout}"
-    return done.stdout
+    def can_be_heard(self) -> None:
+        """Pictures, plots and videos have words, controls have labels, and there is one main part and one heading."""
+        for tag, attrs in self.tags:
+            if tag == "img":
+                assert attrs.get("alt")
+            if attrs.get("role") in ("img", "region"):
+                assert attrs.get("aria-label")
+        tags = [tag for tag, _ in self.tags]
+        assert (tags.count("main"), tags.count("h1"), tags.count("nav")) == (1, 1, 1)
+        named = sum(tag in ("input", "select") for tag in tags)
+        assert tags.count("label") == named

@@ -52,7 +52,7 @@ def test_a_run_killed_at_random_moments_ends_as_the_unbroken_one(
     assert not list((broken / "run" / "checkpoints").glob(".*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_saves_and_exits_with_75_and_the_same_command_continues(
     spawn: Spawn, tmp_path: Path, number: signal.Signals
 ) -> None:

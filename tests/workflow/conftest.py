@@ -24,6 +24,12 @@ if [ -n "${SPANS:-}" ]; then
 fi
 verb=$1
 name=$2
+if [ "$verb" = "${FAILING:-}" ]; then
+    echo "12:00:00 step 3/8, dmd/loss 1.2, 4 s left"
+    echo "salt: the disk is full; accepted: a larger one"
+    exit 2
+fi
+if [ "$verb" = "${STOPPED_AT:-}" ]; then kill -INT $PPID; sleep 1; exit 75; fi
 while [ $# -gt 0 ]; do
     case $1 in
         --out) out=$2 ;;
@@ -45,29 +51,40 @@ case $verb in
     table) touch "$out/$name".{csv,md,tex} ;;
     figure) touch "$out/$name".{png,pdf} ;;
     claims) touch "$out"/claims.{csv,md} ;;
+    clips) touch "$out"/clips.{webp,json} ;;
     defect) date +%N > "$out" && date +%N > "${out%_defect.csv}_trajectory.csv" ;;
     *) date +%N > "$out" ;;
 esac
 """
 
 
-@pytest.fixture
-def snakemake(tmp_path: Path) -> Snakemake:
-    """`snakemake WORDS` in a copy of the workflow that has run nothing yet; `calls` there lists the calls of `salt`."""
+def workflow_in(folder: Path) -> Snakemake:
+    """`snakemake WORDS` in a copy of the workflow there that has run nothing yet; `calls` lists the calls of `salt`."""
     for name in ("workflow", "experiments"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "slurm", tmp_path, follow_symlinks=False)
-    salt = tmp_path / "bin" / "salt"
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "slurm", folder, follow_symlinks=False)
+    salt = folder / "bin" / "salt"
     salt.parent.mkdir()
     salt.write_text(FAKE_SALT)
     salt.chmod(0o755)
+    return snakemake_in(folder)
+
+
+def snakemake_in(folder: Path) -> Snakemake:
+    """The same in a folder that has such a copy."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SALT_")}
-    path = os.pathsep.join([str(salt.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
-    ours = {"PATH": path, "PYTHONPATH": str(ROOT), "SALT_ROOT": str(tmp_path), "CALLS": str(tmp_path / "calls")}
+    path = os.pathsep.join([str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    ours = {"PATH": path, "PYTHONPATH": str(ROOT), "SALT_ROOT": str(folder), "CALLS": str(folder / "calls")}
 
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", *words]
         everything = inherited | ours | environment
-        return subprocess.run(command, cwd=tmp_path, env=everything, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=folder, env=everything, capture_output=True, text=True, timeout=300)
 
     return run
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path) -> Snakemake:
+    """Snakemake in a copy of the workflow in `tmp_path`."""
+    return workflow_in(tmp_path)

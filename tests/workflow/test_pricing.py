@@ -1,5 +1,6 @@
 """`salt plan` and `salt status` beside Snakemake's own count of jobs; `salt` is faked for what Snakemake runs."""
 
+import json
 import os
 import re
 import shutil
@@ -44,11 +45,19 @@ def test_a_plan_shrinks_as_jobs_are_done_and_takes_their_times(snakemake: Snakem
     after = salt(tmp_path, "plan", "table4", "tableA1", *words[1:])
     assert "table4 at scale smoke: 0 of" in after.stdout
     assert row(after.stdout, "train")[4] == "m", after.stdout
+    told = json.loads(salt(tmp_path, "plan", "tableA1", *words[1:], "--config", "seeds=4", "--json").stdout)
+    trained = told["targets"]["tableA1"]["rules"]["train"]
+    assert trained["measured"] == "here"
+    assert 0 < trained["hours"] * trained["jobs"] == pytest.approx(trained["all_hours"])
     done = row(salt(tmp_path, "status", *words).stdout, "table4")
     assert int(done[1]) == 18
+    assert json.loads(salt(tmp_path, "status", *words, "--json").stdout)["targets"]["table4"]["done"] == 18
     assert done[2:6] == ["0", "0", "0", "0"]
+    assert salt(tmp_path, "plan", *words, "--keep").returncode == 0
     shutil.rmtree(tmp_path / "scratch")
-    assert row(salt(tmp_path, "status", *words).stdout, "table4")[1:6] == ["0", "18", "0", "0", "0"]  # as in a clone
+    elsewhere = row(salt(tmp_path, "plan", "tableA1", *words[1:], "--config", "seeds=4").stdout, "train")
+    assert elsewhere[4] == "s", "as somebody else has measured it"
+    assert row(salt(tmp_path, "status", *words).stdout, "table4")[1:6] == ["0", "9", "0", "0", "0"]  # as in a clone
 
 
 def test_what_stopped_is_told_from_what_was_not_begun(snakemake: Snakemake, tmp_path: Path) -> None:
@@ -119,6 +128,12 @@ def fake_slurm(folder: Path, sinfo: str = "echo gpu; echo cpu", without: Sequenc
         if not (path / command).exists():
             (path / command).symlink_to(shutil.which(command) or pytest.skip(f"no {command} on this machine"))
     return {"PATH": str(path)}
+
+
+def test_a_doctor_speaks_to_programs(tmp_path: Path) -> None:
+    answer = salt(tmp_path, "doctor", "--scale", "smoke", "--json", SALT_ROOT=str(ROOT), **fake_slurm(tmp_path))
+    found = {line["what"]: line for line in json.loads(answer.stdout)}
+    assert found["teacher"] == {"state": "ok", "what": "teacher", "message": "trained by its own rule"}
 
 
 def test_a_doctor_finds_what_is_missing_and_says_what_to_do(snakemake: Snakemake, tmp_path: Path) -> None:

@@ -55,6 +55,22 @@ def test_a_change_reaches_what_starts_from_it_and_nothing_beside_it(smoke: Workf
     assert all(before.weights(name) == retitled.weights(name) for name in smoke.students)
 
 
+def test_a_record_is_decided_by_all_that_it_is_made_of(smoke: Workflow) -> None:
+    """A clone has neither weights nor videos: what is stale must be seen from a record's own state."""
+    states, train = smoke.states, smoke.experiments["self_forcing"].train
+    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={"latents": 2}))
+    edited = changed(states, "self_forcing", train=train.model_copy(update={"iterations": 7}))
+    for rule in ("sample", "sample_long", "score", "score_long", "modes", "defect", "caches"):
+        assert getattr(states, rule)("self_forcing") != getattr(raised, rule)("self_forcing"), rule
+        assert getattr(states, rule)("self_forcing") != getattr(edited, rule)("self_forcing"), rule
+        assert getattr(states, rule)("longlive") == getattr(changed(states, "sc_dmd", train=train), rule)("longlive")
+    drawn = smoke.entries.figures["fig_causal"]
+    assert "self_forcing" in smoke.layout.filmed(drawn)
+    models = smoke.layout.filmed(drawn)
+    assert states.figure(drawn, models) != edited.figure(drawn, models)
+    assert smoke.layout.filmed(smoke.entries.figures["figA1"]) == []
+
+
 def test_long_videos_have_a_protocol_of_their_own(smoke: Workflow) -> None:
     long = smoke.scale.evaluation.long
     assert long is not None
@@ -62,9 +78,9 @@ def test_long_videos_have_a_protocol_of_their_own(smoke: Workflow) -> None:
     scale = smoke.scale.model_copy(update={"evaluation": evaluation})
     before, after = smoke.states, States(scale, smoke.experiments, (), smoke.states.stages)
     for rule in ("sample", "score", "defect"):
-        assert getattr(before, rule)() == getattr(after, rule)()
-    assert before.score(long=True) != after.score(long=True)
-    assert before.sample_long("self_forcing") != after.sample_long("self_forcing")
+        assert getattr(before, rule)("self_forcing") == getattr(after, rule)("self_forcing")
+    for rule in ("sample_long", "score_long"):
+        assert getattr(before, rule)("self_forcing") != getattr(after, rule)("self_forcing")
 
 
 def test_a_memory_of_ones_own_for_long_videos_changes_them_and_nothing_else(smoke: Workflow) -> None:
@@ -73,23 +89,27 @@ def test_a_memory_of_ones_own_for_long_videos_changes_them_and_nothing_else(smok
     own = causal.model_copy(update={"long_memory": Memory(window=1, positions="relative")})
     before, after = smoke.states, changed(smoke.states, "self_forcing", causal=own)
     assert before.weights("self_forcing") == after.weights("self_forcing")
-    assert before.sample() == after.sample()
-    for rule in ("sample_long", "modes"):
+    assert before.sample("self_forcing") == after.sample("self_forcing")
+    for rule in ("sample_long", "score_long", "modes"):
         assert getattr(before, rule)("self_forcing") != getattr(after, rule)("self_forcing")
         assert getattr(before, rule)("longlive") == getattr(after, rule)("longlive")
         assert getattr(before, rule)("real") == getattr(after, rule)("real")
 
 
-@pytest.mark.parametrize("rule", ["table", "figure", "claims", "report", "score_vbench", "score", "score_controls"])
+@pytest.mark.parametrize(
+    "rule",
+    ["table", "figure", "claims", "clips", "training_curves", "report", "score_vbench", "score", "score_controls"],
+)
 def test_every_rule_has_a_number_of_its_own(smoke: Workflow, rule: str) -> None:
     states, entry = smoke.states, smoke.entries.figures["fig1"]
-    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 2}))
+    raised = States(states.scale, states.experiments, (), states.stages.model_copy(update={rule: 99}))
 
     def all_of(states: States) -> dict[str, object]:
         printed = {name: getattr(states, name)(entry) for name in ("table", "figure")}
         printed |= {name: getattr(states, name)([entry]) for name in ("claims", "report")}
-        scored = ("sample", "score_vbench", "score", "defect", "caches", "score_controls")
-        return printed | {name: getattr(states, name)() for name in scored}
+        measured = ("sample", "score_vbench", "score", "defect", "caches", "training_curves")
+        printed |= {name: getattr(states, name)("self_forcing") for name in measured}
+        return printed | {"score_controls": states.score_controls(), "clips": states.clips(["self_forcing"])}
 
     before, after = all_of(states), all_of(raised)
     assert [name for name in before if before[name] != after[name]] == [rule]
@@ -117,10 +137,9 @@ def test_no_clips_are_asked_of_vbenchs_prompts(paper: Workflow, smoke: Workflow)
 
 def test_a_part_of_what_is_measured_has_a_state_of_its_own(smoke: Workflow) -> None:
     states, cells = smoke.states, ("extended_cm_4",)
-    for rule in ("sample", "score", "score_vbench"):
-        assert getattr(states, rule)(cells=cells) == [*getattr(states, rule)(), *cells]
-        assert getattr(states, rule)(cells=()) == getattr(states, rule)()
-    assert states.defect(alone=True) != states.defect()
+    for rule in ("sample", "score", "score_vbench", "modes"):
+        assert getattr(states, rule)("dmd_8", cells) == [*getattr(states, rule)("dmd_8"), *cells]
+    assert states.defect("dmd_8", alone=True) != states.defect("dmd_8")
     assert (smoke.layout.evaluation, smoke.printed.alone) == (smoke.layout.scratch, False)
 
 
@@ -175,3 +194,18 @@ def test_settings_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert Settings.read({"seeds": 2, "out": 7}) == Settings("tiny", 2, "7", "/large")
     assert Settings.read({"scratch": "here"}).scratch == "here"
     assert Settings.read({"only": "table4,figA1", "out": "x"}).only == ("table4", "figA1")
+
+
+@pytest.mark.parametrize(
+    ("config", "guides"),
+    [
+        ({}, True),
+        ({"scale": "paper"}, True),
+        ({"scale": "tiny_i2v"}, False),
+        ({"scale": "smoke"}, False),
+        ({"only": "table4", "out": "elsewhere"}, False),
+    ],
+)
+def test_one_workflow_writes_the_page_on_all_results(config: dict[str, str], guides: bool) -> None:
+    """Not that of a scale beside another, of a part of a scale, or of one whose numbers mean nothing."""
+    assert Workflow.load(config, FOLDER).guides == guides

@@ -1,9 +1,11 @@
-# What all students share: codec, text encoder and teacher; the bank of latents they are trained on.
+# What all students share: codec, text encoder and teacher; the bank of latents they are trained on. Where these are made
+# again, as on a clone without scratch/, only what is stale by its own state follows: they are `ancient` inputs, and the
+# state of every job holds theirs.
 
 
 rule teacher:
     output:
-        provenance=f"{w.layout.scratch}/teacher/provenance.json",
+        provenance=f"{w.layout.teacher}/provenance.json",
     log:
         f"{w.layout.scratch}/logs/teacher.log",
     benchmark:
@@ -25,7 +27,7 @@ rule teacher:
 
 rule latents:
     input:
-        teacher=rules.teacher.output.provenance,
+        teacher=ancient(rules.teacher.output.provenance),
         parts=w.layout.parts_of("latents", w.layout.latents),
     output:
         f"{w.layout.latents}/index.json",
@@ -51,7 +53,7 @@ rule latents:
 
 use rule latents as latents_part with:
     input:
-        teacher=rules.teacher.output.provenance,
+        teacher=ancient(rules.teacher.output.provenance),
     output:
         touch(f"{w.layout.latents}/part_{{part}}_of_{{parts}}"),
     log:

@@ -43,7 +43,7 @@ rule lab_arms:
     params:
         lab=w.lab.name,
         first=lambda wildcards: wildcards.ensemble.split("-")[0],
-        scratch=f"{w.lab.scratch}/arms",
+        scratch=unrecorded(f"{w.lab.scratch}/arms"),
         records=subpath(output[0], parent=True),
         state=lambda wildcards: w.lab.state_of_arms(wildcards.set),
     message:
@@ -58,7 +58,13 @@ rule lab_table:
         controls=rules.lab_truth.output,
         records=w.lab.all_records,
     output:
-        multiext(f"{w.lab.results}/tables/{{lab_table}}", ".csv", ".md", ".tex"),
+        report(
+            f"{w.lab.results}/tables/{{lab_table}}.csv",
+            caption="../report/lab_table.rst",
+            category="Lab",
+            labels={"table": "{lab_table}"},
+        ),
+        multiext(f"{w.lab.results}/tables/{{lab_table}}", ".md", ".tex"),
     log:
         f"{w.lab.scratch}/logs/lab_table/{{lab_table}}.log",
     benchmark:
@@ -83,7 +89,13 @@ rule lab_figure:
         controls=rules.lab_truth.output,
         records=lambda wildcards: w.lab.records_of_figure(wildcards.lab_figure),
     output:
-        multiext(f"{w.lab.figures}/{{lab_figure}}", ".png", ".pdf"),
+        report(
+            f"{w.lab.figures}/{{lab_figure}}.png",
+            caption="../report/lab_figure.rst",
+            category="Lab",
+            labels={"figure": "{lab_figure}"},
+        ),
+        f"{w.lab.figures}/{{lab_figure}}.pdf",
     log:
         f"{w.lab.scratch}/logs/lab_figure/{{lab_figure}}.log",
     benchmark:
@@ -109,7 +121,12 @@ rule lab_report:
         tables=expand(rules.lab_table.output, lab_table=w.lab.tables),
         figures=expand(rules.lab_figure.output, lab_figure=w.lab.figure_names),
     output:
-        f"{w.lab.results}/report.html",
+        report(
+            f"{w.lab.results}/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"scale": w.lab.name},
+        ),
     log:
         f"{w.lab.scratch}/logs/lab_report.log",
     benchmark:

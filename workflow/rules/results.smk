@@ -4,9 +4,13 @@
 
 rule score_controls:
     input:
-        teacher=rules.teacher.output.provenance,
+        unless_made(
+            "score_controls",
+            lambda wildcards: w.states.score_controls(),
+            teacher=rules.teacher.output.provenance,
+        ),
     output:
-        f"{w.layout.records}/controls.csv",
+        **w.layout.outputs_of("score_controls"),
     log:
         f"{w.layout.scratch}/logs/score_controls.log",
     benchmark:
@@ -16,8 +20,8 @@ rule score_controls:
         **w.resources.asked("score_controls"),
     params:
         scale=w.scale.name,
-        teacher=subpath(input.teacher, parent=True),
-        videos=f"{w.layout.videos}/controls",
+        teacher=unrecorded(w.layout.teacher),
+        videos=unrecorded(f"{w.layout.videos}/controls"),
         state=w.states.score_controls(),
     message:
         "{rule}: records of clips that are corrupted on purpose, scale {params.scale}"
@@ -30,7 +34,13 @@ rule table:
     input:
         records=lambda wildcards: w.layout.records_of(w.entries.tables[wildcards.table]),
     output:
-        multiext(f"{w.layout.results}/tables/{{table}}", ".csv", ".md", ".tex"),
+        report(
+            f"{w.layout.results}/tables/{{table}}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        multiext(f"{w.layout.results}/tables/{{table}}", ".md", ".tex"),
     log:
         f"{w.layout.scratch}/logs/table/{{table}}.log",
     benchmark:
@@ -40,7 +50,7 @@ rule table:
         **w.resources.asked("table"),
     params:
         scale=w.scale.name,
-        records=w.layout.records,
+        records=unrecorded(w.layout.records),
         folder=subpath(output[0], parent=True),
         seeds=lambda wildcards: len(w.entries.seeds_of(w.entries.tables[wildcards.table])),
         state=lambda wildcards: w.states.table(w.entries.tables[wildcards.table]),
@@ -53,10 +63,20 @@ rule table:
 
 rule figure:
     input:
-        records=lambda wildcards: w.layout.records_of(w.entries.figures[wildcards.figure]),
-        videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
+        unless_made(
+            "figure",
+            lambda wildcards: w.state_of_figure(wildcards.figure),
+            records=lambda wildcards: w.layout.records_of(w.entries.figures[wildcards.figure]),
+            videos=lambda wildcards: w.layout.videos_of(w.entries.figures[wildcards.figure]),
+        ),
     output:
-        multiext(f"{w.layout.figures}/{{figure}}", ".png", ".pdf"),
+        report(
+            w.layout.outputs_of("figure")["png"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        w.layout.outputs_of("figure")["pdf"],
     log:
         f"{w.layout.scratch}/logs/figure/{{figure}}.log",
     benchmark:
@@ -66,11 +86,11 @@ rule figure:
         **w.resources.asked("figure"),
     params:
         scale=w.scale.name,
-        records=w.layout.records,
-        videos=w.layout.videos,
+        records=unrecorded(w.layout.records),
+        videos=unrecorded(w.layout.videos),
         folder=subpath(output[0], parent=True),
         seeds=lambda wildcards: len(w.entries.seeds_of(w.entries.figures[wildcards.figure])),
-        state=lambda wildcards: w.states.figure(w.entries.figures[wildcards.figure]),
+        state=lambda wildcards: w.state_of_figure(wildcards.figure),
     message:
         "{rule} {wildcards.figure}, scale {params.scale}"
     shell:
@@ -82,7 +102,13 @@ rule claims:
     input:
         records=w.layout.all_records(),
     output:
-        multiext(f"{w.layout.results}/claims", ".csv", ".md"),
+        report(
+            f"{w.layout.results}/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"scale": w.scale.name},
+        ),
+        f"{w.layout.results}/claims.md",
     log:
         f"{w.layout.scratch}/logs/claims.log",
     benchmark:
@@ -101,13 +127,47 @@ rule claims:
         "salt claims --scale {params.scale} --records {params.records} --out {params.folder} > {log} 2>&1"
 
 
+rule clips:
+    input:
+        unless_made(
+            "clips",
+            lambda wildcards: w.states.clips(w.layout.shown()),
+            videos=lambda wildcards: w.layout.shown_videos(),
+        ),
+    output:
+        **w.layout.outputs_of("clips"),
+    log:
+        f"{w.layout.scratch}/logs/clips.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/clips.tsv"
+    threads: w.resources.threads("clips")
+    resources:
+        **w.resources.asked("clips"),
+    params:
+        scale=w.scale.name,
+        videos=unrecorded(w.layout.videos),
+        folder=subpath(output[0], parent=True),
+        state=w.states.clips(w.layout.shown()),
+    message:
+        "{rule}: the videos whose frames the figures show, scale {params.scale}"
+    shell:
+        "salt clips --scale {params.scale} --videos {params.videos} --out {params.folder} > {log} 2>&1"
+
+
 rule report:
     input:
         claims=rules.claims.output,
         tables=expand(rules.table.output, table=w.entries.tables),
         figures=expand(rules.figure.output, figure=w.entries.figures),
+        clips=rules.clips.output if w.layout.shown_videos() else [],
+        curves=w.layout.training_curves(),
     output:
-        f"{w.layout.results}/report.html",
+        report(
+            f"{w.layout.results}/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"scale": w.scale.name},
+        ),
     log:
         f"{w.layout.scratch}/logs/report.log",
     benchmark:
@@ -125,3 +185,8 @@ rule report:
     shell:
         "salt report --scale {params.scale} --results {params.results} --figures {params.figures}"
         " --out {output} > {log} 2>&1"
+
+
+if w.guides:
+
+    include: "guide.smk"

@@ -1,12 +1,12 @@
 # One student: trajectories where it regresses some, train (or import), sample, score, the same of long videos where it
-# is causal, and the defect of its own operator or what its cache does to it.
+# is causal.
 
 
 rule ode_pairs:
     input:
-        teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output[0],
-        weights=lambda wildcards: w.layout.pairs_teacher(wildcards.experiment),
+        teacher=ancient(rules.teacher.output.provenance),
+        latents=ancient(rules.latents.output[0]),
+        weights=lambda wildcards: ancient(w.layout.pairs_teacher(wildcards.experiment)),
         parts=lambda wildcards: w.layout.parts_of("ode_pairs", w.layout.pairs(wildcards.experiment, wildcards.state)),
     output:
         f"{w.layout.pairs('{experiment}', '{state}')}/index.json",
@@ -35,9 +35,9 @@ rule ode_pairs:
 
 use rule ode_pairs as ode_pairs_part with:
     input:
-        teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output[0],
-        weights=lambda wildcards: w.layout.pairs_teacher(wildcards.experiment),
+        teacher=ancient(rules.teacher.output.provenance),
+        latents=ancient(rules.latents.output[0]),
+        weights=lambda wildcards: ancient(w.layout.pairs_teacher(wildcards.experiment)),
     output:
         touch(f"{w.layout.pairs('{experiment}', '{state}')}/part_{{part}}_of_{{parts}}"),
     log:
@@ -52,10 +52,10 @@ use rule ode_pairs as ode_pairs_part with:
 
 rule train:
     input:
-        teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output[0],
-        init=lambda wildcards: w.layout.start_of(wildcards.experiment),
-        pairs=lambda wildcards: w.layout.pairs_of(wildcards.experiment),
+        teacher=ancient(rules.teacher.output.provenance),
+        latents=ancient(rules.latents.output[0]),
+        init=lambda wildcards: ancient(w.layout.start_of(wildcards.experiment)),
+        pairs=lambda wildcards: ancient(w.layout.pairs_of(wildcards.experiment)),
     output:
         provenance=f"{w.layout.scratch}/weights/{{experiment}}/seed{{seed}}/provenance.json",
     log:
@@ -108,7 +108,7 @@ rule import_released:
 
 rule sample:
     input:
-        teacher=rules.teacher.output.provenance,
+        teacher=ancient(rules.teacher.output.provenance),
         weights=lambda wildcards: w.layout.sampled_weights(wildcards.sampled, wildcards.seed),
     output:
         manifest=f"{w.layout.videos}/{{sampled}}/seed{{seed}}/manifest.json",
@@ -126,7 +126,7 @@ rule sample:
         weights=lambda wildcards, input: option("--weights", input.weights),
         cells=lambda wildcards, output: w.printed.options(wildcards.sampled),
         folder=subpath(output.manifest, parent=True),
-        state=lambda wildcards: w.states.sample(cells=w.printed.cells(wildcards.sampled)),
+        state=lambda wildcards: w.states.sample(wildcards.sampled, w.printed.cells(wildcards.sampled)),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: videos of the evaluation's prompts, scale {params.scale}"
     shell:
@@ -150,10 +150,12 @@ rule score_vbench:
     params:
         scale=w.scale.name,
         videos=subpath(input.videos, parent=True),
-        details=f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}{{long}}",
+        details=unrecorded(f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}{{long}}"),
         long=lambda wildcards: "--long" if wildcards.long else "",
         cells=lambda wildcards, output: [] if wildcards.long else w.printed.options(wildcards.sampled),
-        state=lambda wildcards: w.states.score_vbench(() if wildcards.long else w.printed.cells(wildcards.sampled)),
+        state=lambda wildcards: w.states.score_vbench(
+            wildcards.sampled, () if wildcards.long else w.printed.cells(wildcards.sampled)
+        ),
     message:
         "{rule} {wildcards.sampled}{wildcards.long}, seed {wildcards.seed}: {wildcards.dimension}, scale {params.scale}"
     shell:
@@ -164,11 +166,14 @@ rule score_vbench:
 
 rule score:
     input:
-        videos=rules.sample.output.manifest,
-        dimensions=expand(rules.score_vbench.output, dimension=w.dimensions, long="", allow_missing=True),
+        unless_made(
+            "score",
+            lambda wildcards: w.states.score(wildcards.sampled, w.printed.cells(wildcards.sampled)),
+            videos=rules.sample.output.manifest,
+            dimensions=expand(rules.score_vbench.output, dimension=w.dimensions, long="", allow_missing=True),
+        ),
     output:
-        scores=f"{w.layout.records}/{{sampled}}_seed{{seed}}_scores.csv",
-        prompts=f"{w.layout.records}/{{sampled}}_seed{{seed}}_prompts.csv.gz",
+        **w.layout.outputs_of("score"),
     log:
         f"{w.layout.evaluation}/logs/score/{{sampled}}_seed{{seed}}.log",
     benchmark:
@@ -179,10 +184,10 @@ rule score:
     params:
         long=unrecorded(""),
         scale=w.scale.name,
-        videos=subpath(input.videos, parent=True),
+        videos=unrecorded(f"{w.layout.videos}/{{sampled}}/seed{{seed}}"),
         cells=lambda wildcards, output: w.printed.options(wildcards.sampled),
-        details=f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}",
-        state=lambda wildcards: w.states.score(cells=w.printed.cells(wildcards.sampled)),
+        details=unrecorded(f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}"),
+        state=lambda wildcards: w.states.score(wildcards.sampled, w.printed.cells(wildcards.sampled)),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: records of its videos, scale {params.scale}"
     shell:
@@ -212,11 +217,16 @@ use rule sample as sample_long with:
 
 use rule score as score_long with:
     input:
-        videos=rules.sample_long.output.manifest,
-        dimensions=expand(rules.score_vbench.output, dimension=w.long_dimensions, long="_long", allow_missing=True),
+        unless_made(
+            "score_long",
+            lambda wildcards: w.states.score_long(wildcards.sampled),
+            videos=rules.sample_long.output.manifest,
+            dimensions=expand(
+                rules.score_vbench.output, dimension=w.long_dimensions, long="_long", allow_missing=True
+            ),
+        ),
     output:
-        scores=f"{w.layout.records}/{{sampled}}_seed{{seed}}_long.csv",
-        prompts=f"{w.layout.records}/{{sampled}}_seed{{seed}}_long_prompts.csv.gz",
+        **w.layout.outputs_of("score_long"),
     log:
         f"{w.layout.evaluation}/logs/score_long/{{sampled}}_seed{{seed}}.log",
     benchmark:
@@ -229,90 +239,8 @@ use rule score as score_long with:
     params:
         long=unrecorded("--long"),
         cells=unrecorded(""),
-        details=f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}_long",
-        state=w.states.score(long=True),
+        videos=unrecorded(f"{w.layout.videos}/{{sampled}}/seed{{seed}}_long"),
+        details=unrecorded(f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}_long"),
+        state=lambda wildcards: w.states.score_long(wildcards.sampled),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: records of its long videos, scale {params.scale}"
-
-
-rule modes:
-    input:
-        teacher=rules.teacher.output.provenance,
-        latents=rules.latents.output[0],
-        weights=lambda wildcards: w.layout.sampled_weights(wildcards.sampled, wildcards.seed),
-    output:
-        f"{w.layout.records}/{{sampled}}_seed{{seed}}_modes.csv",
-    log:
-        f"{w.layout.evaluation}/logs/modes/{{sampled}}_seed{{seed}}.log",
-    benchmark:
-        f"{w.layout.evaluation}/benchmarks/modes/{{sampled}}_seed{{seed}}.tsv"
-    threads: w.resources.threads("modes")
-    resources:
-        **w.resources.asked("modes"),
-    params:
-        scale=w.scale.name,
-        teacher=subpath(input.teacher, parent=True),
-        latents=subpath(input.latents, parent=True),
-        weights=lambda wildcards, input: option("--weights", input.weights),
-        cells=lambda wildcards, output: w.printed.options(wildcards.sampled),
-        state=lambda wildcards: w.states.modes(wildcards.sampled, w.printed.cells(wildcards.sampled)),
-    message:
-        "{rule} {wildcards.sampled}, seed {wildcards.seed}: which futures and styles it samples, scale {params.scale}"
-    shell:
-        "salt modes {wildcards.sampled} {params.cells} --scale {params.scale} --seed {wildcards.seed}"
-        f" --device {w.resources.device('modes')} --teacher {{params.teacher}} --latents {{params.latents}}"
-        " {params.weights} --out {output} > {log} 2>&1"
-
-
-rule defect:
-    input:
-        weights=lambda wildcards: w.layout.weights(wildcards.experiment, wildcards.seed),
-        teacher=rules.teacher.output.provenance,
-    output:
-        defect=f"{w.layout.records}/{{experiment}}_seed{{seed}}_defect.csv",
-        trajectory=f"{w.layout.records}/{{experiment}}_seed{{seed}}_trajectory.csv",
-    log:
-        f"{w.layout.evaluation}/logs/defect/{{experiment}}_seed{{seed}}.log",
-    benchmark:
-        f"{w.layout.evaluation}/benchmarks/defect/{{experiment}}_seed{{seed}}.tsv"
-    threads: w.resources.threads("defect")
-    resources:
-        **w.resources.asked("defect"),
-    params:
-        scale=w.scale.name,
-        weights=subpath(input.weights, parent=True),
-        teacher=subpath(input.teacher, parent=True),
-        alone=unrecorded("--alone" if w.printed.alone else ""),
-        state=w.states.defect(w.printed.alone),
-    message:
-        "{rule} {wildcards.experiment}, seed {wildcards.seed}: its semigroup defect, scale {params.scale}"
-    shell:
-        "salt defect {params.weights} {params.alone} --scale {params.scale} --teacher {params.teacher}"
-        f" --device {w.resources.device('defect')}"
-        " --out {output.defect} > {log} 2>&1"
-
-
-rule caches:
-    input:
-        weights=lambda wildcards: w.layout.weights(wildcards.experiment, wildcards.seed),
-        teacher=rules.teacher.output.provenance,
-    output:
-        f"{w.layout.records}/{{experiment}}_seed{{seed}}_caches.csv",
-    log:
-        f"{w.layout.scratch}/logs/caches/{{experiment}}_seed{{seed}}.log",
-    benchmark:
-        f"{w.layout.scratch}/benchmarks/caches/{{experiment}}_seed{{seed}}.tsv"
-    threads: w.resources.threads("caches")
-    resources:
-        **w.resources.asked("caches"),
-    params:
-        scale=w.scale.name,
-        weights=subpath(input.weights, parent=True),
-        teacher=subpath(input.teacher, parent=True),
-        state=w.states.caches(),
-    message:
-        "{rule} {wildcards.experiment}, seed {wildcards.seed}: what its cache does to it, scale {params.scale}"
-    shell:
-        "salt caches {params.weights} --scale {params.scale} --teacher {params.teacher}"
-        f" --device {w.resources.device('caches')}"
-        " --out {output} > {log} 2>&1"

@@ -5,7 +5,7 @@ decoded videos `(B, 3, F, H', W')` in [0, 1], F = 1 + (T - 1) s for a codec that
 
 * `cache_matrix`: the last chunk by K evaluations behind a cache of chunks made by K_cache. If the cache is "a
   quality-parameterised condition" (Sec. 3.3), the rows of this matrix differ, and a student that has met all qualities
-  in training loses less away from the diagonal.
+  in training should lose less away from the diagonal.
 * `endpoint_mismatch`: the defect of a student's steps, chunk after chunk, each under the cache that the rollout left.
 * `seam`: how much more a video changes from chunk to chunk than within a chunk.
 """

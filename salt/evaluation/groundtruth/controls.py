@@ -1,104 +1,24 @@
 """Negative controls: real clips, each deliberately corrupted in one way, to test what every dimension detects.
 
-The clips of a control are written to files and scored like a model's videos. `falls` names the dimensions that must
-fall, `free` those that may change for a stated reason; all others must stay at the value of real clips.
+The clips of a control are written to files and scored like a model's videos. What each must do: `corruptions`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from salt.config.world import World
 from salt.data.prompts import Prompt
 from salt.data.world import render, sample_scene
 from salt.evaluation.cells import ModelCell
+from salt.evaluation.groundtruth.corruptions import CONTROLS, Control, Frames
 from salt.evaluation.groundtruth.folder import CellScores, records, score_folder, write_cell
 from salt.evaluation.vbench.board import DIMENSIONS, normalise
 from salt.evaluation.video import Video, upscale, write_mp4
 from salt.models.protocol import Codec
-
-Frames = NDArray[np.float32]
-"""A clip at the world's resolution, `(F, H, W, 3)` in [0, 255]."""
-Corruption = Callable[[Frames, Frames, np.random.Generator], Frames]
-"""(clip, the clip of another caption of the same kind, random numbers) -> corrupted clip."""
-
-NOISE, BLUR, CONTRAST = 16.0, 0.6, 1.4
-"""Standard deviation in units of 255; standard deviation in pixels; factor about mid-grey."""
-MOTION = ("motion_smoothness", "temporal_style", "human_action", "dynamic_degree", "overall_consistency")
-PICTURE = ("aesthetic_quality", "imaging_quality")
-OBJECTS = ("object_class", "multiple_objects", "spatial_relationship")
-
-
-@dataclass(frozen=True)
-class Control:
-    """One way to corrupt a clip."""
-
-    title: str
-    corrupt: Corruption
-    falls: tuple[str, ...] = ()
-    free: tuple[str, ...] = ()
-
-
-def _noise(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
-    return clip + rng.normal(0, NOISE, clip.shape).astype(np.float32)
-
-
-def _blur(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
-    return gaussian_filter(clip, sigma=(0, BLUR, BLUR, 0), mode="nearest")
-
-
-def _frozen(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
-    return np.repeat(clip[:1], len(clip), axis=0)
-
-
-def _saturated(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
-    return 127.5 + CONTRAST * (clip - 127.5)
-
-
-def _empty(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
-    return np.broadcast_to(np.median(clip, axis=(1, 2), keepdims=True), clip.shape)
-
-
-def _pure_noise(clip: Frames, other: Frames, rng: np.random.Generator) -> Frames:
-    return rng.uniform(0, 256, clip.shape).astype(np.float32)
-
-
-CONTROLS: dict[str, Control] = {
-    "real": Control("Real clips", lambda clip, other, rng: clip),
-    "noise": Control("Noise added", _noise, falls=(*PICTURE, "background_consistency", "temporal_flickering")),
-    "blur": Control("Blurred", _blur, falls=PICTURE),
-    "shuffled": Control(
-        "Frames shuffled",
-        lambda clip, other, rng: clip[rng.permutation(len(clip))],
-        falls=MOTION,
-        free=("temporal_flickering",),  # falls too little to be required: objects are a twentieth of the pixels
-    ),
-    "wrong_caption": Control(
-        "Clip of another caption",
-        lambda clip, other, rng: other,
-        falls=(*OBJECTS, "human_action", "color", "scene", "overall_consistency"),
-    ),
-    "average": Control(
-        "Mean of two clips",
-        lambda clip, other, rng: np.mean([clip, other], axis=0, dtype=np.float32),
-        falls=(*MOTION, *PICTURE, *OBJECTS, "subject_consistency", "scene", "appearance_style"),
-        free=("color",),  # scored on the few clips in which an object is left
-    ),
-    "frozen": Control("First frame frozen", _frozen, falls=MOTION, free=("temporal_flickering",)),  # which rises
-    "saturated": Control("Contrast x 1.4", _saturated, falls=("appearance_style", "aesthetic_quality")),
-    "empty": Control(
-        "Objects removed",
-        _empty,
-        falls=(*MOTION, *PICTURE, *OBJECTS, "subject_consistency", "color", "appearance_style"),
-    ),
-    "pure_noise": Control("Noise alone", _pure_noise, falls=tuple(DIMENSIONS)),
-}
 
 
 def real_clips(prompts: Sequence[Prompt], world: World) -> list[Frames]:

@@ -83,7 +83,7 @@ def sample_cells(
     }
     manifest = out / MANIFEST
     manifest.unlink(missing_ok=True)
-    with tqdm(total=len(cells) * len(items), unit="video", dynamic_ncols=True, disable=None) as bar:
+    with tqdm(total=len(cells) * len(items), unit="video", dynamic_ncols=True, mininterval=5, delay=5) as bar:
         for cell in cells:
             bar.set_description(cell.name)
             folder = _claim(out / cell.name, origin)

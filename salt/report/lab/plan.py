@@ -32,6 +32,10 @@ class Lab:
     """Fresh ones."""
     meaningful: bool = True
     """False: its numbers mean nothing."""
+    about: str = ""
+    """What it is."""
+    limits: tuple[str, ...] = ()
+    """What it cannot show."""
 
 
 def load_lab(scale: str) -> Lab:
@@ -44,7 +48,8 @@ def load_lab(scale: str) -> Lab:
     if loaded.exact is None:
         raise SaltError(f"--lab {scale}: this scale has no exact world; accepted: lab, or another scale with `exact`")
     seeds = {name: tuple(range(phase.first, phase.last + 1)) for name, phase in loaded.exact.phases.items()}
-    return Lab(scale, seeds["explore"], seeds.get("confirm", ()), loaded.meaningful)
+    confirm = seeds.get("confirm", ())
+    return Lab(scale, seeds["explore"], confirm, loaded.meaningful, loaded.about, loaded.limits)
 
 
 def arm_titles(lab: str) -> dict[str, str]:

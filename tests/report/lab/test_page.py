@@ -1,48 +1,15 @@
 """The lab's page is one file that needs nothing else, and says first whether its controls hold."""
 
-import base64
 import dataclasses
-from html.parser import HTMLParser
 
 import pytest
 
 from salt.config.lab_figures import load_lab_figures
 from salt.errors import SaltError
-from salt.report.lab.forest import forest
-from salt.report.lab.page import make_lab_report
+from salt.report.lab.page import TICKS, make_lab_report
 from salt.report.lab.tables import make_lab_table
 from support.lab_records import LAB, VERDICTS, of_arms, of_nobody
-
-VOID = {"meta", "img", "link", "br", "line", "rect", "circle", "polygon"}
-PICTURE = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
-)
-
-
-class Page(HTMLParser):
-    """Fails where tags do not close in order; gathers what a browser would fetch, and the words in their order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.links, self.sections, self.said = [], [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-        self.words = " ".join(" ".join(self.said).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.links += [value for name, value in attrs if name in ("src", "href")]
-        self.sections += [dict(attrs)["id"]] if tag == "section" else []
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
-            self.said.append(data)
+from support.pages import PICTURE, Page, as_webp
 
 
 @pytest.fixture
@@ -63,27 +30,31 @@ def page(folder):
 
 
 def test_the_page_is_whole_and_in_its_order(page):
-    text = page()
+    text = page(dataclasses.replace(LAB, about="What it is.", limits=("No video.",)))
     found = Page(text)
-    assert all(link.startswith(("#", "data:image/png;base64,")) for link in found.links)
-    assert f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}" in found.links
-    assert found.sections == ["lab_controls", "fig_lab", "lab_claims", "fig_lab_map", "provenance"]
-    assert found.words.endswith("Not made fig_lab_lambda, fig_lab_chain")
+    found.is_whole()
+    found.can_be_heard()
+    assert f"data:image/webp;base64,{as_webp()}" in found.links
+    assert found.sections == ["claims", "figures", "tables", "provenance"]
+    assert found.words.endswith("Not made: fig_lab_lambda, fig_lab_chain.")
     assert load_lab_figures().fig_lab_map.title in found.words
     assert 'class="warning"' not in text
-    assert "The instrument stands: all 6 controls hold." in found.words
+    order = ("What it is.", "No video.", "The instrument stands: all 6 controls hold.", "6 claims, and what became of")
+    places = [found.words.index(part) for part in order]
+    assert places == sorted(places)
     assert found.words.count("Where the numbers come from") == 1
     assert '<strong class="v-holds-below-the-smallest-effect">' in text
-    assert text == page()
+    assert text == page(dataclasses.replace(LAB, about="What it is.", limits=("No video.",)))
 
 
 def test_a_failed_control_is_the_first_thing(folder, page):
     folder.write_controls([row | {"value": 0.1} if row["nfe"] == 32 else row for row in of_nobody()])
-    words = Page(page()).words.split("truth is known", 1)[1]
-    assert words.lstrip().startswith(
-        "No verdict: the instrument fails 1 of its controls. The exact teacher improves. It fails: the interval does "
-        "not lie below 0."
-    )
+    words = Page(page()).words.split("worlds whose truth is known", 1)[1]
+    assert words.lstrip().startswith("No verdict: the instrument fails 1 of its controls.")
+    opening = words.split("claims, and what")[0]
+    assert "The exact teacher improves. It fails: the interval does not lie below 0." in opening
+    assert "no verdict" in words
+    assert "0 ✓ holds" in words
 
 
 def test_a_scale_without_meaning_warns(page):
@@ -102,7 +73,7 @@ def test_a_lab_of_one_member_that_lacks_cells_is_shown(folder, page):
     words = Page(page(dataclasses.replace(LAB, meaningful=False))).words
     assert "unbounded" in words
     assert "6 no verdict" in words
-    assert words.count("lab: numbers mean nothing. The instrument does not stand") == 2
+    assert words.count("lab: numbers mean nothing. The instrument does not stand") == 4  # opening, tables
 
 
 def test_nothing_is_shown_without_the_controls(tmp_path):
@@ -112,34 +83,42 @@ def test_nothing_is_shown_without_the_controls(tmp_path):
         make_lab_report(LAB, tmp_path, tmp_path, tmp_path / "report.html")
 
 
-def test_the_plot_has_every_claim_and_every_interval(page):
-    plot = page().split("<svg", 1)[1].split("</svg>")[0]
+def rows(text):
+    """Claim -> what its row of the plot says of itself, and its circles."""
+    found = {}
+    for part in text.split('<article id="claim-')[1:]:
+        plot = part.split("<svg", 1)[1].split("</article>")[0]
+        circles = [float(place.split("%")[0]) for place in plot.split('<circle cx="')[1:]]
+        found[part.split('"')[0]] = (plot.split('aria-label="')[1].split('"')[0], circles)
+    return found
+
+
+def test_the_plot_has_every_claim_and_both_its_intervals(page):
+    found = rows(page())
+    assert found.keys() == VERDICTS.keys()
     for name, verdict in VERDICTS.items():
-        assert f"{name} is worse than" in plot
-        assert verdict.replace(", below the smallest effect", ", but small") in plot
-    assert plot.count("<circle") == 2 * len(VERDICTS)
+        label, circles = found[name]
+        assert label.endswith(verdict.replace(", below the smallest effect", ", but small"))
+        assert "Explore " in label
+        assert "Confirm " in label
+        assert len(circles) == 2
+    assert min(found["up"][1]) > 50 > max(found["down"][1])
 
 
-def line(**changed):
-    usual = {"claim": "a", "text": "A <claim>.", "predicted": "greater", "smallest": "0.1", "phase": "confirm"}
-    numbers = {"estimate": "0.2", "low": "0.1", "high": "0.3", "verdict": "holds"}
-    return usual | numbers | changed
+def test_the_predicted_side_is_on_the_right(folder, page):
+    places = rows(page())["up"][1]
+    plan = folder.claims.read_text()
+    line = next(line for line in plan.splitlines() if line.strip().startswith("up:"))
+    folder.claims.write_text(plan.replace(line, line.replace("predicted: greater", "predicted: less")))
+    assert rows(page())["up"][1] == [pytest.approx(100 - place) for place in places]
 
 
-def places(plot):
-    return [float(part.split('"')[0]) for part in plot.split('<circle cx="')[1:]]
+def test_an_end_beyond_the_axis_is_an_arrow(folder, page):
+    assert page().count('<svg class="tip" ') == 0
+    plan = folder.claims.read_text()
+    folder.claims.write_text(plan.replace("smallest: 0.01, plus", f"smallest: {0.01 / TICKS[-1]:g}, plus"))
+    assert page().count('<svg class="tip" ') > 0
 
 
-def test_the_predicted_side_is_on_the_right():
-    mirrored = line(predicted="less", estimate="-0.2", low="-0.3", high="-0.1")
-    assert places(forest([line()])) == places(forest([mirrored]))
-    middle = places(forest([line(estimate="0", low="-0.3")]))[0]
-    assert places(forest([line()]))[0] > middle > places(forest([line(predicted="less")]))[0]
-
-
-def test_the_plot_escapes_and_leaves_out_what_has_no_interval():
-    plot = forest([line(), line(claim="b", estimate="", low="", high="", verdict="no verdict")])
-    assert "A &lt;claim&gt;." in plot
-    assert plot.count("<circle") == 1
-    assert forest([line(low="")]) == ""
-    assert forest([line(high="1000")]).count("<polygon") == 1
+def test_what_a_figure_shows_is_told_from_the_claims_about_its_arms(page):
+    assert "No claim of the plan is about these arms alone." in Page(page()).words
