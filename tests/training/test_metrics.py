@@ -49,8 +49,9 @@ def test_a_tracker_is_told_the_metrics(tmp_path: Path, monkeypatch: pytest.Monke
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    setting = experiment(train__tracker="wandb")
-    train(Job(make_method(setting), Clips(), setting.train, tmp_path / "sc_dmd" / "seed0" / "abc"))
+    setting, run = experiment(train__tracker="wandb"), tmp_path / "sc_dmd" / "seed0" / "abc"
+    run.mkdir(parents=True)
+    train(Job(make_method(setting), Clips(), setting.train, run))
     (stored,) = (tmp_path / "wandb").glob("offline-run-*-sc_dmd-seed0-abc/*.wandb")
     assert stored.stat().st_size
     assert wandb.run is None, "it is finished"
