@@ -46,6 +46,7 @@ def register() -> None:
         environment,
         fetch,
         lab,
+        looking,
         measures,
         plan,
         released,

@@ -18,7 +18,7 @@ NOT_TRAINING: dict[str, Any] = {
     "solver": True,
     "causal": {"long_memory"},
     "train": {
-        *("checkpoint_every", "keep_checkpoints", "preview_every", "tensorboard"),
+        *("checkpoint_every", "keep_checkpoints", "preview_every", "tensorboard", "tracker"),
         *("context_parallel", "recompute", "shard", "threads"),
     },
     "scale": {

@@ -1,5 +1,7 @@
 """How a network is trained: optimisers, averaging, and the one loop."""
 
+from typing import Literal
+
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.base import Beta, Precision, Probability, Section
@@ -69,6 +71,9 @@ class Train(Section):
     preview_every: NonNegativeInt = 0
     """Iterations between contact sheets of samples; 0: there are none."""
     tensorboard: bool = False
+    tracker: Literal["trackio", "wandb"] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """A package that metrics are sent to as well, as its own environment says (WANDB_MODE, TRACKIO_DIR); None: to none.
+    It is installed by whoever wants it."""
     threads: PositiveInt = 1
     """CPU threads of one process."""
 

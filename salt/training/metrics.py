@@ -1,8 +1,9 @@
-"""The metrics of a run: `metrics.jsonl`, TensorBoard if configured, and progress on the terminal.
+"""The metrics of a run: `metrics.jsonl`, TensorBoard and a tracker if configured, and progress on the terminal.
 
 `metrics.jsonl` has one JSON object per line and iteration; `seconds` is the only entry that depends on the machine.
 """
 
+import importlib
 import json
 import logging
 import os
@@ -28,9 +29,9 @@ LINE_EVERY = 30.0
 class MetricLog:
     """Writes the metrics of one run; made by `open_metrics`."""
 
-    def __init__(self, path: Path, total: int, step: int, board: Any) -> None:
+    def __init__(self, path: Path, total: int, step: int, board: Any, tracker: Any) -> None:
         self._file = path.open("a", encoding="utf-8")
-        self._board = board
+        self._board, self._tracker = board, tracker
         self._bar = tqdm(total=total, initial=step, unit="step", dynamic_ncols=True) if sys.stderr.isatty() else None
         self._total, self._first = total, step
         self._begun = self._spoken = time.monotonic()
@@ -42,6 +43,8 @@ class MetricLog:
         if self._board is not None:
             for name, value in metrics.items():
                 self._board.add_scalar(name, value, step)
+        if self._tracker is not None:
+            self._tracker.log(dict(metrics), step=step)
         if self._bar is not None:
             self._bar.update()
             return
@@ -63,6 +66,8 @@ class MetricLog:
             self._bar.close()
         if self._board is not None:
             self._board.close()
+        if self._tracker is not None:
+            self._tracker.finish()
 
 
 class Silence:
@@ -86,18 +91,19 @@ def open_metrics(run: Path, config: Train, step: int, first: bool) -> Iterator[M
         first: whether this process is the one that writes.
 
     Raises:
-        SaltError: TensorBoard is configured but not installed.
+        SaltError: TensorBoard or a tracker is configured but not installed.
     """
     if not first:
         yield Silence()
         return
     board = _tensorboard(run, step) if config.tensorboard else None
+    tracker = None if config.tracker is None else _tracker(config.tracker, run)
     path = run / "metrics.jsonl"
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         whole = [line for line in lines if line.endswith("\n")]
         write_text(path, "".join(line for line in whole if json.loads(line)["step"] <= step))
-    metrics = MetricLog(path, config.iterations, step, board)
+    metrics = MetricLog(path, config.iterations, step, board, tracker)
     try:
         yield metrics
     finally:
@@ -113,3 +119,17 @@ def _tensorboard(run: Path, step: int) -> Any:
             "install it (pip install tensorboard) or set train.tensorboard=false"
         ) from error
     return SummaryWriter(run / "tensorboard", purge_step=step + 1)
+
+
+def _tracker(package: str, run: Path) -> Any:
+    """The package's run of this run directory; a run that continues is continued there."""
+    try:
+        module = importlib.import_module(package)
+    except ImportError as error:
+        raise SaltError(
+            f"train.tracker={package} needs the package {package}, which is not installed: install it "
+            f"(pip install {package}) or set train.tracker=null"
+        ) from error
+    name = "-".join(run.absolute().parts[-3:])
+    same = {"id": name} if package == "wandb" else {}
+    return module.init(project="salt", name=name, resume="allow", **same)

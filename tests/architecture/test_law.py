@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 RULES = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
 SUFFIXES = ("_part", "_long")
 """Of rules that repeat another: one of the jobs that share its work, and the same of long videos."""
-WITHOUT_RULE = {"export"}
+WITHOUT_RULE = {"export", "show"}
 """Stages that no rule of the workflow needs."""
-ASK_ONLY = {"fetch", "plan", "status", "doctor", "vbench-env", "agreement"}
+ASK_ONLY = {"fetch", "plan", "status", "doctor", "vbench-env", "agreement", "compare", "gc"}
 """Verbs that make nothing of the workflow's."""
 
 

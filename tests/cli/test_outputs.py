@@ -44,7 +44,7 @@ FILES = {
         "export",
         "score-vbench",
     )
-}
+} | {("compare", "--curves")}
 LINKED = {"--scratch"}
 """Folders that may be a link: users move them."""
 
@@ -101,7 +101,7 @@ def words_of(verb: str, folder: Path, option: str, value: Path) -> list[object]:
 
 
 def test_all_verbs_that_write_are_found() -> None:
-    neither = {"vbench-env", "agreement"}  # the folder of one is $SALT_VBENCH, the other writes nothing
+    neither = {"vbench-env", "agreement", "gc"}  # the folder of one is $SALT_VBENCH, the others write nothing
     assert {verb for verb, _ in WRITTEN} == set(VERBS) - neither
     assert {"--run-dir", "--details", "--videos", "--scratch"} <= {option for _, option in WRITTEN}
 

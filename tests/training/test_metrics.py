@@ -1,11 +1,14 @@
 """TensorBoard shows what metrics.jsonl says, of a run that was interrupted too."""
 
+import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 from torch import nn
 
+from salt.config.hashing import training_hash
+from salt.errors import SaltError
 from salt.training.loop import Job, train
 from support.tiny import Clips, experiment, make_method
 
@@ -29,3 +32,26 @@ def test_tensorboard_shows_the_metrics(tmp_path: Path) -> None:
         scalars = [(event.step, event.value) for event in board.Scalars(name)]
         assert [step for step, _ in scalars] == [1, 2, 3, 4]
         assert [value for _, value in scalars] == pytest.approx([line[name] for line in lines], rel=1e-6)
+
+
+@pytest.mark.parametrize("package", ["trackio", "wandb"])
+def test_a_tracker_that_is_not_installed_is_named(tmp_path: Path, package: str) -> None:
+    if importlib.util.find_spec(package) is not None:
+        pytest.skip(f"{package} is installed")
+    setting = experiment(train__tracker=package)
+    with pytest.raises(SaltError, match=rf"train.tracker={package} needs the package {package}, .*pip install"):
+        train(Job(make_method(setting), Clips(), setting.train, tmp_path))
+    assert not (tmp_path / "metrics.jsonl").exists()
+    assert training_hash(setting) == training_hash(experiment()), "who watches does not change what is trained"
+
+
+def test_a_tracker_is_told_the_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    setting, run = experiment(train__tracker="wandb"), tmp_path / "sc_dmd" / "seed0" / "abc"
+    run.mkdir(parents=True)
+    train(Job(make_method(setting), Clips(), setting.train, run))
+    (stored,) = (tmp_path / "wandb").glob("offline-run-*-sc_dmd-seed0-abc/*.wandb")
+    assert stored.stat().st_size
+    assert wandb.run is None, "it is finished"
