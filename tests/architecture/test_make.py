@@ -84,7 +84,8 @@ def test_demo_passes_a_caption_on_as_it_was_given(tmp_path: Path) -> None:
     (venv / "salt").chmod(0o755)
     (tmp_path / ".venv" / ".complete").touch()
     caption = """a "red"  $HOME ring; it's `left`"""
-    command = ["make", "demo", f"CAPTION={caption.replace('$', '$$')}", "--assume-old=.venv/.complete"]
+    given = f"CAPTION={caption.replace('$', '$$')}"
+    command = ["make", "demo", given, "--assume-old=.venv/.complete", "--no-print-directory"]
     run = subprocess.run(command, cwd=tmp_path, env=os.environ | {"MAKEFLAGS": ""}, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     words = run.stdout.splitlines()
