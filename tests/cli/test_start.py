@@ -49,6 +49,9 @@ VERBS += (
     "score-vbench",
     "vbench-env",
     "agreement",
+    "show",
+    "compare",
+    "gc",
 )
 
 
