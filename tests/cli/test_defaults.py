@@ -76,7 +76,7 @@ def test_a_caption_is_shown_in_any_number_of_steps(salt, made, tmp_path):
 
 def test_what_is_not_the_workflows_own_never_takes_its_place(salt):
     words = ["train", "sc_dmd", "--scale", "smoke", "--set", "train.iterations=3"]
-    refused(salt, words, "--out is missing: this is not the workflow's own result")
+    refused(salt, words, "--out is missing: what is asked for is not the workflow's own")
 
 
 def test_every_verb_knows_where_the_workflow_keeps_things():
