@@ -52,6 +52,9 @@ VERBS += (
     "score-vbench",
     "vbench-env",
     "agreement",
+    "show",
+    "compare",
+    "gc",
 )
 
 

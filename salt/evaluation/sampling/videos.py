@@ -85,7 +85,7 @@ def sample_cells(
     manifest.unlink(missing_ok=True)
     with tqdm(total=len(cells) * len(items), unit="video", dynamic_ncols=True, mininterval=5, delay=5) as bar:
         for cell in cells:
-            bar.set_description(cell.name)
+            bar.set_description(cell.name, refresh=False)
             folder = _claim(out / cell.name, origin)
             for batch in _batches(items, scale.evaluation.batch_size):
                 missing = [not _is_whole(item.path(folder)) for item in batch]
