@@ -1,6 +1,5 @@
 """`salt train` and `salt sample`: one student, and its videos."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +29,7 @@ from salt.files import in_the_way
 if TYPE_CHECKING:
     from salt.config import Experiment
     from salt.data.prompts import OwnPrompt
+    from salt.evaluation.lengths import Length
 
 REFERENCES = ("teacher", "real")
 """What has no weights of its own."""
@@ -133,11 +133,13 @@ def sample(
 
     config = load_experiment("teacher" if experiment == "real" else experiment, scale, as_mapping(overrides))
     length = length_of(experiment, config, long)
-    own = _own_prompts(prompts, caption, each, length.chunks(config), config)
+    if experiment == "real" and (prompts or caption):
+        raise SaltError("real: --prompts or --caption: there are no clips of other captions; leave it out")
+    own = _own_prompts(prompts, caption, each, length, config)
     sheets = [_sheet(path) for path in sheet or ()]
     if weights is None and experiment not in REFERENCES:
         weights = places.weights_of(experiment, scale, seed)
-    check_source(experiment, weights, own)
+    check_source(experiment, weights)
     networks = teacher or places.teacher_of(scale)
     if own or cell or nfe or overrides:
         folder = out or places.own_videos(experiment, scale, seed)
@@ -154,7 +156,7 @@ def sample(
 
 
 def _own_prompts(
-    file: Path | None, captions: list[str] | None, each: int, chunks: int, config: "Experiment"
+    file: Path | None, captions: list[str] | None, each: int, length: "Length", config: "Experiment"
 ) -> "list[OwnPrompt]":
     """A user's captions, of a file or of the command line, which the scale's networks have learnt to read."""
     from salt.data.grammar import check_caption
@@ -164,7 +166,10 @@ def _own_prompts(
         raise SaltError(f"--prompts {file}: --caption says what is sampled; accepted: one of them")
     if each > 1 and not captions:
         raise SaltError(f"--each {each}: videos of a --caption; none is given")
+    if file is None and not captions:
+        return []
     repeated = [text for text in captions or () for _ in range(each)]
+    chunks = length.chunks(config)
     own = own_prompts("--caption", repeated, chunks) if file is None else read_prompts(file, chunks)
     if config.scale.data is None:  # else the networks have read the captions of the world at large
         for prompt in own:
@@ -182,12 +187,10 @@ def _sheet(path: Path) -> Path:
     return path
 
 
-def check_source(name: str, weights: Path | None, own: "Sequence[OwnPrompt]" = ()) -> None:
-    """Refuse a student without weights, weights that would not be used, and captions that have no clip."""
+def check_source(name: str, weights: Path | None) -> None:
+    """Refuse a student without weights, and weights that would not be used."""
     reference = name in REFERENCES
     if weights is None and not reference:
         raise SaltError(f"{name}: --weights is missing; the folder made by `salt train` is accepted")
     if weights is not None and reference:
         raise SaltError(f"{name}: --weights {weights}: only a student has weights of its own; leave it out")
-    if own and name == "real":
-        raise SaltError("real: --prompts or --caption: there are no clips of other captions; leave it out")

@@ -137,3 +137,10 @@ def test_a_student_without_a_cache_has_none_to_measure(salt, made, tmp_path):
     words = ["caches", made.weights, "--scale", "smoke", "--teacher", made.teacher, "--out", tmp_path / "c.csv"]
     refused(salt, words, "sc_dmd", "makes its videos whole", "accepted: a causal student")
     assert not (tmp_path / "c.csv").exists()
+
+
+def test_real_clips_beyond_the_training_length_need_no_captions(salt, tmp_path):
+    """The floor of long videos is sampled like any model, and its captions are its own."""
+    words = ["sample", "real", "--long", "--scale", "smoke", "--teacher", str(tmp_path / "none")]
+    refused(salt, [*words, "--out", str(tmp_path / "videos")], "none")
+    refused(salt, [*words, "--caption", "a red square", "--out", str(tmp_path / "v")], "no clips of other captions")
