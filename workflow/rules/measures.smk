@@ -117,6 +117,6 @@ rule training_curves:
         run_dir=lambda wildcards, output: w.layout.run_of(wildcards.experiment, wildcards.seed),
         state=lambda wildcards: w.states.training_curves(wildcards.experiment),
     message:
-        "{rule} {wildcards.experiment}, seed {wildcards.seed}: what its training took, and how its losses went"
+        "{rule} {wildcards.experiment}, seed {wildcards.seed}: what its training took, scale {params.scale}"
     shell:
         "salt training-curves {params.weights} --scale {params.scale} --run-dir {params.run_dir} --out {output} > {log} 2>&1"
