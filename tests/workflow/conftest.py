@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,7 +80,15 @@ def snakemake_in(folder: Path) -> Snakemake:
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", *words]
         everything = inherited | ours | environment
-        return subprocess.run(command, cwd=folder, env=everything, capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=everything,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        )
 
     return run
 
