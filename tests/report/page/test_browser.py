@@ -141,7 +141,7 @@ def test_a_link_to_a_closed_table_opens_it(browser, report):
     with opened(browser, report, WIDE) as page:
         page.locator("nav a", has_text="Tables").click()
         page.locator("nav a[href='#table4']").click()
-        assert page.locator("#table4 table").first.is_visible()
+        page.locator("#table4 table").first.wait_for(state="visible")  # raises where it never is
 
 
 def test_contents_on_a_phone_by_keyboard(browser, report):
