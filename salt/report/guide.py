@@ -36,6 +36,7 @@ RECORDS = (
     ("*_defect.csv", "Eq. (16) and its companions"),
     ("*_trajectory.csv", "states along paths, projected"),
     ("*_caches.csv", "what the cache does to a causal student"),
+    ("*_curves.csv", "what a training took, and how its losses went"),
     ("controls.csv", "controls"),
     ("*_clouds.csv.gz", "samples that the lab's figures show"),
     ("*-[0-9]*.csv.gz", "the lab's measurements, a set of arms and an ensemble of seeds a file"),
@@ -204,6 +205,8 @@ def _files(parts: list[Part], folder: Path) -> Iterator[str]:
             rows.append([link, heading(path.stem) + titles.get(path.stem, "")])
         if (part.folder / "report.html").exists():
             rows.append([_link(part, "report.html"), "all of these on one page"])
+        if (part.folder / "made.jsonl").exists():
+            rows.append([_link(part, "made.jsonl"), "what each of these files was made of"])
         for pattern, says in RECORDS:
             if found := len(list((part.folder / "records").glob(pattern))):
                 rows.append([f"`{part.name}/records/{pattern}`", f"{says} ({found} file{'s' * (found > 1)})"])

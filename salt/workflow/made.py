@@ -23,7 +23,7 @@ KEPT = ("rule", "params", "input", "input_checksums", "record_format_version")
 """Of what Snakemake records: all that it compares, but for the command, of which a space would retrain."""
 FOREIGN = ["a file that made.jsonl does not know, or knows otherwise"]
 """The parameters of a file whose origin is not on record: Snakemake makes it again."""
-
+SCRATCH = "{scratch}/"
 FEED = {"teacher", "latents", "ode_pairs", "train", "import_released", "sample", "sample_long", "score_vbench"}
 """The rules whose outputs are not kept with the results."""
 
@@ -60,9 +60,6 @@ class Made:
         if all_of_it or not fresh:
             return {name: list(files) for name, files in inputs.items()}
         return {name: [file for file in files if self._is_here(file)] for name, files in inputs.items()}
-
-    def _is_here(self, path: str) -> bool:
-        return not path.startswith(self.scratch + "/") or Path(path).exists()
 
     @cached_property
     def fresh(self) -> dict[str, dict[str, Any]]:
@@ -126,14 +123,25 @@ class Made:
         figures = [] if folder == results else sorted(Path(self.out, "paper_figures", folder.name).rglob("*"))
         return (path for path in [*below, *figures] if path.is_file() and path.name != NAME)
 
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """What stands for a folder -> the folder; results may lie in the scratch folder, so they come first."""
+        places = {"{out}/results/": Path(self.out, "results"), "{out}/paper_figures/": Path(self.out, "paper_figures")}
+        return {name: f"{folder.as_posix()}/" for name, folder in (places | {SCRATCH: Path(self.scratch)}).items()}
+
     def _neutral(self, path: str) -> str:
-        """A path that names neither folder."""
-        for name, folder in (("{out}", self.out), ("{scratch}", self.scratch)):
-            for part in ("results", "paper_figures") if name == "{out}" else ("",):
-                begin = Path(folder, part).as_posix() + "/"
-                if path.startswith(begin):
-                    return "/".join(word for word in (name, part, path.removeprefix(begin)) if word)
-        return path
+        """A path that names no folder of this machine."""
+        inside = ((name, folder) for name, folder in self._places.items() if path.startswith(folder))
+        return next((name + path.removeprefix(folder) for name, folder in inside), path)
+
+    def _local(self, path: str) -> str:
+        """Such a path, here."""
+        inside = ((name, folder) for name, folder in self._places.items() if path.startswith(name))
+        return next((folder + path.removeprefix(name) for name, folder in inside), path)
+
+    def _is_here(self, path: str) -> bool:
+        """Whether a file need not be made first: not so of one in scratch that is missing."""
+        return not self._neutral(path).startswith(SCRATCH) or Path(path).exists()
 
     def _moved(self, record: MetadataRecord) -> dict[str, Any]:
         return {field: record[field] for field in KEPT} | {
@@ -142,15 +150,9 @@ class Made:
         }
 
     def _here(self, line: dict[str, Any]) -> dict[str, Any]:
-        def place(path: str) -> str:
-            for name, folder in (("{out}/", self.out), ("{scratch}/", self.scratch)):
-                if path.startswith(name):
-                    return Path(folder, path.removeprefix(name)).as_posix()
-            return path
-
         return {field: line[field] for field in KEPT} | {
-            "input": sorted(path for path in map(place, line["input"]) if self._is_here(path)),
-            "input_checksums": {place(path): found for path, found in line["input_checksums"].items()},
+            "input": sorted(path for path in map(self._local, line["input"]) if self._is_here(path)),
+            "input_checksums": {self._local(path): found for path, found in line["input_checksums"].items()},
         }
 
 
