@@ -3,6 +3,7 @@
 # test       setup, then the static checks and all tests
 # test-docs  setup, then what README and docs tell a reader to run, and the guides, in fresh checkouts; minutes
 # test-slurm setup, then the workflow on a SLURM started on this machine, with faults; needs root, else it is skipped
+# soak       setup, then hostile input and faults at their full counts, which make test tries a few of; hours
 # lint       the static checks alone
 # reproduce  setup, then the core of the lab, Table 4 and the defect figure with one seed, and how these agree with ours
 # clean      caches of the tools; results, scratch/ and .venv stay
@@ -11,7 +12,7 @@ REPRODUCED := scratch/reproduce
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo setup lint test test-docs test-slurm reproduce clean
+.PHONY: help demo setup lint test test-docs test-slurm soak reproduce clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:
@@ -62,6 +63,10 @@ test-docs: setup
 
 test-slurm: setup
 	.venv/bin/python -m pytest -m slurm tests/slurm
+
+soak: export SALT_SOAK := 1
+soak: setup
+	$(pytest) tests/hostile tests/faults
 
 # Table 4 has three students. On two cores their trainings run three abreast: two and then one would leave a core idle for
 # half of the time that training takes.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 from torch import Tensor
 
@@ -14,6 +15,17 @@ install_import_hook(
     ["salt.flow", "salt.objectives", "salt.rollout"],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
+
+# Generated cases: the same ones each time. `make soak` tries as many as the fault table states.
+for profile, count in (("quick", 100), ("soak", 2000)):
+    settings.register_profile(
+        profile,
+        derandomize=True,
+        deadline=None,
+        max_examples=count,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+settings.load_profile("soak" if os.environ.get("SALT_SOAK") else "quick")
 
 # What the shell sets for real runs must not decide a test; only where VBench's environment lies is asked of it.
 for name in [name for name in os.environ if name.startswith("SALT_") and name != "SALT_VBENCH"]:
