@@ -7,8 +7,7 @@ rows make which table), `paper_values.yaml` (the published numbers) and `claims.
 
 import difflib
 import os
-import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import yaml
 
 import salt
+from salt.config import strict_yaml
 from salt.errors import SaltError
 
 NOT_EXPERIMENTS = ("claims", "paper_values", "tables")
@@ -57,31 +57,10 @@ def accepted(wrong: str, names: Iterable[str]) -> str:
     return (f"did you mean {near[0]!r}? " if near else "") + f"accepted: {', '.join(names) or 'none'}"
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML with three traps closed: a repeated key and a key that is not text are errors, and `1e-6` is a number."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key.value!r} is not text: quote it", problem_mark=key.start_mark
-                )
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 @lru_cache(maxsize=512)
 def _parsed(text: str | bytes) -> Any:
     """The value of a text. One configuration reads the same few files dozens of times, and parsing is slow."""
-    return yaml.load(text, _StrictLoader)
+    return strict_yaml.load(text)
 
 
 def parse_yaml(text: str | bytes, source: str) -> Any:

@@ -198,13 +198,13 @@ class Layout:
 
 
 def option(flag: str, files: Iterable[str]) -> list[str]:
-    """`flag FOLDER` for the folder of a file, or nothing."""
-    return [f"{flag} {Path(file).parent}" for file in files]
+    """`flag FOLDER` for the folder of each file, word by word."""
+    return [word for file in files for word in (flag, str(Path(file).parent))]
 
 
-def unrecorded(words: str) -> Callable[[Any, Any], str]:
-    """Words of a command line, with wildcards, as a parameter that decides nothing.
+def unrecorded(*words: str) -> Callable[[Any, Any], list[str]]:
+    """Words of a command line, with wildcards, as a parameter that decides nothing; rules print it with `:q`.
 
     Snakemake records and compares the parameters of a job, but for those that it passes inputs or outputs to.
     """
-    return lambda wildcards, output: words.format(**wildcards)
+    return lambda wildcards, output: [word.format(**wildcards) for word in words]

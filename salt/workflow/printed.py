@@ -29,7 +29,7 @@ class Printed:
 
     def options(self, name: str) -> list[str]:
         """The same for `salt sample`, `score`, `score-vbench` and `modes`."""
-        return [f"--cell {cell}" for cell in self.cells(name)]
+        return [word for cell in self.cells(name) for word in ("--cell", cell)]
 
 
 def printed_by(entries: Entries, experiments: Mapping[str, Experiment], claims: bool) -> Printed:

@@ -47,6 +47,9 @@ class Settings:
             raise SaltError(f"--config weights={weights}: accepted: {', '.join(get_args(WeightsFrom))}")
         only = tuple(str(given["only"]).split(",")) if "only" in given else ()
         scale, out, scratch = (str(given.get(key, getattr(cls, key))) for key in ("scale", "out", "scratch"))
+        for key, folder in (("out", out), ("scratch", scratch)):
+            if not folder.strip() or any(character in "{}" or not character.isprintable() for character in folder):
+                raise SaltError(f"--config {key}={folder!r}: accepted: a folder's name without braces and line breaks")
         if only and out == cls.out:
             raise SaltError(
                 f"--config only={','.join(only)}: records of a part would replace those in results/; accepted: with "

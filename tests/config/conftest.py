@@ -1,45 +1,12 @@
 """A small repository of its own for every test that writes configuration files."""
 
-from pathlib import Path
-
 import pytest
 
-SCALE = """
-assets: assets/small
-backbone: {num_layers: 1, num_attention_heads: 1, attention_head_dim: 12, ffn_dim: 8}
-defaults:
-  grid: {shift: 3.0}
-  train:
-    iterations: 5
-    batch_size: 4
-    optimiser: {lr: 1e-3}
-    critic: {optimiser: {lr: 1e-3}}
-"""
-DMD = """
-title: DMD
-grid: {steps: 4, train_steps: 8}
-objectives: {dmd: {}}
-"""
-
-
-class Repository:
-    """Writes files below `experiments/` of a temporary root."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def write(self, name: str, text: str) -> None:
-        path = self.root / "experiments" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+from support.repository import small_repository
 
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """A root with the scales `one` and `two` and the experiment `dmd`, which `SALT_ROOT` points to."""
-    made = Repository(tmp_path)
-    made.write("scales/one.yaml", SCALE)
-    made.write("scales/two.yaml", SCALE)
-    made.write("dmd.yaml", DMD)
+    """The small repository, which `SALT_ROOT` points to."""
     monkeypatch.setenv("SALT_ROOT", str(tmp_path))
-    return made
+    return small_repository(tmp_path)

@@ -13,8 +13,7 @@ from salt.config.base import Section
 from salt.config.files import read_mapping
 from salt.config.schema import Experiment
 from salt.errors import SaltError
-
-from .conftest import DMD, SCALE
+from support.repository import DMD, SCALE
 
 GRID = "grid: {steps: 4, train_steps: 8}"
 

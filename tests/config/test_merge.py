@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from salt.config import load_experiment
-
-from .conftest import DMD, SCALE
+from support.repository import DMD, SCALE
 
 LAYERS = ("defaults", "base", "child", "base.scales", "child.scales", "command line")
 KEYS = (

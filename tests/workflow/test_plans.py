@@ -1,6 +1,7 @@
 """What the workflow would run for every target, scale and place, and what it says to a user's mistakes."""
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,15 @@ def of_job(run: subprocess.CompletedProcess[str], message: str) -> str:
     """What a dry run prints of the job with such a message."""
     blocks = (run.stdout + run.stderr).split("\n\n")
     return next(block for block in blocks if re.search(rf"^Job \d+: {message}", block, re.MULTILINE))
+
+
+def test_folders_of_any_name_are_one_word_of_a_command(snakemake: Snakemake) -> None:
+    out, scratch = "it's here", "a b/$(x)"
+    plan = snakemake("-n", "all", "--config", "scale=smoke", f"out={out}", f"scratch={scratch}").stdout
+    commands = [shlex.split(line) for line in re.findall(r"^Shell command: (salt .*)$", plan, re.MULTILINE)]
+    ours = [word for words in commands for word in words if "here" in word or "$(x)" in word]
+    assert {words[1] for words in commands} > {"teacher", "train", "sample", "score", "table", "report"}
+    assert ours and all(word.startswith((f"{out}/", f"{scratch}/")) for word in ours)
 
 
 @pytest.mark.parametrize("scale", ["smoke", "tiny"])

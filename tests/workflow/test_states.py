@@ -179,12 +179,18 @@ def test_records_and_videos_are_those_of_an_entrys_students(smoke: Workflow) -> 
     assert "results/smoke/records/self_forcing_seed0_long.csv" in layout.records_of(long)
     drawn = next(figure for figure in entries.figures.values() if "videos" in figure.uses)
     assert all(path.startswith("scratch/smoke/videos/v1/") for path in layout.videos_of(drawn))
-    assert option("--init", ["a/b/provenance.json"]) == ["--init a/b"]
+    assert option("--init", ["a/b/provenance.json"]) == ["--init", "a/b"]
     assert option("--init", []) == []
 
 
 def test_words_are_not_recorded_that_snakemake_passes_an_output_to() -> None:
-    assert unrecorded("--part {part}/{parts}")({"part": "0", "parts": "8"}, None) == "--part 0/8"
+    assert unrecorded("--part", "{part}/{parts}")({"part": "0", "parts": "8"}, None) == ["--part", "0/8"]
+
+
+@pytest.mark.parametrize("config", [{"out": "a{b}"}, {"scratch": "a\nb"}, {"scratch": " "}, {"out": "a\x1b[2Jb"}])
+def test_folders_that_no_rule_could_name_are_refused(config: dict[str, str]) -> None:
+    with pytest.raises(SaltError, match=r"--config (out|scratch)='[^\n]*': accepted: a folder's name without braces"):
+        Settings.read(config)
 
 
 def test_settings_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ rule teacher:
         "{rule}: codec, text encoder and teacher of scale {params.scale}"
     shell:
         f"salt teacher --scale {{params.scale}} --device {w.resources.device('teacher')}"
-        " --wait --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
+        " --wait --run-dir {params.run_dir:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule latents:
@@ -41,14 +41,14 @@ rule latents:
     params:
         scale=w.scale.name,
         teacher=subpath(input.teacher, parent=True),
-        part=unrecorded(""),
+        part=unrecorded(),
         folder=subpath(output[0], parent=True),
         state=w.states.latents(),
     message:
         "{rule}: the latents that all students of scale {params.scale} are trained on"
     shell:
-        f"salt latents --scale {{params.scale}} --teacher {{params.teacher}} --device {w.resources.device('latents')}"
-        " {params.part} --out {params.folder} > {log} 2>&1"
+        f"salt latents --scale {{params.scale}} --teacher {{params.teacher:q}} --device {w.resources.device('latents')}"
+        " {params.part:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 use rule latents as latents_part with:
@@ -61,6 +61,6 @@ use rule latents as latents_part with:
     benchmark:
         f"{w.layout.scratch}/benchmarks/latents_part/part_{{part}}_of_{{parts}}.tsv"
     params:
-        part=unrecorded("--part {part}/{parts}"),
+        part=unrecorded("--part", "{part}/{parts}"),
     message:
         "{rule}: part {wildcards.part} of the {wildcards.parts} that jobs share of the latents of scale {params.scale}"

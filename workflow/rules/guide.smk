@@ -22,4 +22,4 @@ rule guide:
     message:
         "{rule}: the way through all results, with those of scale {params.scale}"
     shell:
-        "salt guide --results {params.results} --figures {params.figures} --out {output} > {log} 2>&1"
+        "salt guide --results {params.results:q} --figures {params.figures:q} --out {output:q} > {log:q} 2>&1"

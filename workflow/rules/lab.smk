@@ -25,7 +25,7 @@ rule lab_truth:
     message:
         "{rule}: what is known in closed form, to see whether the lab's measures see it"
     shell:
-        "salt lab-truth --lab {params.lab} --out {output} > {log} 2>&1"
+        "salt lab-truth --lab {params.lab} --out {output:q} > {log:q} 2>&1"
 
 
 rule lab_arms:
@@ -49,8 +49,8 @@ rule lab_arms:
     message:
         "{rule}: the arms of {wildcards.set}, seeds {wildcards.ensemble}, trained and measured"
     shell:
-        "salt lab-arms {wildcards.set} --lab {params.lab} --first {params.first} --scratch {params.scratch}"
-        " --out {params.records} > {log} 2>&1"
+        "salt lab-arms {wildcards.set} --lab {params.lab} --first {params.first} --scratch {params.scratch:q}"
+        " --out {params.records:q} > {log:q} 2>&1"
 
 
 rule lab_table:
@@ -80,8 +80,8 @@ rule lab_table:
     message:
         "{rule} {wildcards.lab_table}"
     shell:
-        "salt lab-table {wildcards.lab_table} --lab {params.lab} --records {params.records} --out {params.folder}"
-        " > {log} 2>&1"
+        "salt lab-table {wildcards.lab_table} --lab {params.lab} --records {params.records:q} --out {params.folder:q}"
+        " > {log:q} 2>&1"
 
 
 rule lab_figure:
@@ -112,8 +112,8 @@ rule lab_figure:
     message:
         "{rule} {wildcards.lab_figure}"
     shell:
-        "salt lab-figure {wildcards.lab_figure} --lab {params.lab} --records {params.records} --phase {params.phase}"
-        " --out {params.folder} > {log} 2>&1"
+        "salt lab-figure {wildcards.lab_figure} --lab {params.lab} --records {params.records:q} --phase {params.phase}"
+        " --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule lab_report:
@@ -142,7 +142,7 @@ rule lab_report:
     message:
         "{rule}: controls, figures and claims of the lab on one page"
     shell:
-        "salt lab-report --lab {params.lab} --results {params.results} --figures {params.figures} --out {output} > {log} 2>&1"
+        "salt lab-report --lab {params.lab} --results {params.results:q} --figures {params.figures:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule:

@@ -29,9 +29,9 @@ rule modes:
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: which futures and styles it samples, scale {params.scale}"
     shell:
-        "salt modes {wildcards.sampled} {params.cells} --scale {params.scale} --seed {wildcards.seed}"
-        f" --device {w.resources.device('modes')} --teacher {{params.teacher}} --latents {{params.latents}}"
-        " {params.weights} --out {output} > {log} 2>&1"
+        "salt modes {wildcards.sampled} {params.cells:q} --scale {params.scale} --seed {wildcards.seed}"
+        f" --device {w.resources.device('modes')} --teacher {{params.teacher:q}} --latents {{params.latents:q}}"
+        " {params.weights:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule defect:
@@ -55,14 +55,14 @@ rule defect:
         scale=w.scale.name,
         weights=lambda wildcards, output: Path(w.layout.weights(wildcards.experiment, wildcards.seed)).parent,
         teacher=unrecorded(w.layout.teacher),
-        alone=unrecorded("--alone" if w.printed.alone else ""),
+        alone=unrecorded(*["--alone"] * w.printed.alone),
         state=lambda wildcards: w.states.defect(wildcards.experiment, w.printed.alone),
     message:
         "{rule} {wildcards.experiment}, seed {wildcards.seed}: its semigroup defect, scale {params.scale}"
     shell:
-        "salt defect {params.weights} {params.alone} --scale {params.scale} --teacher {params.teacher}"
+        "salt defect {params.weights:q} {params.alone:q} --scale {params.scale} --teacher {params.teacher:q}"
         f" --device {w.resources.device('defect')}"
-        " --out {output.defect} > {log} 2>&1"
+        " --out {output.defect:q} > {log:q} 2>&1"
 
 
 rule caches:
@@ -90,9 +90,9 @@ rule caches:
     message:
         "{rule} {wildcards.experiment}, seed {wildcards.seed}: what its cache does to it, scale {params.scale}"
     shell:
-        "salt caches {params.weights} --scale {params.scale} --teacher {params.teacher}"
+        "salt caches {params.weights:q} --scale {params.scale} --teacher {params.teacher:q}"
         f" --device {w.resources.device('caches')}"
-        " --out {output} > {log} 2>&1"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule training_curves:
@@ -119,4 +119,4 @@ rule training_curves:
     message:
         "{rule} {wildcards.experiment}, seed {wildcards.seed}: what its training took, scale {params.scale}"
     shell:
-        "salt training-curves {params.weights} --scale {params.scale} --run-dir {params.run_dir} --out {output} > {log} 2>&1"
+        "salt training-curves {params.weights:q} --scale {params.scale} --run-dir {params.run_dir:q} --out {output:q} > {log:q} 2>&1"

@@ -26,8 +26,8 @@ rule score_controls:
     message:
         "{rule}: records of clips that are corrupted on purpose, scale {params.scale}"
     shell:
-        "salt score-controls --scale {params.scale} --teacher {params.teacher} --videos {params.videos}"
-        " --out {output} > {log} 2>&1"
+        "salt score-controls --scale {params.scale} --teacher {params.teacher:q} --videos {params.videos:q}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule table:
@@ -57,8 +57,8 @@ rule table:
     message:
         "{rule} {wildcards.table}, scale {params.scale}"
     shell:
-        "salt table {wildcards.table} --scale {params.scale} --records {params.records} --seeds {params.seeds}"
-        " --out {params.folder} > {log} 2>&1"
+        "salt table {wildcards.table} --scale {params.scale} --records {params.records:q} --seeds {params.seeds}"
+        " --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule figure:
@@ -94,8 +94,8 @@ rule figure:
     message:
         "{rule} {wildcards.figure}, scale {params.scale}"
     shell:
-        "salt figure {wildcards.figure} --scale {params.scale} --records {params.records} --videos {params.videos}"
-        " --seeds {params.seeds} --out {params.folder} > {log} 2>&1"
+        "salt figure {wildcards.figure} --scale {params.scale} --records {params.records:q} --videos {params.videos:q}"
+        " --seeds {params.seeds} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule claims:
@@ -124,7 +124,7 @@ rule claims:
     message:
         "{rule}: what the paper claims against the records of scale {params.scale}"
     shell:
-        "salt claims --scale {params.scale} --records {params.records} --out {params.folder} > {log} 2>&1"
+        "salt claims --scale {params.scale} --records {params.records:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule clips:
@@ -151,7 +151,7 @@ rule clips:
     message:
         "{rule}: the videos whose frames the figures show, scale {params.scale}"
     shell:
-        "salt clips --scale {params.scale} --videos {params.videos} --out {params.folder} > {log} 2>&1"
+        "salt clips --scale {params.scale} --videos {params.videos:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -183,8 +183,8 @@ rule report:
     message:
         "{rule}: all tables, figures and claims of scale {params.scale} on one page"
     shell:
-        "salt report --scale {params.scale} --results {params.results} --figures {params.figures}"
-        " --out {output} > {log} 2>&1"
+        "salt report --scale {params.scale} --results {params.results:q} --figures {params.figures:q}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 if w.guides:

@@ -22,15 +22,15 @@ rule ode_pairs:
         teacher=subpath(input.teacher, parent=True),
         latents=subpath(input.latents, parent=True),
         weights=lambda wildcards, input: option("--weights", input.weights),
-        part=unrecorded(""),
+        part=unrecorded(),
         folder=subpath(output[0], parent=True),
         state=lambda wildcards: w.states.ode_pairs(wildcards.experiment),
     message:
         "{rule} {wildcards.experiment}: the trajectories that it regresses, scale {params.scale}"
     shell:
-        "salt ode-pairs {wildcards.experiment} --scale {params.scale} --teacher {params.teacher}"
-        f" --latents {{params.latents}} {{params.weights}} --device {w.resources.device('ode_pairs')}"
-        " {params.part} --out {params.folder} > {log} 2>&1"
+        "salt ode-pairs {wildcards.experiment} --scale {params.scale} --teacher {params.teacher:q}"
+        f" --latents {{params.latents:q}} {{params.weights:q}} --device {w.resources.device('ode_pairs')}"
+        " {params.part:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 use rule ode_pairs as ode_pairs_part with:
@@ -45,7 +45,7 @@ use rule ode_pairs as ode_pairs_part with:
     benchmark:
         f"{w.layout.scratch}/benchmarks/ode_pairs_part/{{experiment}}_{{state}}_part_{{part}}_of_{{parts}}.tsv"
     params:
-        part=unrecorded("--part {part}/{parts}"),
+        part=unrecorded("--part", "{part}/{parts}"),
     message:
         "{rule} {wildcards.experiment}: part {wildcards.part} of {wildcards.parts}, scale {params.scale}"
 
@@ -78,9 +78,9 @@ rule train:
         "{rule} {wildcards.experiment}, seed {wildcards.seed}: its weights, scale {params.scale}"
     shell:
         f"{w.resources.launcher('train')}salt train {{wildcards.experiment}} --scale {{params.scale}}"
-        " --seed {wildcards.seed} --teacher {params.teacher} --latents {params.latents} {params.start}"
+        " --seed {wildcards.seed} --teacher {params.teacher:q} --latents {params.latents:q} {params.start:q}"
         f" --device {w.resources.device('train')}"
-        " --wait --run-dir {params.run_dir} --out {params.folder} > {log} 2>&1"
+        " --wait --run-dir {params.run_dir:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule import_released:
@@ -103,7 +103,7 @@ rule import_released:
     message:
         "{rule} {wildcards.experiment}: its published weights, scale {params.scale}"
     shell:
-        "salt import-released {wildcards.experiment} --scale {params.scale} --out {params.folder} > {log} 2>&1"
+        "salt import-released {wildcards.experiment} --scale {params.scale} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule sample:
@@ -120,7 +120,7 @@ rule sample:
     resources:
         **w.resources.asked("sample"),
     params:
-        long=unrecorded(""),
+        long=unrecorded(),
         scale=w.scale.name,
         teacher=subpath(input.teacher, parent=True),
         weights=lambda wildcards, input: option("--weights", input.weights),
@@ -130,9 +130,9 @@ rule sample:
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: videos of the evaluation's prompts, scale {params.scale}"
     shell:
-        "salt sample {wildcards.sampled} {params.long} {params.cells} --scale {params.scale} --seed {wildcards.seed}"
-        f" --device {w.resources.device('sample')} --teacher {{params.teacher}} {{params.weights}}"
-        " --out {params.folder} > {log} 2>&1"
+        "salt sample {wildcards.sampled} {params.long:q} {params.cells:q} --scale {params.scale} --seed {wildcards.seed}"
+        f" --device {w.resources.device('sample')} --teacher {{params.teacher:q}} {{params.weights:q}}"
+        " --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule score_vbench:
@@ -159,9 +159,9 @@ rule score_vbench:
     message:
         "{rule} {wildcards.sampled}{wildcards.long}, seed {wildcards.seed}: {wildcards.dimension}, scale {params.scale}"
     shell:
-        "salt score-vbench {wildcards.sampled} {wildcards.dimension} {params.long} {params.cells} --scale {params.scale}"
+        "salt score-vbench {wildcards.sampled} {wildcards.dimension} {params.long:q} {params.cells:q} --scale {params.scale}"
         f" --seed {{wildcards.seed}} --device {w.resources.device('score_vbench')}"
-        " --videos {params.videos} --details {params.details} --out {output} > {log} 2>&1"
+        " --videos {params.videos:q} --details {params.details:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule score:
@@ -182,7 +182,7 @@ rule score:
     resources:
         **w.resources.asked("score"),
     params:
-        long=unrecorded(""),
+        long=unrecorded(),
         scale=w.scale.name,
         videos=unrecorded(f"{w.layout.videos}/{{sampled}}/seed{{seed}}"),
         cells=lambda wildcards, output: w.printed.options(wildcards.sampled),
@@ -191,8 +191,8 @@ rule score:
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: records of its videos, scale {params.scale}"
     shell:
-        "salt score {wildcards.sampled} {params.long} {params.cells} --scale {params.scale} --seed {wildcards.seed}"
-        " --videos {params.videos} --out {output.scores} --details {params.details} > {log} 2>&1"
+        "salt score {wildcards.sampled} {params.long:q} {params.cells:q} --scale {params.scale} --seed {wildcards.seed}"
+        " --videos {params.videos:q} --out {output.scores:q} --details {params.details:q} > {log:q} 2>&1"
 
 
 use rule sample as sample_long with:
@@ -209,7 +209,7 @@ use rule sample as sample_long with:
         **w.resources.asked("sample_long"),
     params:
         long=unrecorded("--long"),
-        cells=unrecorded(""),
+        cells=unrecorded(),
         state=lambda wildcards: w.states.sample_long(wildcards.sampled),
     message:
         "{rule} {wildcards.sampled}, seed {wildcards.seed}: videos beyond the training length, scale {params.scale}"
@@ -238,7 +238,7 @@ use rule score as score_long with:
         **w.resources.asked("score_long"),
     params:
         long=unrecorded("--long"),
-        cells=unrecorded(""),
+        cells=unrecorded(),
         videos=unrecorded(f"{w.layout.videos}/{{sampled}}/seed{{seed}}_long"),
         details=unrecorded(f"{w.layout.evaluation}/scores/{{sampled}}/seed{{seed}}_long"),
         state=lambda wildcards: w.states.score_long(wildcards.sampled),

@@ -1,0 +1,78 @@
+"""YAML as this project reads it: plain values alone, and nothing that costs more than its length says.
+
+YAML 1.2's numbers, `true`, `false` and `null`; everything else is text. So there are no dates, no sexagesimals (1:30),
+no octals (010), no `yes`. Aliases (a few lines of them can stand for gigabytes), tags and merges (`<<`) are refused, as
+are keys that are given twice or are no short text in one line.
+"""
+
+import re
+from collections.abc import Hashable
+from typing import Any, ClassVar, NoReturn
+
+import yaml
+
+MOST_BYTES = 100_000
+"""Five times the longest file of this repository."""
+DEEPEST = 30
+LONGEST_KEY = 80
+MOST_DIGITS = 18
+"""Of an integer: it fits into 64 bits."""
+_TAG = "tag:yaml.org,2002:"
+_PLAIN = {
+    "null": r"null|Null|NULL|~|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": rf"[-+]?(?:0|[1-9]\d{{0,{MOST_DIGITS - 1}}})",
+    "float": r"[-+]?(?:\d+\.\d*|\.\d+|\d+[eE][-+]?\d+)(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+}
+
+
+def load(text: str | bytes) -> Any:
+    """The value of a text.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, or one of the above.
+    """
+    if len(text) > MOST_BYTES:
+        raise yaml.YAMLError(f"{len(text)} bytes; accepted: up to {MOST_BYTES}")
+    return yaml.load(text, _Loader)
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: ClassVar[dict[str | None, Any]] = {}
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            _refuse(event, f"alias *{event.anchor}: write out what it stands for")
+        if getattr(event, "tag", None) is not None:
+            _refuse(event, f"tag {event.tag!r}: leave it out")
+        self.depth += 1
+        if self.depth > DEEPEST:
+            _refuse(event, f"more than {DEEPEST} levels")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag != f"{_TAG}str":
+                shown = repr(key.value) if isinstance(key, yaml.ScalarNode) else f"of type {key.id}"
+                _refuse(key, f"key {shown:.{LONGEST_KEY}} is not text: quote it")
+            if len(key.value) > LONGEST_KEY or not key.value.isprintable():
+                shown = repr(key.value[:LONGEST_KEY])
+                _refuse(key, f"key {shown}: accepted: up to {LONGEST_KEY} characters, all of them printable")
+            if key.value in seen:
+                _refuse(key, f"key {key.value!r} is given twice")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _refuse(at: yaml.Node | yaml.Event, problem: str) -> NoReturn:
+    raise yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
+
+
+for _name, _pattern in _PLAIN.items():
+    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"(?:{_pattern})$", re.ASCII), None)
