@@ -1,9 +1,24 @@
 """What every section of the configuration is: frozen, complete, and strict about names and numbers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+Value = TypeVar("Value")
+
+
+def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    if again := [value for index, value in enumerate(values) if value in values[:index]]:
+        raise ValueError(f"{again[0]} is given twice; accepted: each once")
+    return values
+
+
+Few = Annotated[tuple[Value, ...], AfterValidator(_each_once)]
+"""Values, none twice: a seed that is given twice would count its video twice."""
+Set = Annotated[tuple[Value, ...], Field(min_length=1), AfterValidator(_each_once)]
+"""At least one of them."""
+Share = Annotated[float, Field(gt=0, le=1)]
+"""How often something happens; what never happens is left out."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

@@ -5,7 +5,7 @@ The paper's own numbers are not in it: `paper` names two rows of `experiments/pa
 
 import re
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -116,7 +116,7 @@ class PaperClaim(Section):
 class PaperClaims(Section):
     """The file: every claim, in the order of the paper."""
 
-    claims: tuple[PaperClaim, ...]
+    claims: Annotated[tuple[PaperClaim, ...], Field(min_length=1)]
     """A list of claims."""
 
 

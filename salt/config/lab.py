@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Section, Solver
+from salt.config.base import Name, Section, Set, Solver
 
 TOKEN_WIDTH = 4
 """Numbers of a token of a small network's features: its width, shared among the chunks, is some tokens for each."""
@@ -111,13 +111,13 @@ class Measured(Section):
 
     samples: Annotated[int, Field(ge=8)] = 2048
     """Of each caption and member."""
-    nfe: tuple[PositiveInt, ...] = (1, 2, 4, 8, 16, 32)
-    solvers: tuple[Solver, ...] = ("cm", "euler")
+    nfe: Set[PositiveInt] = (1, 2, 4, 8, 16, 32)
+    solvers: Set[Solver] = ("cm", "euler")
     directions: PositiveInt = 16
     """Of the sliced distances, evenly over half a circle."""
     teacher_nfe: PositiveInt = 200
     """Euler steps of the guided teacher, where guidance leaves the truth without a closed form."""
-    cache: tuple[PositiveInt, ...] = (2, 4, 8)
+    cache: Set[PositiveInt] = (2, 4, 8)
     """Steps of the chunks that a chain's last chunk is conditioned on."""
 
 

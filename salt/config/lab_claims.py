@@ -77,7 +77,7 @@ class LabCell(Section):
     """How it is sampled; none: not by a solver."""
     metric: Metric = "sliced_w1"
     """What is measured; not given: as the claim or the file says."""
-    updates: int | Literal["last"] = "last"
+    updates: NonNegativeInt | Literal["last"] = "last"
     """Generator updates done; last: all of them."""
     chunk: NonNegativeInt = 0
     """Of a chain, from 1; 0: not of one chunk."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Probability, Section, is_none
+from salt.config.base import Beta, Probability, Section, Share, is_none
 
 
 class NoiseLaw(Section):
@@ -12,7 +12,7 @@ class NoiseLaw(Section):
 
     shift: PositiveFloat = 5.0
     """s of t = s u / (1 + (s - 1) u)."""
-    u_max: Probability = 1.0
+    u_max: Share = 1.0
     t_min: Probability = 0.02
     t_max: Probability = 0.98
 
@@ -27,7 +27,7 @@ class DMD(Section):
     """Distribution matching (Eq. 4) against a guided teacher and a critic."""
 
     weight: NonNegativeFloat = 1.0
-    cfg_weight: NonNegativeFloat = 5.0
+    cfg_weight: PositiveFloat = 5.0
     """w of uncond + w (cond - uncond) on the teacher."""
     normaliser: Literal["per_sample", "global", "none"] = "per_sample"
     """Divide the direction by mean |x - x_0^real| of each sample (released code), of the batch, or not at all."""
@@ -65,7 +65,7 @@ class Align(Section):
     """delta of Eq. (12)."""
     references: dict[Annotated[int, Field(ge=2)], PositiveInt] = Field(default={2: 4, 4: 8}, min_length=1)
     """K of a rollout -> K of its reference; other rollouts have none."""
-    probability: Probability = 1.0
+    probability: Share = 1.0
     """Probability that a rollout with a reference is aligned with it."""
     start: NonNegativeInt = 0
     """Generator updates before the first alignment."""
@@ -91,7 +91,7 @@ class FlowMatching(Section):
 
     weight: NonNegativeFloat = 1.0
     shift: PositiveFloat = 1.0
-    caption_drop: Probability = 0.1
+    caption_drop: Beta = 0.1
     """Share of captions replaced by the empty one, for classifier-free guidance."""
     weighting: Literal["none", "bell"] = Field(default="none", exclude_if=lambda value: value == "none")
     """Of the loss over t: `bell` weighs the middle most and the ends not at all, as Self-Forcing's scheduler does."""
@@ -112,7 +112,7 @@ class PCM(Section):
     weight: NonNegativeFloat = 1.0
     solver_steps: PositiveInt = 48
     """Euler steps of the teacher from 1 to 0; a multiple of K."""
-    cfg_weight: NonNegativeFloat = 5.0
+    cfg_weight: PositiveFloat = 5.0
     """w of uncond + w (cond - uncond) on the teacher."""
     teacher: Literal["own", "exact"] = Field(default="own", exclude_if=lambda value: value == "own")
     """`own`: the scale's teacher; `exact`: the posterior mean of a world that can name its modes."""
@@ -124,7 +124,7 @@ class SCM(Section):
     """Continuous-time consistency (sCM, arXiv 2410.11081) with a guided teacher, beside dmd: rCM (arXiv 2510.08431)."""
 
     weight: NonNegativeFloat = 100.0
-    cfg_weight: NonNegativeFloat = 5.0
+    cfg_weight: PositiveFloat = 5.0
     """w of uncond + w (cond - uncond) on the teacher."""
     warmup: NonNegativeInt = 1000
     """Generator updates until the direction is that of consistency; before, there is neither dmd nor a critic."""

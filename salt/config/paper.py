@@ -3,7 +3,7 @@
 Units are those of the paper: VBench scores in percent, the semigroup defect of Eq. (16) as a fraction.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -59,7 +59,7 @@ class PaperRow(_Place):
 class PaperRows(Section):
     """The file: every published row."""
 
-    rows: tuple[PaperRow, ...]
+    rows: Annotated[tuple[PaperRow, ...], Field(min_length=1)]
     """A list of rows."""
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Name, Precision, Probability, Section, Solver, is_none
+from salt.config.base import Few, Name, Precision, Probability, Section, Set, Solver, is_none
 from salt.config.data import Data
 from salt.config.lab import Exact
 from salt.config.memory import Memory
@@ -12,6 +12,8 @@ from salt.config.released import Below
 from salt.config.vbench import VBench
 from salt.config.world import World
 
+LEAST_HEAD = 6
+"""Of a head's channels each axis of a clip gets a third, in pairs."""
 MASK_CHANNELS = 4
 """Channels of the mask of given frames: one for each video frame of a latent frame, as in Wan 2.1 I2V."""
 
@@ -78,7 +80,7 @@ class Backbone(Section):
     """Channels of one head; even, for the rotary embedding."""
     ffn_dim: PositiveInt
     """Width of the feed-forward layers."""
-    patch_size: tuple[int, int, int] = (1, 2, 2)
+    patch_size: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 2, 2)
     in_channels: PositiveInt = 16
     out_channels: PositiveInt = 16
     text_dim: PositiveInt = 4096
@@ -88,6 +90,38 @@ class Backbone(Section):
     """Width of an image's features; None: the network takes none."""
     added_kv_proj_dim: PositiveInt | None = Field(default=None, exclude_if=is_none)
     """The network's own width, if it takes features of an image."""
+
+    def check(self, whose: str, latent: tuple[int, int, int, int], text_width: int) -> None:
+        """Refuse what diffusers would find out when the network is built, or not at all.
+
+        Args:
+            whose: the section's key, for messages.
+            latent: `(C, T, h, w)` of a clip.
+            text_width: of the text encoder's embeddings.
+
+        Raises:
+            ValueError: lengths that do not fit together.
+        """
+        (_, frames, *sides), (deep, *patch) = latent, self.patch_size
+        if deep != 1 or any(side % part for side, part in zip(sides, patch, strict=True)):
+            raise ValueError(
+                f"{whose}.patch_size={list(self.patch_size)}: accepted: 1 latent frame, and divisors of {sides}"
+            )
+        if self.attention_head_dim % 2 or self.attention_head_dim < LEAST_HEAD:
+            raise ValueError(
+                f"{whose}.attention_head_dim={self.attention_head_dim}: accepted: an even number from {LEAST_HEAD} on, "
+                "for a rotary embedding of three axes"
+            )
+        if self.freq_dim % 2:
+            raise ValueError(f"{whose}.freq_dim={self.freq_dim}: accepted: an even number, for sines and cosines")
+        if self.text_dim != text_width:
+            raise ValueError(f"{whose}.text_dim={self.text_dim}: accepted: {text_width}, as text.d_model says")
+        longest = max(frames, *(side // part for side, part in zip(sides, patch, strict=True)))
+        if self.rope_max_seq_len < longest:
+            raise ValueError(
+                f"{whose}.rope_max_seq_len={self.rope_max_seq_len}: accepted: {longest} or more, the tokens along the "
+                "longest axis of a clip"
+            )
 
 
 NO_WAN = Backbone(num_layers=1, num_attention_heads=1, attention_head_dim=2, ffn_dim=1)
@@ -116,7 +150,7 @@ class Long(Section):
     """Length as a multiple of the training length."""
     memory: Memory
     """KV-cache policy of students, in place of that of training; `causal.long_memory` of a student comes before it."""
-    nfe: tuple[PositiveInt, ...] = (4,)
+    nfe: Set[PositiveInt] = (4,)
     """Function evaluations of every chunk, by `main_solver`."""
     prompts: Annotated[int, Field(ge=2)] = 128
     """Number of extended report prompts; 2 or more, so that there is one of each kind."""
@@ -129,17 +163,17 @@ class Evaluation(Section):
 
     prompts: PositiveInt = 256
     batch_size: PositiveInt = 64
-    seeds: tuple[NonNegativeInt, ...] = (0,)
+    seeds: Set[NonNegativeInt] = (0,)
     """Sampling seeds: one video per prompt and seed."""
-    nfe: tuple[PositiveInt, ...] = (2, 4, 8, 16)
+    nfe: Set[PositiveInt] = (2, 4, 8, 16)
     """Function evaluations of students, with extended prompts and every solver."""
-    solvers: tuple[Solver, ...] = ("euler", "cm")
-    short_nfe: tuple[PositiveInt, ...] = (4,)
+    solvers: Set[Solver] = ("euler", "cm")
+    short_nfe: Few[PositiveInt] = (4,)
     """Function evaluations of students, with short prompts and `main_solver` only."""
     main_solver: Solver = "cm"
     teacher_nfe: PositiveInt = 50
     """Euler steps of the guided teacher."""
-    cfg_weight: NonNegativeFloat = 3.0
+    cfg_weight: PositiveFloat = 3.0
     """w of uncond + w (cond - uncond) of the guided teacher."""
     defect_samples: Annotated[int, Field(ge=2)] = 128
     """Prompts, and noises, that the diagnostics of `salt defect` use; 2 or more, for a standard error."""
@@ -244,6 +278,19 @@ class Scale(Section):
                 f"first_frame.tokens={self.image_tokens} needs a released image encoder, but teacher={self.teacher}: "
                 "accepted: 0"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _networks_fit(self) -> "Scale":
+        if self.exact is not None:
+            return self
+        if self.text.d_model % self.text.num_heads:
+            raise ValueError(
+                f"text.d_model={self.text.d_model}: accepted: a multiple of num_heads={self.text.num_heads}"
+            )
+        self.backbone.check("backbone", self.latent_shape, self.text.d_model)
+        if self.larger is not None:
+            self.larger.backbone.check("larger.backbone", self.latent_shape, self.text.d_model)
         return self
 
     @property

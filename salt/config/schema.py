@@ -8,7 +8,7 @@ Symbols are the paper's: K = `grid.steps`, |T_train| = `grid.train_steps`, lambd
 from math import gcd
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.base import Name, Section, Solver, is_none
 from salt.config.lab import TOKEN_WIDTH, Exact
@@ -62,7 +62,7 @@ class Pairs(Section):
     shard_size: PositiveInt = 256
     solver_steps: PositiveInt = 48
     """Euler steps of the teacher; states on the grid of `grid.train_steps` are kept."""
-    cfg_weight: NonNegativeFloat = 5.0
+    cfg_weight: PositiveFloat = 5.0
     """w of uncond + w (cond - uncond)."""
 
 
@@ -256,6 +256,25 @@ class Experiment(Section):
             raise ValueError(
                 f"causal.chunk={chunk} does not divide the {frames} latent frames of a clip; accepted: a divisor"
             )
+
+    @model_validator(mode="after")
+    def _everything_begins(self) -> "Experiment":
+        """What would begin after the last update would be absent without a word."""
+        train, objectives = self.train, self.objectives
+        begins = {
+            "train.ema.start": train.ema.start,
+            "objectives.align.start": objectives.align.start if objectives.align else 0,
+            "objectives.scm.warmup": objectives.scm.warmup if objectives.scm else 0,
+        }
+        for key, start in begins.items():
+            if start >= train.iterations:
+                raise ValueError(
+                    f"{key}={start}, but train.iterations={train.iterations}: what it puts off would never be; "
+                    "accepted: less"
+                )
+        if not any(section.weight for section in objectives.given().values()):
+            raise ValueError("objectives: every weight is 0, and nothing would be learnt; accepted: one above 0")
+        return self
 
     @model_validator(mode="after")
     def _tokens_are_shared_evenly(self) -> "Experiment":

@@ -7,7 +7,7 @@ are keys that are given twice or are no short text in one line.
 
 import re
 from collections.abc import Hashable
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
@@ -38,7 +38,7 @@ def load(text: str | bytes) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: ClassVar[dict[str | None, Any]] = {}
+    yaml_implicit_resolvers: dict[str | None, Any] = {}  # noqa: RUF012 (typed so in yaml's stubs)
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -70,7 +70,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _refuse(at: yaml.Node | yaml.Event, problem: str) -> NoReturn:
+def _refuse(at: Any, problem: str) -> NoReturn:
     raise yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
 
 

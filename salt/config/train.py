@@ -1,6 +1,6 @@
 """How a network is trained: optimisers, averaging, and the one loop."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -40,7 +40,8 @@ class Critic(Section):
 class EMA(Section):
     """Exponential moving average of the generator, from generator update `start` on."""
 
-    decay: Probability = 0.99
+    decay: Beta = 0.99
+    """1 is refused: the average would stay what the student started from."""
     start: NonNegativeInt = 0
 
 
@@ -74,7 +75,7 @@ class Train(Section):
     tracker: Literal["trackio", "wandb"] | None = Field(default=None, exclude_if=lambda value: value is None)
     """A package that metrics are sent to as well, as its own environment says (WANDB_MODE, TRACKIO_DIR); None: to none.
     It is installed by whoever wants it."""
-    threads: PositiveInt = 1
+    threads: Annotated[int, Field(ge=1, le=512)] = 1
     """CPU threads of one process."""
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """The procedural captioned video world, as data."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -35,7 +35,7 @@ class World(Section):
     """Side in pixels."""
     frames: PositiveInt = 9
     """1 + 4 k, as for Wan."""
-    speeds: tuple[Literal[1, 2], ...] = (1, 2)
+    speeds: Annotated[tuple[Literal[1, 2], ...], Field(min_length=1)] = (1, 2)
     """Pixels a frame, sampled per clip."""
     turn: Turn = Field(default="none", exclude_if=lambda value: value == "none")
     """What objects do at the border. none: clips are such that they do not reach it; keep: they turn round and go back
@@ -46,9 +46,9 @@ class World(Section):
     """How clips differ continuously; None: they do not."""
     pair_share: Probability = 0.4
     """Share of two-object scenes."""
-    pair_gaps: tuple[Literal[8, 16], ...] = (8, 16)
+    pair_gaps: Annotated[tuple[Literal[8, 16], ...], Field(min_length=1)] = (8, 16)
     """Distances in pixels of two objects along the axis of their relation, sampled per clip."""
-    pair_slips: tuple[Literal[-8, 0, 8], ...] = (-8, 0, 8)
+    pair_slips: Annotated[tuple[Literal[-8, 0, 8], ...], Field(min_length=1)] = (-8, 0, 8)
     """Offsets in pixels of two objects across that axis, sampled per clip."""
     short_share: Probability = 0.25
     """Share of training captions that leave attributes out."""

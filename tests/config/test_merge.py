@@ -17,7 +17,7 @@ KEYS = (
     "objectives.dmd.noise.shift",
     "train.batch_size",
     "train.optimiser.lr",
-    "train.ema.start",
+    "train.keep_checkpoints",
 )
 FALLBACK = {  # when no layer gives the key: what the files below say, or the schema's default
     "grid.shift": 3.0,
@@ -25,7 +25,7 @@ FALLBACK = {  # when no layer gives the key: what the files below say, or the sc
     "objectives.dmd.noise.shift": 5.0,
     "train.batch_size": 4,
     "train.optimiser.lr": 1e-3,
-    "train.ema.start": 0,
+    "train.keep_checkpoints": 2,
 }
 
 

@@ -67,4 +67,5 @@ def test_numbers_are_plain_and_the_rest_is_text(text: str, value: object) -> Non
 def test_what_is_refused_names_its_line(text: str, told: str) -> None:
     with pytest.raises(SaltError, match=told) as refused:
         parse_yaml(text, "a.yaml")
-    assert str(refused.value).startswith("a.yaml") and str(refused.value).isprintable()
+    assert str(refused.value).startswith("a.yaml")
+    assert str(refused.value).isprintable()

@@ -62,7 +62,8 @@ def accepted_or_told(call, *words):
         call(*words)
     except SaltError as error:
         text = str(error)
-        assert text.isprintable() and len(text) <= LONGEST + 5
+        assert text.isprintable()
+        assert len(text) <= LONGEST + 5
     assert time.monotonic() - begun < 1
 
 

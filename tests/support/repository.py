@@ -4,7 +4,7 @@ from pathlib import Path
 
 SCALE = """
 assets: assets/small
-backbone: {num_layers: 1, num_attention_heads: 1, attention_head_dim: 12, ffn_dim: 8}
+backbone: {num_layers: 1, num_attention_heads: 1, attention_head_dim: 12, ffn_dim: 8, text_dim: 64}
 defaults:
   grid: {shift: 3.0}
   train:
