@@ -1,8 +1,8 @@
 """YAML as this project reads it: plain values alone, and nothing that costs more than its length says.
 
 YAML 1.2's numbers, `true`, `false` and `null`; everything else is text. So there are no dates, no sexagesimals (1:30),
-no octals (010), no `yes`. Aliases (a few lines of them can stand for gigabytes), tags and merges (`<<`) are refused, as
-are keys that are given twice or are no short text in one line.
+no octals (010), no `yes`, no merges (`<<`). Tags are refused, as are keys that are given twice or are no short text in
+one line, and aliases that stand for more than a long file would hold.
 """
 
 import re
@@ -13,6 +13,8 @@ import yaml
 
 MOST_BYTES = 100_000
 """Five times the longest file of this repository."""
+MOST_VALUES = 20_000
+"""Keys and values, those behind an alias counted each time."""
 DEEPEST = 30
 LONGEST_KEY = 80
 MOST_DIGITS = 18
@@ -39,21 +41,32 @@ def load(text: str | bytes) -> Any:
 
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str | None, Any] = {}  # noqa: RUF012 (typed so in yaml's stubs)
-    depth = 0
+
+    def __init__(self, text: str | bytes) -> None:
+        super().__init__(text)
+        self.depth = self.values = 0
+        self.below: dict[int, int] = {}
+        """A node -> the values in it; of those that are not finished none."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
-        if isinstance(event, yaml.AliasEvent):
-            _refuse(event, f"alias *{event.anchor}: write out what it stands for")
+        event, before = self.peek_event(), self.values
         if getattr(event, "tag", None) is not None:
             _refuse(event, f"tag {event.tag!r}: leave it out")
-        self.depth += 1
-        if self.depth > DEEPEST:
+        if self.depth == DEEPEST:
             _refuse(event, f"more than {DEEPEST} levels")
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if isinstance(event, yaml.AliasEvent):
+            if id(node) not in self.below:
+                _refuse(event, f"alias *{event.anchor}: stands within what it stands for")
+            self.values += self.below[id(node)]
+        else:
+            self.values += 1
+            self.below[id(node)] = self.values - before
+        if self.values > MOST_VALUES:
+            _refuse(event, f"more than {MOST_VALUES} values, those behind an alias counted each time")
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()

@@ -1,7 +1,7 @@
 """`workflow/resources.yaml`: what a job asks for, in the words of Snakemake and its SLURM plugin."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,13 +13,19 @@ from salt.config.files import accepted, as_mapping, read_mapping, relative
 from salt.config.load import of_scale
 from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
+from salt.workflow.ended import lacked
 from salt.workflow.site import Site
 from salt.workflow.stages import Stages
 
 DEFAULT = "default"
 RULES = (*Stages.model_fields, "sample_long", "score_long")
 """Rules that may ask for something of their own: a part of a work asks for what the whole does."""
-Asked = int | str | Callable[[object, int], int]
+RESUMED = (
+    *("teacher", "train", "latents", "latents_part", "ode_pairs", "ode_pairs_part"),
+    *("sample", "sample_long"),
+)
+"""Rules whose jobs go on where they were stopped: `preemptible-rules` of the profile."""
+Asked = int | str | Callable[[Sequence[str], int], int]
 
 
 class Request(Section):
@@ -93,17 +99,21 @@ class Resources:
     def asked(self, rule: str) -> dict[str, Asked]:
         """The `resources:` of a rule.
 
-        A second attempt gets twice the memory, and no later one more: most of them are trainings that ran out of time.
+        An attempt gets twice the memory where one before ran out of it, and twice the time likewise, but for what goes
+        on where it was stopped.
         """
-        request = self.of(rule)
+        request, logs = self.of(rule), Path(os.environ.get("SALT_SCRATCH", "scratch"), "slurm_logs")
 
-        def memory(wildcards: object, attempt: int) -> int:
-            return request.mem_mb * min(attempt, 2)
+        def memory(wildcards: Sequence[str], attempt: int) -> int:
+            return request.mem_mb * (1 + lacked("memory", logs, rule, wildcards, attempt))
+
+        def runtime(wildcards: Sequence[str], attempt: int) -> int:
+            return request.runtime * (1 + lacked("time", logs, rule, wildcards, attempt))
 
         common: dict[str, Asked] = {
             "nodes": request.nodes,
             "cpus_per_task": request.cpus_per_task,
-            "runtime": request.runtime,
+            "runtime": request.runtime if rule in RESUMED else runtime,
             "mem_mb": memory,
             "gpu_jobs": min(request.gpu, 1),  # only on one machine: workflow/Snakefile
         }

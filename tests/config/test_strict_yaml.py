@@ -9,6 +9,7 @@ from salt.config.files import parse_yaml, repository_root
 from salt.config.strict_yaml import MOST_BYTES, load
 from salt.errors import SaltError
 
+BOMB = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 20)}]\n" for n in range(1, 9))
 REAL = [
     path
     for place in ("experiments", "workflow")
@@ -43,6 +44,7 @@ def test_our_own_files_say_what_others_read_in_them(path: Path) -> None:
         ("True", True),
         ("~", None),
         ("a: ", {"a": None}),
+        ("a: &x {b: 1}\nc: *x", {"a": {"b": 1}, "c": {"b": 1}}),
     ],
 )
 def test_numbers_are_plain_and_the_rest_is_text(text: str, value: object) -> None:
@@ -52,7 +54,9 @@ def test_numbers_are_plain_and_the_rest_is_text(text: str, value: object) -> Non
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: &x [1]\nb: *x", r"a\.yaml, line 2: not valid YAML: alias \*x: write out what it stands for"),
+        ("a: &x [1, *x]", r"a\.yaml, line 1: not valid YAML: alias \*x: stands within what it stands for"),
+        ("a: *x", r"a\.yaml, line 1: not valid YAML: found undefined alias 'x'"),
+        (BOMB, r"a\.yaml, line 5: not valid YAML: more than 20000 values"),
         ("!!python/object/apply:os.system [x]", "line 1: not valid YAML: tag .*leave it out"),
         ("a: !!timestamp 2001-99-99", "tag .*leave it out"),
         ("[" * 40 + "]" * 40, "more than 30 levels"),

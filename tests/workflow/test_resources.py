@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from salt.errors import SaltError
-from salt.workflow.resources import Resources
+from salt.workflow.resources import RESUMED, Resources
 from salt.workflow.stages import load_stages
 
 FOLDER = Path(__file__).parents[2] / "workflow"
@@ -36,9 +36,51 @@ def test_a_training_on_one_node_asks_for_its_gpus() -> None:
     asked = paper.asked("train")
     assert asked.items() >= {"gpu": 8, "gpu_jobs": 1, "nodes": 1, "cpus_per_task": 64, "runtime": 1440}.items()
     assert "mpi" not in asked
-    assert [asked["mem_mb"](None, attempt) for attempt in (1, 2, 3)] == [960000, 1920000, 1920000]
     assert paper.launcher("train") == "torchrun --standalone --nproc-per-node=8 --no-python "
     assert paper.threads("train") == 64
+
+
+OOM = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch. Some of the step tasks have been OOM Killed.\n"
+OVER = "slurmstepd-gpu1: error: StepId=1.batch exceeded memory limit (639746048 > 314572800), being killed\n"
+LATE = "slurmstepd: error: *** JOB 7 ON gpu1 CANCELLED AT 2026-11-28T11:00:00 DUE TO TIME LIMIT ***\n"
+LOST = "slurmstepd: error: *** JOB 7 ON gpu1 CANCELLED AT 2026-11-28T11:00:00 DUE TO PREEMPTION ***\n"
+
+
+@pytest.mark.parametrize(
+    ("ends", "memory", "time"),
+    [
+        ([], 1, 1),
+        ([LOST], 1, 1),
+        (["RuntimeError: CUDA out of memory\n"], 1, 1),
+        ([OOM], 2, 1),
+        ([OVER, LOST], 2, 1),
+        ([LATE], 1, 2),
+        ([LATE + "the same job again\n", OOM], 2, 2),
+        ([OOM, LOST, LOST, LOST, LOST], 1, 1),  # an earlier call of Snakemake's, which ran to its end
+    ],
+)
+def test_more_is_asked_for_only_where_it_ran_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: list[str], memory: int, time: int
+) -> None:
+    monkeypatch.setenv("SALT_SCRATCH", str(tmp_path))
+    asked = {rule: Resources.load(FOLDER, "paper").asked(rule) for rule in ("train", "score_vbench")}
+    for rule in asked:
+        folder = tmp_path / "slurm_logs" / f"rule_{rule}" / "dmd_4_0"
+        folder.mkdir(parents=True)
+        for job, end in enumerate(ends, 9):  # 10 comes after 9
+            (folder / f"{job}.log").write_text("x" * 20000 + "\n" + end)
+    attempt, wildcards = min(len(ends), 3) + 1, ["dmd_4", "0"]
+    assert asked["train"]["mem_mb"](wildcards, attempt) == 960000 * memory
+    assert asked["train"]["runtime"] == 1440  # it goes on where it was stopped
+    assert asked["score_vbench"]["runtime"](wildcards, attempt) == 1440 * time
+    assert asked["train"]["mem_mb"](wildcards, 1) == 960000
+    assert asked["train"]["mem_mb"](["dmd_8", "0"], 2) == 960000
+
+
+def test_what_is_resumed_is_what_the_profile_calls_preemptible() -> None:
+    profile = yaml.safe_load((FOLDER / "profiles" / "slurm" / "config.yaml").read_text())
+    rules = {rule.removeprefix("beside_") for rule in profile["preemptible-rules"]}
+    assert rules == set(RESUMED)
 
 
 def test_a_training_on_several_nodes_is_one_step_of_srun(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ use rule latents as latents_part with:
         f"{w.layout.scratch}/logs/latents_part/part_{{part}}_of_{{parts}}.log",
     benchmark:
         f"{w.layout.scratch}/benchmarks/latents_part/part_{{part}}_of_{{parts}}.tsv"
+    resources:
+        **w.resources.asked("latents_part"),
     params:
         part=unrecorded("--part", "{part}/{parts}"),
     message:

@@ -44,6 +44,8 @@ use rule ode_pairs as ode_pairs_part with:
         f"{w.layout.scratch}/logs/ode_pairs_part/{{experiment}}_{{state}}_part_{{part}}_of_{{parts}}.log",
     benchmark:
         f"{w.layout.scratch}/benchmarks/ode_pairs_part/{{experiment}}_{{state}}_part_{{part}}_of_{{parts}}.tsv"
+    resources:
+        **w.resources.asked("ode_pairs_part"),
     params:
         part=unrecorded("--part", "{part}/{parts}"),
     message:
