@@ -77,9 +77,9 @@ def test_an_interrupted_training_keeps_its_checkpoints(snakemake: Snakemake, tmp
     assert not (tmp_path / "results/smoke/tables/table4.csv").exists()
 
 
-@pytest.mark.parametrize(("words", "at_once"), [([], 1), (["--resources", "gpu_jobs=2"], 2)])
+@pytest.mark.parametrize(("limit", "at_once"), [("mem_mb=100000", 1), ("gpu_jobs=2", 2)])
 def test_jobs_with_gpus_take_turns_on_one_machine(
-    snakemake: Snakemake, tmp_path: Path, words: list[str], at_once: int
+    snakemake: Snakemake, tmp_path: Path, limit: str, at_once: int
 ) -> None:
     """All would use its first GPU; a user who has room there may let several run."""
     resources = tmp_path / "workflow" / "resources.yaml"
@@ -88,7 +88,7 @@ def test_jobs_with_gpus_take_turns_on_one_machine(
         resources, "smoke", smoke | {"train": smoke["default"] | {"gpu": 1}, "sample": smoke["default"] | {"gpu": 8}}
     )
     spans = tmp_path / "spans"
-    run = snakemake(*TABLE4, *words, "--cores", "8", SPANS=str(spans))
+    run = snakemake(*TABLE4, "--resources", limit, "--cores", "8", SPANS=str(spans))
     assert run.returncode == 0, run.stdout + run.stderr
     times = [tuple(map(float, line.split())) for line in spans.read_text().splitlines()]
     assert len(times) == 7
