@@ -53,6 +53,10 @@ def register() -> None:
         results,
         students,
     )
+    from salt.cli.options import Verb
+
+    for command in app.registered_commands:
+        command.cls = Verb
 
 
 def main() -> None:

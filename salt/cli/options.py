@@ -6,35 +6,67 @@ The type of an option that names what a verb writes checks that place, before an
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from salt.errors import SaltError
 from salt.files import Kind, in_the_way
 
+WRITES = "writes"
+"""The attribute of an option's check that says that the option names a place which is written."""
 Written = Callable[[typer.CallbackParam, Path | None], Path | None]
 
 
-def written(wanted: Kind, replaced: Sequence[str] | None = None) -> Written:
+def written(wanted: Kind | None, replaced: Sequence[str] | None = None) -> Written:
     """The check of an option that names where a verb writes: a folder or a file of that kind, or nothing yet.
 
     Args:
-        wanted: what the verb makes there.
+        wanted: what the verb makes there; None: another option decides, and the verb calls `check_written`.
         replaced: None: the verb writes into the folder, or replaces the file. Else the folder is replaced as a whole,
-            and must be empty or salt's own: these are what the names of files begin with that a verb leaves there
-            before `provenance.json`.
+            and must be empty or salt's own: these are what the names of files begin with that the verb leaves there.
 
     Returns:
         A callback of typer, which raises SaltError where something else stands there that would be lost.
     """
 
     def check(param: typer.CallbackParam, value: Path | None) -> Path | None:
-        if value is not None:
+        if value is not None and wanted is not None:
             check_written(max(param.opts, key=len), value, wanted, replaced)
         return value
 
+    setattr(check, WRITES, "replaced" if replaced is not None else "written")
     return check
+
+
+class Verb(TyperCommand):
+    """A command that does not write where it reads, nor twice to the same place, whatever its options are called."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Compare the places that were named, before any work."""
+        places = []
+        for param in self.params:
+            given = ctx.params.get(param.name)
+            named = [value for value in (given if isinstance(given, list) else [given]) if isinstance(value, Path)]
+            places += [(param, Path(os.path.realpath(value)), value) for value in named]
+        for one, real, value in places:
+            if how := getattr(one.callback, WRITES, None):
+                others = [(other, there) for other, there, _ in places if other is not one]
+                self._apart(f"{_option(one)} {value}", how, real, others)
+        return super().invoke(ctx)
+
+    def _apart(self, said: str, how: str, real: Path, others: Sequence[tuple[Any, Path]]) -> None:
+        for other, there in others:
+            holds = there.is_relative_to(real)
+            if holds or real.is_relative_to(there) if how == "replaced" else real == there:
+                does = "written" if hasattr(other.callback, WRITES) else "read"
+                place = "the place" if real == there else "a folder above the place" if holds else "in the folder"
+                raise SaltError(f"{said}: {place} that is {does} as {_option(other)}; accepted: a place of its own")
+
+
+def _option(param: Any) -> str:
+    return max(param.opts, key=len) if param.opts[0].startswith("-") else str(param.name).upper()
 
 
 def check_written(option: str, value: Path, wanted: Kind, replaced: Sequence[str] | None = None) -> None:
@@ -52,7 +84,7 @@ def _foreign(folder: Path, replaced: Sequence[str]) -> str | None:
     """What in a folder is not salt's, or a name that no folder can be renamed to."""
     if folder.name in ("", ".."):
         return "the folder of this shell, or one above it,"
-    if not folder.is_dir() or (folder / "provenance.json").exists():
+    if not folder.is_dir():
         return None
     names = sorted(path.name for path in folder.iterdir())
     return next((name for name in names if not name.lstrip(".").startswith(tuple(replaced))), None)
@@ -97,8 +129,8 @@ OutWeights = Annotated[
         callback=written("folder", WEIGHTS),
     ),
 ]
-_ASSETS = ("codec", "vae", "text_encoder", "image_encoder", "tokenizer", "transformer", "larger")
-"""Of a scale: left where Snakemake cleaned up, which knows of `provenance.json` alone."""
+_ASSETS = ("codec", "vae", "text_encoder", "image_", "tokenizer", "transformer", "larger", "provenance.json")
+"""Of a scale's folder."""
 OutAssets = Annotated[Path | None, typer.Option("--out", help=_OUT, callback=written("folder", _ASSETS))]
 Details = Annotated[
     Path | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from salt.cli import app, places
-from salt.cli.options import DEFAULT_SCALE, WEIGHTS, OutWeights, ScaleName, TeacherFolder, check_written
+from salt.cli.options import DEFAULT_SCALE, WEIGHTS, OutWeights, ScaleName, TeacherFolder, check_written, written
 from salt.errors import SaltError
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def export(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", help="A file: .safetensors for `wan`, .pt for `self-forcing`; a folder for the other layouts."
+            "--out",
+            help="A file: .safetensors for `wan`, .pt for `self-forcing`; a folder for the other layouts.",
+            callback=written(None),
         ),
     ],
     layout: Annotated[

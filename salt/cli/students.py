@@ -120,7 +120,11 @@ def sample(
     ] = None,
     sheet: Annotated[
         list[Path] | None,
-        typer.Option("--sheet", help="FILE.png: the frames side by side; FILE.gif: the videos, playing; repeatable."),
+        typer.Option(
+            "--sheet",
+            help="FILE.png: the frames side by side; FILE.gif: the videos, playing; repeatable.",
+            callback=written(None),
+        ),
     ] = None,
     long: Long = False,
     cell: Cells = None,

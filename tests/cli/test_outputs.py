@@ -1,6 +1,7 @@
 """Every option of every verb that says where something is written refuses what stands there and is not its own."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,58 @@ def test_a_folder_that_is_replaced_has_a_name_of_its_own(
     monkeypatch.chdir(tmp_path / "here")
     refused(salt, words_of(verb, tmp_path, "--out", Path(name)), "--out ", " is in the way; accepted: a folder")
     assert (tmp_path / "here" / "below").is_dir()
+
+
+TWO_PLACES = [
+    (verb, option, given.option)
+    for verb, option in WRITTEN
+    for given in VERBS[verb]
+    if given.is_path and given.option not in ("", option, *LINKED)
+]
+
+
+@pytest.mark.parametrize(("verb", "option", "other"), TWO_PLACES)
+def test_nothing_is_written_where_the_same_command_reads_or_writes(
+    salt: Salt, tmp_path: Path, verb: str, option: str, other: str
+) -> None:
+    """By whatever name: here one of the two is a path with a detour."""
+    place = tmp_path / "place.png"
+    words = [*words_of(verb, tmp_path, option, place)]
+    words = [word for index, word in enumerate(words) if other not in words[max(0, index - 1) : index + 1]]
+    answer = salt(*words, other, tmp_path / "detour" / ".." / "place.png")
+    assert answer.code == 2
+    told = rf"the place that is (read|written) as ({option}|{other}); accepted: a place of its own\n$"
+    assert re.search(told, answer.err), answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "option", "other", "below"),
+    [
+        ("train", "--out", "--run-dir", "run/out"),
+        ("train", "--out", "--teacher", "run/out"),
+        ("train", "--out", "--init", "."),
+        ("import-released", "--out", "--source", "run/out"),
+        ("teacher", "--out", "--run-dir", "."),
+    ],
+)
+def test_a_folder_that_is_replaced_lies_apart_from_all_others(
+    salt: Salt, tmp_path: Path, verb: str, option: str, other: str, below: str
+) -> None:
+    words = words_of(verb, tmp_path, option, tmp_path / below)
+    refused(salt, [*words, other, tmp_path / "run"], f"as {other}; accepted: a place of its own")
+
+
+def test_a_folder_of_another_kind_is_not_replaced(salt: Salt, tmp_path: Path) -> None:
+    """A teacher's folder is salt's own, and yet no place for a student's weights; nor the other way round."""
+    for name in ("codec", "transformer"):
+        (tmp_path / "teacher" / name).mkdir(parents=True)
+    for folder in ("teacher", "student"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "provenance.json").write_text("{}")
+    (tmp_path / "student" / "config.json").write_text("{}")
+    refused(salt, words_of("train", tmp_path, "--out", tmp_path / "teacher"), "codec is in the way; accepted: a folder")
+    refused(salt, words_of("teacher", tmp_path, "--out", tmp_path / "student"), "config.json is in the way; accepted:")
 
 
 def test_a_scratch_folder_may_be_a_link(salt: Salt, tmp_path: Path) -> None:
