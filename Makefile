@@ -6,13 +6,14 @@
 # soak       setup, then hostile input and faults at their full counts, which make test tries a few of; hours
 # lint       the static checks alone
 # reproduce  setup, then the core of the lab, Table 4 and the defect figure with one seed, and how these agree with ours
+# lock       requirements.lock anew, from pyproject.toml; audit: are weaknesses known of what it holds? both need a network
 # clean      caches of the tools; results, scratch/ and .venv stay
 PYTHON ?= python3
 REPRODUCED := scratch/reproduce
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo setup lint test test-docs test-slurm soak reproduce clean
+.PHONY: help demo setup lint test test-docs test-slurm soak reproduce lock audit clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:
@@ -21,14 +22,30 @@ help:
 setup: .venv/.complete
 
 # .unfinished marks a set-up that was killed: pip may then take half a package for a whole one, so start afresh.
-.venv/.complete: pyproject.toml workflow/snakemake.sh
+.venv/.complete: pyproject.toml requirements.lock workflow/snakemake.sh
 	@$(PYTHON) -c 'import sys; sys.exit("salt needs Python 3.11 or newer: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@if [ -e .venv/.unfinished ] || ! .venv/bin/python -m pip --version > /dev/null 2>&1; then $(PYTHON) -m venv --clear .venv; fi
 	@touch .venv/.unfinished
+	.venv/bin/python -m pip install --require-hashes --no-deps -r requirements.lock
 	.venv/bin/python -m pip install torch==2.13.0
-	.venv/bin/python -m pip install -e '.[dev]'
+	.venv/bin/python -m pip install --no-deps --no-build-isolation -e .
 	@rm -f .venv/bin/snakemake && install -m 755 workflow/snakemake.sh .venv/bin/snakemake
 	@rm .venv/.unfinished && touch $@
+
+# torch is left out with the CUDA packages that it names: a build for CPUs and one for GPUs have one version and two hashes.
+CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime \
+	nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 \
+	nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
+lock: setup
+	.venv/bin/python -m pip install uv
+	.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev pyproject.toml --no-header \
+		--no-emit-package torch $(addprefix --no-emit-package ,$(CUDA)) -o requirements.lock
+	sed -i '1i # What `make setup` installs beside torch, by version and hash, for any Python from 3.11 on. `make lock` writes it anew.' \
+		requirements.lock
+
+audit: setup
+	.venv/bin/python -m pip install pip-audit
+	.venv/bin/pip-audit --disable-pip --requirement requirements.lock
 
 # The scale whose student is shipped in assets/students; `salt export WEIGHTS --scale SCALE --layout shipped --out
 # assets/students/SCALE/EXPERIMENT` ships another.

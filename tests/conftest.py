@@ -1,7 +1,8 @@
 """Shape checks for the mathematics, and the closed-form flow that tests compare with."""
 
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -60,6 +61,21 @@ class GaussianFlow:
     def score(self, x_t: Tensor, t: float) -> Tensor:
         """The gradient of log p(x_t)."""
         return ((1 - t) * self.mean - x_t) / self.variance(t)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    """No test reaches beyond this machine, so no verb does that is not asked to."""
+    connect = socket.socket.connect
+
+    def local(self: socket.socket, address: object) -> None:
+        here = not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1", "localhost")
+        assert here, f"a connection to {address}"
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", local)
+        yield
 
 
 @pytest.fixture(scope="session")

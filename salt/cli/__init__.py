@@ -5,6 +5,7 @@ A verb parses its arguments and calls `salt.stages.RULE.run`, which it imports t
 
 import gc
 import logging
+import os
 import sys
 from typing import Annotated
 
@@ -59,10 +60,16 @@ def register() -> None:
         command.cls = Verb
 
 
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+"""What keeps libraries from asking the hub about what lies on the disk."""
+
+
 def main() -> None:
     """Run `salt`: a user's mistake is one line and exit code 2, a signal during training exit code 75."""
     gc.set_threshold(10_000, 10, 10)  # a seventh of a job's start is spent looking for garbage among what torch imports
     register()
+    if "fetch" not in sys.argv[1:2]:
+        os.environ.update(OFFLINE)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells every glyph of a PDF
     try:

@@ -4,9 +4,12 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 SLURM = ("sinfo", "squeue", "sbatch", "sacct", "srun", "scontrol", "slurmctld")
@@ -93,3 +96,16 @@ def test_demo_passes_a_caption_on_as_it_was_given(tmp_path: Path) -> None:
     scale = words[words.index("<--scale>") + 1].strip("<>")
     assert (ROOT / "assets" / "students" / scale / words[1].strip("<>") / "provenance.json").is_file()
     assert "samples/demo/demo.gif" in words[-1]
+
+
+def test_the_lock_holds_what_the_project_asks_for_by_hash() -> None:
+    """But for torch, of which builds differ by the machine, and whatever it brings for GPUs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["dev"]]
+    entries = re.findall(r"^([\w.-]+)==(\S+)((?:.*\\\n)+.*)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    locked = {canonicalize_name(name): version for name, version, _ in entries}
+    wanted = {canonicalize_name(one.name): one.specifier for one in asked if one.name != "torch"}
+    assert {name for name, allowed in wanted.items() if name not in locked or locked[name] not in allowed} == set()
+    assert all("--hash=sha256:" in rest for _, _, rest in entries)
+    assert [name for name in locked if name.startswith(("torch", "nvidia", "cuda", "triton"))] == []
+    assert "setuptools" in locked  # builds the editable install, without fetching another one
