@@ -115,7 +115,7 @@ def of_videos(param: typer.CallbackParam, value: str) -> str:
 DEFAULT_SCALE = "tiny"
 """As `snakemake` has it."""
 ScaleName = Annotated[str, typer.Option("--scale", help="Stem of a file in experiments/scales.", callback=of_videos)]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Training seed.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Training seed.")]
 WEIGHTS = ("config.json", "diffusion_pytorch_model", "provenance.json")
 """Of a network's folder."""
 _OUT = "Where the result goes. Default: where the workflow has it."
