@@ -41,7 +41,7 @@ class Ours:
     """Chunk by chunk through a cache of everything."""
 
     def __init__(self, size: dict, options: argparse.Namespace, shape: tuple[int, ...]) -> None:
-        from salt.config.scale import Backbone
+        from salt.config.backbone import Backbone
 
         self.model = CausalWan(build_wan(Backbone(**size), 0).transformer, options.chunk)
         self.options, self.shape = options, shape

@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from salt.config.backbone import Backbone
 from salt.config.base import Name, Section, Solver, is_none
 from salt.config.lab import TOKEN_WIDTH, Exact
 from salt.config.memory import Memory
 from salt.config.objectives import PCM, Objectives
 from salt.config.released import Released
 from salt.config.rollout import Rollout
-from salt.config.scale import Backbone, Scale
+from salt.config.scale import Scale
 from salt.config.train import Train
 
 

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from salt.config.scale import Backbone, Text
+from salt.config.backbone import Backbone
+from salt.config.scale import Text
 from salt.errors import SaltError
 from salt.models.released import fill, released_weights
 from salt.models.text import silent_transformers, umt5_config

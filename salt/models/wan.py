@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.nn import functional
 
-from salt.config.scale import Backbone
+from salt.config.backbone import Backbone
 from salt.errors import SaltError
 from salt.files import whole_folder
 from salt.models.finite import check_finite

@@ -8,9 +8,10 @@ each of T latent frames; d is the width of the network.
 from dataclasses import dataclass, replace
 from math import prod
 
+from salt.config.backbone import Backbone
 from salt.config.memory import Memory
 from salt.config.objectives import Align
-from salt.config.scale import Backbone, Scale, Text
+from salt.config.scale import Scale, Text
 from salt.config.schema import Experiment
 
 

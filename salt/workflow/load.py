@@ -10,6 +10,7 @@ from salt.config.files import accepted, scale_names
 from salt.config.load import load_experiment, load_scale
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
+from salt.data.prompts import report_prompts
 from salt.errors import SaltError
 from salt.evaluation.cells import REAL, TEACHER
 from salt.evaluation.lengths import Length, length_of_cells
@@ -70,6 +71,12 @@ class Workflow:
             suite = chosen_of(suite, settings.only)
         entries = Entries(suite, scale, imported, settings.seeds)
         return cls(settings, scale, experiments, imported, entries, states, resources)
+
+    def check_captions(self) -> None:
+        """Refuse an evaluation on more captions than the world has, before anything is trained for it."""
+        evaluation = self.scale.evaluation
+        if self.scale.exact is None and self.scale.data is None:
+            report_prompts(self.scale.world, max(evaluation.prompts, evaluation.long.prompts if evaluation.long else 0))
 
     @property
     def students(self) -> list[str]:

@@ -108,6 +108,7 @@ def test_what_would_destroy_a_training_or_do_nothing_is_refused(repository: Repo
         ("defaults", "evaluation: {seeds: []}\ndefaults", "evaluation.seeds = []: accepted: "),
         ("defaults", "evaluation: {seeds: [0, 1, 0]}\ndefaults", "evaluation.seeds: 0 is given twice; accepted: each"),
         ("defaults", "evaluation: {nfe: []}\ndefaults", "evaluation.nfe = []: accepted: "),
+        ("defaults", "evaluation: {prompts: 5}\ndefaults", "evaluation: prompts=5: accepted: 6 or more"),
         ("defaults", "world: {pair_gaps: []}\ndefaults", "world.pair_gaps = []: accepted: "),
     ],
 )

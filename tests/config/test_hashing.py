@@ -49,7 +49,7 @@ def test_equal_in_another_process():
         ("title", "Another title", False),
         ("solver", "euler", False),
         ("about", "Another text", False),
-        ("scale.evaluation.prompts", "3", False),
+        ("scale.evaluation.prompts", "30", False),
         ("scale.world.fps", "8", False),
         ("scale.meaningful", "false", False),
         ("scale.beside", "null", False),

@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import UMT5Config, UMT5EncoderModel
 
 from salt.config import load_experiment, load_scale
+from salt.config.backbone import Backbone
 from salt.config.memory import Memory
-from salt.config.scale import Backbone
 from salt.config.schema import Experiment
 from salt.methods import build_method
 from salt.models.protocol import Batch, FirstFrame

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from salt.config.scale import Backbone
+from salt.config.backbone import Backbone
 from salt.errors import SaltError
 from salt.models.names import to_original
 from salt.models.released import merge_lora, read_tensors, released_weights

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from salt.config.scale import Backbone
+from salt.config.backbone import Backbone
 
 SMALL: dict[str, Any] = {
     "num_layers": 2,
