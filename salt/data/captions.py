@@ -3,7 +3,6 @@
 Videos are cut to the beginning, at the scale's frame rate and number of frames, and centre-cropped to its size.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from salt.config.data import Data
+from salt.data.lines import ACCEPTED, CAPTION, Row, beside, read_lines
 from salt.errors import SaltError
 from salt.files import sha256
 
@@ -29,37 +29,26 @@ class Captioned:
 
 
 def read_captions(path: Path, data: Data, more: int = 0) -> list[Captioned]:
-    """The first `data.clips` captions of a file, and up to `more` after them.
+    """The first `data.clips` captions of a file, and up to `more` after them; `salt.data.lines` says what it may be.
+
+    A row of a `.jsonl` or of a table may name a `video`. Bad lines are named in the log and left out.
 
     Raises:
-        SaltError: the file is missing, has another hash or too few captions, or a line lacks its caption or video.
+        SaltError: the file is missing, has another hash, or too few captions.
     """
-    accepted = "accepted: UTF-8, a caption a line, or in .jsonl {" + '"caption": ..., "video": FILE} a line'
     if not path.is_file():
-        raise SaltError(f"{path}: there is no such file; {accepted} (docs/paper_scale.md)")
+        raise SaltError(f"{path}: there is no such file; {ACCEPTED} (docs/paper_scale.md)")
     if data.sha256 is not None and (found := sha256(path)) != data.sha256:
         raise SaltError(f"{path}: SHA-256 {found[:12]}...; accepted: {data.sha256[:12]}..., as data.sha256 says")
-    lines: list[Captioned] = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(islice(file, data.clips + more), start=1):
-                lines.append(_line(line.strip(), path))
-                if not lines[-1].caption:
-                    raise SaltError(f"{path}, line {number}: no caption; {accepted}")
-                if (video := lines[-1].video) is not None and not video.is_file():
-                    raise SaltError(f"{path}, line {number}: there is no file {video}; {accepted}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise SaltError(f"{path}, line {len(lines) + 1}: {error!r}; {accepted}") from error
+
+    def make(place: str, index: int, row: Row) -> Captioned:
+        video = row.get("video")
+        return Captioned(row[CAPTION[0]].strip(), beside(place, path.parent, video) if video else None)
+
+    lines = read_lines(path, make, data.clips + more)
     if len(lines) < data.clips:
         raise SaltError(f"{path}: {len(lines)} captions; accepted: data.clips={data.clips} or more")
     return lines
-
-
-def _line(text: str, path: Path) -> Captioned:
-    if path.suffix == ".txt":
-        return Captioned(text, None)
-    row = json.loads(text)
-    return Captioned(str(row["caption"]).strip(), path.parent / row["video"] if row.get("video") else None)
 
 
 # ------------------------------------------------------------------------------------------------ videos
