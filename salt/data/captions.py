@@ -1,6 +1,7 @@
 """The captions, with or without videos, that a large scale is trained on: see `salt.config.data.Data`.
 
-Videos are cut to the beginning, at the scale's frame rate and number of frames, and centre-cropped to its size.
+Videos are cut to the beginning, at the scale's frame rate and number of frames, and centre-cropped to its size;
+`salt.data.media` opens them.
 """
 
 from collections.abc import Iterator
@@ -9,13 +10,13 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from salt.config.data import Data
 from salt.data.lines import ACCEPTED, CAPTION, Row, beside, read_lines
+from salt.data.media import fitted, is_picture, opened_video, read_picture, timed
 from salt.errors import SaltError
 from salt.files import sha256
 
@@ -52,16 +53,26 @@ def read_captions(path: Path, data: Data, more: int = 0) -> list[Captioned]:
 
 
 # ------------------------------------------------------------------------------------------------ videos
+ACCEPTED_VIDEO = "accepted: a video in MP4, MOV, WebM, Matroska, AVI or MPEG-TS"
+
+
 def read_clip(path: Path, frames: int, fps: int, height: int, width: int) -> NDArray[np.uint8]:
     """The beginning of a video, uint8 `(frames, height, width, 3)`: nearest frames in time, scaled, centre-cropped.
 
+    Frames are taken at their time stamps, and turned as the container says.
+
     Raises:
-        SaltError: it cannot be decoded, or is too short.
+        SaltError: it cannot be decoded, is too short, or is not meant to be seen as frames of plain RGB.
     """
     taken = list(islice(_at_rate(path, fps, height, width), frames))
     if len(taken) < frames:
         raise SaltError(f"{path}: {len(taken)} frames at {fps} a second; accepted: {frames} or more")
     return np.stack(taken)
+
+
+def read_first_frame(path: Path, fps: int, height: int, width: int) -> NDArray[np.uint8]:
+    """A picture, or the first frame of a video, uint8 `(height, width, 3)`; raises as their readers."""
+    return read_picture(path, height, width) if is_picture(path) else read_clip(path, 1, fps, height, width)[0]
 
 
 def check_length(path: Path, frames: int, fps: int) -> None:
@@ -70,37 +81,22 @@ def check_length(path: Path, frames: int, fps: int) -> None:
     Raises:
         SaltError: naming its length.
     """
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            if stream.duration is None or stream.time_base is None:
-                return  # no stated duration: `read_clip` will count
-            there = round(float(stream.duration * stream.time_base) * fps)
-    except (OSError, IndexError, av.FFmpegError) as error:
-        raise SaltError(f"{path}: cannot be decoded ({error}); accepted: a video") from error
+    with opened_video(path, ACCEPTED_VIDEO) as (_, stream):
+        if stream.duration is None or stream.time_base is None:
+            return  # no stated duration: `read_clip` will count
+        there = round(float(stream.duration * stream.time_base) * fps)
     if there < frames:
         raise SaltError(f"{path}: {there} frames at {fps} a second; accepted: {frames} or more")
 
 
 def _at_rate(path: Path, fps: int, height: int, width: int) -> Iterator[NDArray[np.uint8]]:
     wanted, reformatter = 0, VideoReformatter()
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            rate = stream.average_rate or Fraction(fps)
-            for number, frame in enumerate(container.decode(video=0)):
-                nearest_until = (number + Fraction(1, 2)) / rate  # from there on, the next frame is nearer
-                if Fraction(wanted, fps) >= nearest_until:
-                    continue
-                scale = max(height / frame.height, width / frame.width)
-                rows, columns = max(height, round(frame.height * scale)), max(width, round(frame.width * scale))
-                picture = reformatter.reformat(
-                    frame, columns, rows, "rgb24", interpolation="AREA", threads=1
-                ).to_ndarray()
-                top, left = (rows - height) // 2, (columns - width) // 2
-                cut = picture[top : top + height, left : left + width].astype(np.uint8, copy=False)
-                while Fraction(wanted, fps) < nearest_until:
-                    yield cut
-                    wanted += 1
-    except (OSError, IndexError, av.FFmpegError) as error:
-        raise SaltError(f"{path}: cannot be decoded ({error}); accepted: a video") from error
+    with opened_video(path, ACCEPTED_VIDEO) as (container, stream):
+        shape = float(stream.sample_aspect_ratio or 1)
+        for frame, until in timed(container, stream, Fraction(fps)):
+            if Fraction(wanted, fps) >= until:
+                continue
+            cut = fitted(frame, shape, height, width, reformatter)
+            while Fraction(wanted, fps) < until:
+                yield cut
+                wanted += 1
