@@ -137,7 +137,11 @@ def opened(path: Path) -> BufferedReader:
     found = KINDS.get(stat.S_IFMT(path.stat().st_mode), "device")
     if found != "file":
         raise SaltError(f"{path}: a {found} stands there; accepted: a file")
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # a pipe that took its place opens at once
+    return open(path, "rb", opener=_at_once)
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # does not wait, should a pipe have taken the file's place
 
 
 def read_text(path: Path) -> str:

@@ -122,6 +122,27 @@ def decoded(path: Path) -> Iterator[Video]:
         raise SaltError(f"{path}: has no frame; {ACCEPTED}")
 
 
+def check_stored(path: Path, fps: int) -> None:
+    """Refuse a video that `write_mp4` does not write: another container, codec, frame rate or form of pixels.
+
+    Raises:
+        SaltError: naming what it has in their place.
+    """
+    with opened_video(path, ACCEPTED) as (container, stream):
+        codec = stream.codec_context
+        found: tuple[object, ...] = (
+            container.format.name.partition(",")[0],
+            codec.name,
+            codec.pix_fmt,
+            stream.average_rate,
+        )
+    wanted = ("mov", "h264", "yuv420p", fps)
+    if found != wanted:
+        pairs = zip(("container", "codec", "pixels", "frames a second"), found, wanted, strict=True)
+        wrong = "; ".join(f"{what} {one}, not {other}" for what, one, other in pairs if one != other)
+        raise SaltError(f"{path}: {wrong}; {ACCEPTED} at {fps} frames a second")
+
+
 def upscale(video: Video, k: int) -> Video:
     """Repeat every pixel k times along both sides, `(F, H, W, 3)` -> `(F, k H, k W, 3)`."""
     return video.repeat(k, axis=1).repeat(k, axis=2)

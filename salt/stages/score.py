@@ -1,6 +1,5 @@
 """Rule `score`: records of the videos of one model. It needs no network, so it does not import torch."""
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import pandas as pd
 
 from salt.config.released import MARK
 from salt.config.schema import Experiment
-from salt.evaluation.cells import MANIFEST
 from salt.evaluation.lengths import Length
+from salt.evaluation.manifest import check_videos
 from salt.evaluation.scorers import scorer_of
 from salt.stages.shared.records import commit, model_cells, write_csv, write_records
 
@@ -36,12 +35,16 @@ def run(
         details: folder for results in VBench's layout.
         length: of the videos.
         wanted: names of the cells; empty: all.
+
+    Raises:
+        SaltError: the videos are not those of the model, by this protocol, as they were sampled.
     """
-    released = _of_released_weights(videos)
+    scorer = scorer_of(experiment.scale, length)
+    cells = model_cells(name, experiment, seed, length, wanted)
+    released = check_videos(videos, cells, scorer).released
     if released:
         experiment = experiment.model_copy(update={"title": experiment.title + MARK})
     details.mkdir(parents=True, exist_ok=True)
-    scorer = scorer_of(experiment.scale, length)
     tidy, wide = [], []
     for cell in model_cells(name, experiment, seed, length, wanted):
         rows, single = scorer.score(cell, videos, details, {"commit": commit()})
@@ -52,11 +55,3 @@ def run(
     single = pd.concat(wide)
     single = single[keys + [column for column in single.columns if column not in keys]]
     write_csv(single.round(6), out.with_name(out.stem.removesuffix("_scores") + "_prompts.csv.gz"))
-
-
-def _of_released_weights(videos: Path) -> bool:
-    """Whether the manifest of some videos says that they were sampled from imported weights."""
-    try:
-        return bool(json.loads((videos / MANIFEST).read_text(encoding="utf-8")).get("released", False))
-    except (OSError, ValueError):
-        return False  # without a manifest they count as of trained weights

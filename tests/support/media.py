@@ -1,6 +1,7 @@
 """Small videos and pictures with the metadata that people's files have."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from salt.errors import SaltError
+from salt.evaluation.video import read_mp4
 
 HEIGHT, WIDTH = 48, 64
 
@@ -79,3 +83,15 @@ def write_picture(path: Path, pixels: NDArray[Any], turned: int | None = None, *
         options["exif"] = exif
     picture.save(path, **options)
     return path
+
+
+def flip_a_bit(path: Path) -> None:
+    """Change one bit of a video, so that decoders still show it, with other frames."""
+    body, frames = path.read_bytes(), read_mp4(path)
+    for place in range(len(body) // 2, len(body)):
+        path.write_bytes(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+        with suppress(SaltError):
+            changed = read_mp4(path)
+            if changed.shape == frames.shape and (changed != frames).any():
+                return
+    raise AssertionError(f"no bit of {path} changes a frame")
