@@ -322,7 +322,7 @@ def test_a_folder_of_videos_that_is_not_whole(salt, made, videos, tmp_path, dama
     damage(videos / "short_cm_2" / "p0002" / "0.mp4")
     out = tmp_path / "records" / "sc_dmd_seed0_scores.csv"
     words = made.words("score", videos=videos, out=out, details=tmp_path / "details")
-    refused(salt, words, videos / "short_cm_2", message)
+    refused(salt, words, videos, message)
     assert not out.exists()
 
 

@@ -138,11 +138,13 @@ class Hashes:
 
     def __init__(self, folder: Path) -> None:
         """Take over what an earlier call wrote down, but for lines that a kill cut off."""
-        self.file, self.known = folder / HASHES, dict[str, str]()
+        self.file, self.known, text = folder / HASHES, dict[str, str](), ""
         with suppress(OSError, ValueError):
-            lines = (line.partition("  ") for line in read_text(self.file).split("\n"))
-            self.known = {name: digest for digest, _, name in lines if len(digest) == DIGITS and name.endswith(".mp4")}
-        write_text(self.file, _listed(self.known))
+            text = read_text(self.file)
+        lines = (line.partition("  ") for line in text.split("\n"))
+        self.known = {name: digest for digest, _, name in lines if len(digest) == DIGITS and name.endswith(".mp4")}
+        if text != _listed(self.known):
+            write_text(self.file, _listed(self.known))
 
     def agree(self, path: Path) -> bool:
         """Whether a video is as it was written down or, where it was not, can be decoded."""
@@ -163,8 +165,9 @@ class Hashes:
         new = {self._name(path): sha256(path) for path in paths}
         new = {name: digest for name, digest in new.items() if self.known.get(name) != digest}
         self.known |= new
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write(_listed(new))
+        if new:
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(_listed(new))
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.file.parent).as_posix()
