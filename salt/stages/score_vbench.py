@@ -59,7 +59,7 @@ def run(
     if not chosen:
         names = ", ".join(dict.fromkeys(job.dimension for job in every))
         raise SaltError(f"{dimension}: no prompt is scored on it; accepted: {names}")
-    watched = [f"{job.out.name}/{name}" for job in chosen for prompt in job.chosen() for name in job.stored(prompt)]
+    watched = [f"{job.out.name}/{name}" for job in chosen for name in job.expected()]
     check_videos(videos, cells, scorer, watched)
     score_dimension(chosen, out)
 
