@@ -8,8 +8,21 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: a signal came, a checkpoint was written, the same command continues
 
 
+LONGEST = 2000
+"""Characters of a message."""
+
+
 class SaltError(Exception):
-    """Bad input or a broken file. The message names the file, the key, the value and what is accepted."""
+    """Bad input or a broken file. The message names the file, the key, the value and what is accepted.
+
+    It is one line of printable characters whatever the input was, so that no file can write to a terminal.
+    """
+
+    def __str__(self) -> str:
+        """The message, line breaks as spaces, other characters that do not print as escapes, its middle left out."""
+        text = " ".join(super().__str__().split("\n"))
+        text = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 class InterruptedBySignal(Exception):

@@ -83,7 +83,7 @@ def score(
         Literal["salt", "vbench"],
         typer.Option(
             "--names",
-            help="vbench: videos made elsewhere, PROMPT-I.mp4 of VBench's prompts in one folder; EXPERIMENT is then any "
+            help="vbench: videos made elsewhere, PROMPT-I.mp4 of VBench's prompts in one folder; EXPERIMENT is any "
             "name for them, and the real VBench scores them.",
         ),
     ] = "salt",

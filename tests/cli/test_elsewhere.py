@@ -1,4 +1,4 @@
-"""Videos made elsewhere under VBench's names, and what its own command line wrote, to records of a protocol of their own.
+"""Videos made elsewhere under VBench's names, and what its own command line wrote, to records of their own protocol.
 
 The Python of VBench's environment only pretends to be it.
 """
