@@ -55,7 +55,10 @@ def opened_video(path: Path, accepted: str) -> Iterator[tuple[InputContainer, Vi
     try:
         with opened(path) as file, av.open(file, options={"format_whitelist": CONTAINERS}) as container:
             stream = container.streams.video[0]
-            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+            decoder: Any = stream.codec_context
+            if decoder is None:  # which its type does not say
+                raise ValueError("a codec that FFmpeg does not know")
+            decoder.options = {"max_pixels": str(MOST_PIXELS)}
             yield container, stream
     except (OSError, IndexError, ValueError, av.FFmpegError) as error:
         raise SaltError(f"{path}: cannot be decoded ({error}); {accepted}") from error

@@ -125,7 +125,9 @@ def form_of(path: Path) -> Form:
             do not), or it has fewer than `FEWEST` frames.
     """
     with opened_video(path, "accepted: a video that FFmpeg decodes") as (container, stream):
-        frame = next(container.decode(stream))
+        frame = next(container.decode(stream), None)
+        if frame is None:
+            raise ValueError("it has no frame")
         if quarter_turns(frame):
             raise ValueError("it is to be shown turned, which VBench's decoders do not agree on")
         container.seek(0, stream=stream)
