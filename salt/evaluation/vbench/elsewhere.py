@@ -161,7 +161,7 @@ def read_elsewhere(scorer: RealVBench, cell: ModelCell, files: Sequence[Path]) -
     """
     found: dict[str, tuple[Path, Any, Any]] = {}
     for file in files:
-        for dimension, (score, entries) in _read(file).items():
+        for dimension, (score, entries) in read_results_elsewhere(file).items():
             if dimension in found:
                 raise SaltError(f"{file}: {dimension} is in {found[dimension][0]}, too; accepted: once")
             found[dimension] = file, score, entries
@@ -186,8 +186,12 @@ def _known(entry: Mapping[str, Any], stored: Mapping[str, str]) -> str:
     return stored.get(own, own)
 
 
-def _read(path: Path) -> dict[str, tuple[float, list[dict[str, Any]]]]:
-    """Score and videos of each dimension."""
+def read_results_elsewhere(path: Path) -> dict[str, tuple[float, list[dict[str, Any]]]]:
+    """Score and videos of each dimension in a file of VBench's own.
+
+    Raises:
+        SaltError: it is not as VBench writes it, or holds NaN.
+    """
     try:
         body = read_json(path)
         if not isinstance(body, dict) or not body:
