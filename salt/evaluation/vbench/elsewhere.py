@@ -118,18 +118,18 @@ def _common(videos: Path, names: Sequence[str]) -> Form:
 
 
 def form_of(path: Path) -> Form:
-    """Size, length and rate of a video, from its packets and its first frame.
+    """Size, length and rate of a video as VBench's decoders see it (decord and OpenCV both turn what is to be turned).
 
     Raises:
-        SaltError: it cannot be decoded, its rate varies, it is to be shown turned (decoders of VBench's follow that or
-            do not), or it has fewer than `FEWEST` frames.
+        SaltError: it cannot be decoded, its rate varies, it is to be shown mirrored, or it has fewer than `FEWEST`
+            frames.
     """
     with opened_video(path, "accepted: a video that FFmpeg decodes") as (container, stream):
         frame = next(container.decode(stream), None)
         if frame is None:
             raise ValueError("it has no frame")
-        if quarter_turns(frame):
-            raise ValueError("it is to be shown turned, which VBench's decoders do not agree on")
+        sides = frame.width, frame.height
+        width, height = reversed(sides) if quarter_turns(frame) % 2 else sides
         container.seek(0, stream=stream)
         times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
         rate = stream.average_rate
@@ -138,7 +138,7 @@ def form_of(path: Path) -> Form:
         raise SaltError(f"{path}: {len(times)} frames; accepted: {FEWEST} or more")
     if rate is None or max(steps) - min(steps) > 1:  # of a time base that the rate does not divide
         raise SaltError(f"{path}: its frame rate varies; accepted: a constant one, since VBench counts frames")
-    return Form(frame.width, frame.height, len(times), str(Fraction(rate)))
+    return Form(width, height, len(times), str(Fraction(rate)))
 
 
 def _protocol(scorer: RealVBench, video: object) -> str:

@@ -110,12 +110,12 @@ def read_results(path: Path) -> Scored:
         entries = {name: list(pair[1]) for name, pair in layout.items()}
         stated = {name: float(pair[0]) for name, pair in layout.items()}
         results = results_of(entries)
-        counts = provenance["counts"]
+        counts = dict(provenance["counts"])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise SaltError(f"{path}: not in VBench's layout ({error!r}); accepted: a file of write_results") from error
     found = {name: len(videos) for name, videos in entries.items()}
     if found != counts:
-        wrong = sorted(set(found.items()) ^ set(counts.items()))[0][0]
+        wrong = next(name for name in (*found, *counts) if found.get(name) != counts.get(name))
         raise SaltError(
             f"{path}: {wrong} has {found.get(wrong, 0)} videos; accepted: {counts.get(wrong, 0)}, "
             f"as {sidecar(path).name} says"
