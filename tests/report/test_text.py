@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from PIL import Image
 
 from salt.config.load import load_scale
+from salt.report.frames import contact_sheet
 from salt.report.records import Records
 from salt.report.render import csv_cell, markdown_lines, to_csv, to_markdown
 from salt.report.tables import build_table
@@ -59,3 +61,13 @@ def test_a_title_breaks_no_table(make_records, tmp_path):
     lines = [line for line in to_markdown(hostile).splitlines() if line.startswith("|")]
     assert len({line.replace(r"\|", "").count("|") for line in lines[: len(table.rows) + 2]}) == 1
     assert {line["row"] for line in csv.DictReader(io.StringIO(to_csv(hostile))) if not line["baseline"]} == {"'=a|b"}
+
+
+@pytest.mark.parametrize("caption", [r"costs $\frac{5$", "$" * 7, "x" * 9000, "a\u202eb, 90° / 45°", "\\"])
+def test_any_caption_stands_beside_its_video(tmp_path, caption):
+    """Two dollars are no formula, and a long caption leaves room for the frames."""
+    video = np.full((5, 64, 64, 3), 200, np.uint8)
+    contact_sheet([video, video], [caption, "a red square"], tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as sheet:
+        grey = np.asarray(sheet.convert("L")) == 200
+    assert grey.any(axis=0).sum() > 0.3 * sheet.width
