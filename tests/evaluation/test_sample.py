@@ -21,7 +21,7 @@ from salt.evaluation.sampling.videos import sample_cells
 from salt.evaluation.scorers import scorer_of
 from salt.evaluation.video import read_mp4
 from salt.flow.grid import time_grid
-from support.fields import LATENT, Letters, network, small
+from support.fields import LATENT, Letters, Pictures, Plain, network, small
 from support.media import flip_a_bit
 
 SCALE = small(
@@ -36,34 +36,6 @@ def scorer(scale):
     return scorer_of(scale, TrainingLength(scale.evaluation))
 
 
-class Pictures:
-    """A codec whose latents `LATENT` are a small picture, repeated in all frames."""
-
-    def encode(self, video):
-        raise AssertionError("nothing is encoded here")
-
-    def stream(self):
-        return self.decode
-
-    def decode(self, latents):
-        side = WORLD.size // LATENT[-1]
-        still = torch.sigmoid(latents[:, :, :1]).repeat_interleave(side, 3).repeat_interleave(side, 4)
-        return still.expand(-1, -1, WORLD.frames, -1, -1)
-
-
-class Plain:
-    """A codec without loss."""
-
-    def encode(self, video):
-        return video
-
-    def stream(self):
-        return self.decode
-
-    def decode(self, latents):
-        return latents
-
-
 def wavy(x_t, t, caption):
     return torch.sin(3 * x_t) * t + caption
 
@@ -73,7 +45,7 @@ def source(field=wavy):
 
 
 def sample(out, field=wavy, weights="a", cells=CELLS, scale=SCALE):
-    return sample_cells(cells, source(field), Pictures(), scorer(scale), out, {"generator": weights}, "0123abc")
+    return sample_cells(cells, source(field), Pictures(WORLD), scorer(scale), out, {"generator": weights}, "0123abc")
 
 
 def contents(out):
@@ -208,7 +180,7 @@ def test_layout_and_manifest(sampled):
 def test_videos_show_the_latents(sampled):
     item = Item(PROMPTS[2], 5)
     (latents,) = source().parts(CELLS[1], [item])
-    picture, k = Pictures().decode(latents)[0].permute(1, 2, 3, 0), WORLD.video_scale
+    picture, k = Pictures(WORLD).decode(latents)[0].permute(1, 2, 3, 0), WORLD.video_scale
     expected = picture.repeat_interleave(k, 1).repeat_interleave(k, 2)
     error = read_mp4(item.path(sampled / "extended_cm_2")) / 255 - expected.numpy()
     assert np.abs(error.mean(axis=(1, 2))).max() < 0.01
@@ -227,7 +199,7 @@ def test_own_captions_take_the_place_of_the_prompts(sampled, tmp_path):
     """With the captions of the report prompts, the very same videos under other names."""
     own = [OwnPrompt(f"own000{p.index}", p.index, p.extended) for p in PROMPTS]
     cells = [cell for cell in CELLS if cell.prompts == "extended"]
-    sample_cells(cells, source(), Pictures(), scorer(SCALE), tmp_path, {}, None, own)
+    sample_cells(cells, source(), Pictures(WORLD), scorer(SCALE), tmp_path, {}, None, own)
     videos, known = contents(tmp_path), contents(sampled)
     assert len(videos) == len(cells) * 3 * 2
     assert all(video == known[name.replace("own", "p")] for name, video in videos.items())
@@ -238,8 +210,8 @@ def test_own_captions_take_the_place_of_the_prompts(sampled, tmp_path):
 def test_videos_of_other_captions_are_never_kept(tmp_path):
     for caption in ("a red square", "a blue ring"):
         own = [OwnPrompt("own0000", 0, caption)]
-        sample_cells(CELLS[:1], source(), Pictures(), scorer(SCALE), tmp_path / "one", {}, None, own)
-    sample_cells(CELLS[:1], source(), Pictures(), scorer(SCALE), tmp_path / "other", {}, None, own)
+        sample_cells(CELLS[:1], source(), Pictures(WORLD), scorer(SCALE), tmp_path / "one", {}, None, own)
+    sample_cells(CELLS[:1], source(), Pictures(WORLD), scorer(SCALE), tmp_path / "other", {}, None, own)
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
 
 
@@ -371,6 +343,6 @@ def test_what_is_in_the_way_of_a_cell_is_named_and_left_alone(tmp_path, kind):
     with pytest.raises(
         SaltError, match=f"{CELLS[0].name}: a {kind}.* is in the way of a cell's videos; accepted: a folder"
     ):
-        sample_cells(CELLS, source(), Pictures(), scorer(SCALE), tmp_path / "videos", {}, None)
+        sample_cells(CELLS, source(), Pictures(WORLD), scorer(SCALE), tmp_path / "videos", {}, None)
     assert place.is_symlink() == (kind == "link")
     assert not list((tmp_path / "mine").iterdir())
