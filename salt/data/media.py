@@ -31,8 +31,8 @@ CONTAINERS = "mov,matroska,avi,mpegts"
 COUNTED = ("avi",)
 """Containers whose time stamps are those of decoding, not of showing."""
 PICTURES = ("PNG", "JPEG", "WEBP", "BMP")
-MOST_PIXELS = 1 << 26
-"""Of a frame or a picture: twice 8K video, 200 MB as bytes."""
+MOST_PIXELS, MOST_OF_A_PICTURE = 1 << 25, 1 << 26
+"""Of a frame, that of 8K video, since a decoder keeps up to 16 of them; and of a picture, 200 MB as bytes."""
 OPAQUE = 255
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer functions of high dynamic range, by their numbers in ITU-T H.273."""
@@ -157,10 +157,10 @@ def read_picture(path: Path, height: int, width: int) -> Picture:
         SaltError: it is missing, too large or broken, or has transparent pixels or colours that RGB of 8 bits cannot
             hold.
     """
-    accepted = f"accepted: an opaque PNG, JPEG, WebP or BMP of up to {MOST_PIXELS} pixels"
+    accepted = f"accepted: an opaque PNG, JPEG, WebP or BMP of up to {MOST_OF_A_PICTURE} pixels"
     try:
         with opened(path) as file, _pillow(file) as read:
-            if read.width * read.height > MOST_PIXELS:
+            if read.width * read.height > MOST_OF_A_PICTURE:
                 raise ValueError(f"{read.width} x {read.height} pixels")
             if read.mode not in PLAIN:
                 raise ValueError(f"colours of mode {read.mode}")

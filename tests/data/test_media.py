@@ -12,8 +12,9 @@ from diffusers.utils import load_image
 from diffusers.video_processor import VideoProcessor
 from PIL import Image
 
+from salt.data import media
 from salt.data.captions import check_length, read_clip, read_first_frame
-from salt.data.media import MOST_PIXELS, read_picture
+from salt.data.media import MOST_OF_A_PICTURE, read_picture
 from salt.errors import SaltError
 from support.media import HEIGHT, WIDTH, corner, where_bright, write_picture, write_video
 
@@ -102,6 +103,14 @@ def test_what_is_not_followed_is_refused_by_name(
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_frame_has_no_more_pixels_than_memory_is_meant_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4", [corner()] * 2)
+    monkeypatch.setattr(media, "MOST_PIXELS", HEIGHT * WIDTH - 1)
+    with pytest.raises(SaltError, match=r"a\.mp4: cannot be decoded") as caught:
+        read_clip(path, 1, 8, HEIGHT, WIDTH)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_video_has_the_length_that_is_read(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", GREYS)
     check_length(path, 10, 8)
@@ -167,7 +176,7 @@ def hidden(path: Path) -> None:
         (lambda path: write_picture(path, np.full((8, 8), 40_000, np.uint16)), "colours of mode I;16"),
         (lambda path: Image.fromarray(corner()).convert("CMYK").save(path, format="JPEG"), "colours of mode CMYK"),
         (lambda path: path.write_bytes(announced(100_000, 100_000)), "pixels"),
-        (lambda path: path.write_bytes(announced(1 << 13, (MOST_PIXELS >> 13) + 1)), "8192 x 8193 pixels"),
+        (lambda path: path.write_bytes(announced(1 << 13, (MOST_OF_A_PICTURE >> 13) + 1)), "8192 x 8193 pixels"),
         (lambda path: path.write_bytes(announced(64, 48)), "truncated|broken|decode"),
         (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "cannot be"),
         (lambda path: path.write_text("<svg/>"), "cannot be decoded"),
