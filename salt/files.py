@@ -1,24 +1,38 @@
-"""Writing that is whole or absent: files and folders appear under their name only when they are complete.
+"""Writing that is whole or absent, and reading that never waits.
+
+Files and folders appear under their name only when they are complete.
 
 The temporary name lies beside the final one (same file system, so the rename is atomic) and is fixed, so that what a
 killed process left behind is cleared by the next attempt. What is replaced is a folder or a file, each by its own kind:
 never a device, a socket, a named pipe or a link, which would be lost to whoever else uses it.
 Files get the mode that the umask says, whoever wrote them: safetensors gives its own to their owner alone.
+
+What is read is a regular file: a named pipe would be waited for without end, a device read without end.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from salt.errors import SaltError
 
 Kind = Literal["folder", "file"]
 READ_WRITE = 0o666
+KINDS = {
+    stat.S_IFDIR: "folder",
+    stat.S_IFREG: "file",
+    stat.S_IFLNK: "link",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFIFO: "named pipe",
+}
+"""What a path leads to, by the type in its mode; all others are devices."""
 
 
 def in_the_way(path: Path, wanted: Kind) -> str | None:
@@ -31,14 +45,7 @@ def in_the_way(path: Path, wanted: Kind) -> str | None:
     except OSError:
         above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
         return None if above.is_dir() else f"{above}, which is no folder,"
-    kinds = {
-        stat.S_IFDIR: "folder",
-        stat.S_IFREG: "file",
-        stat.S_IFLNK: "link",
-        stat.S_IFSOCK: "socket",
-        stat.S_IFIFO: "named pipe",
-    }
-    found = kinds.get(stat.S_IFMT(mode), "device")
+    found = KINDS.get(stat.S_IFMT(mode), "device")
     return None if found == wanted else f"a {found}"
 
 
@@ -119,7 +126,43 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
+# ------------------------------------------------------------------------------------------------ reading
+def opened(path: Path) -> BufferedReader:
+    """Open an input file, or what a link to one leads to.
+
+    Raises:
+        SaltError: what stands there is no regular file; it is not opened, so that nothing waits for it.
+        OSError: nothing stands there, or it may not be read.
+    """
+    found = KINDS.get(stat.S_IFMT(path.stat().st_mode), "device")
+    if found != "file":
+        raise SaltError(f"{path}: a {found} stands there; accepted: a file")
+    return open(path, "rb", opener=_at_once)
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # does not wait, should a pipe have taken the file's place
+
+
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, with or without a byte order mark; raises as `opened`, and ValueError for other bytes."""
+    with opened(path) as file:
+        return file.read().decode("utf-8-sig")
+
+
+def read_json(path: Path) -> Any:
+    """The value that a JSON file holds; raises as `read_text`, and ValueError for what is no strict JSON."""
+    try:
+        return json.loads(read_text(path), parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}")
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,8 @@
 """`salt score-vbench`, `score`, `score-controls`, `modes`, `defect`, `caches`, `training-curves`: to records."""
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,6 +27,7 @@ from salt.cli.options import (
     part_of,
     written,
 )
+from salt.errors import SaltError
 
 if TYPE_CHECKING:
     from salt.workflow.layout import Layout
@@ -77,8 +79,24 @@ def score(
     seed: Seed = 0,
     long: Long = False,
     cell: Cells = None,
+    names: Annotated[
+        Literal["salt", "vbench"],
+        typer.Option(
+            "--names",
+            help="vbench: videos made elsewhere, PROMPT-I.mp4 of VBench's prompts in one folder; EXPERIMENT is any "
+            "name for them, and the real VBench scores them.",
+        ),
+    ] = "salt",
+    results: Annotated[
+        list[Path] | None,
+        typer.Option("--results", help="What VBench's own command line wrote of such videos; repeatable."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="With --names vbench: where VBench computes.")] = "cpu",
 ) -> None:
-    """Score all videos of one model, or its long ones."""
+    """Score all videos of one model, or its long ones; or videos made elsewhere."""
+    if names == "vbench" or results:
+        _score_elsewhere(experiment, scale, videos, results or [], out, details, device)
+        return
     from salt.config import load_experiment
     from salt.evaluation.lengths import length_of
 
@@ -95,6 +113,29 @@ def score(
     from salt.stages.score import run
 
     run(experiment, config, seed, watched, file, kept, length, cell or ())
+
+
+def _score_elsewhere(
+    name: str, scale: str, videos: Path | None, results: list[Path], out: Path | None, details: Path | None, device: str
+) -> None:
+    from salt.cli.students import REFERENCES
+    from salt.config import load_scale
+    from salt.config.files import experiment_names
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) or name in (*REFERENCES, *experiment_names()):
+        raise SaltError(
+            f"{name}: videos made elsewhere are of no experiment; accepted: a name that experiments/ does not have, of "
+            "letters, digits and _.-"
+        )
+    if (videos is None) == (not results):
+        raise SaltError("--names vbench: accepted: --videos FOLDER, or the --results of VBench's own command line")
+    if out is None or details is None:
+        raise SaltError("--out and --details: videos made elsewhere have no place of their own; both are needed")
+
+    from salt.stages.score import run_elsewhere
+
+    run_elsewhere(name, load_scale(scale), videos, results, out, details, device)
+    print(out)
 
 
 @app.command()

@@ -100,9 +100,10 @@ def sample(
         Path | None,
         typer.Option(
             "--prompts",
-            help="Your own captions, one a line; such videos are not scored. With --long a line may be `caption A => "
+            help="Your own captions: .txt, one a line; .jsonl, objects with a `caption`; .csv, .tsv: such a column. "
+            "Bad lines are named and left out; such videos are not scored. With --long a line may be `caption A => "
             "caption B`: A for the first half of the chunks, B for the rest; any number of captions, equal parts. "
-            'For image-to-video networks, a .jsonl with {"caption": ..., "image": FILE} on each line.',
+            "For image-to-video networks, the picture's file in `image` beside the caption.",
         ),
     ] = None,
     caption: Annotated[
@@ -172,13 +173,21 @@ def _own_prompts(
         raise SaltError(f"--each {each}: videos of a --caption; none is given")
     if file is None and not captions:
         return []
-    repeated = [text for text in captions or () for _ in range(each)]
+
+    def check(place: str, text: str) -> None:
+        if config.scale.data is None:  # else the networks have read the captions of the world at large
+            check_caption(place, text, config.scale.world)
+
     chunks = length.chunks(config)
-    own = own_prompts("--caption", repeated, chunks) if file is None else read_prompts(file, chunks)
-    if config.scale.data is None:  # else the networks have read the captions of the world at large
-        for prompt in own:
-            for text in dict.fromkeys(prompt.texts("extended")):
-                check_caption(f"{file or '--caption'}: line {prompt.index + 1}", text, config.scale.world)
+    if file is not None:
+        own = read_prompts(file, chunks, check)
+    else:
+        own = own_prompts([text for text in captions or () for _ in range(each)], chunks, check)
+    if not config.scale.image_to_video and (pictured := [prompt.id for prompt in own if prompt.image is not None]):
+        raise SaltError(
+            f"--prompts {file}: {pictured[0]} names an image, but networks of scale {config.scale.name} begin with "
+            "none; accepted: captions alone, or a scale of image-to-video"
+        )
     return own
 
 

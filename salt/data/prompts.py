@@ -9,9 +9,8 @@ A user's own captions have no ground truth: they are sampled, never scored.
 
 import hashlib
 import json
-import unicodedata
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salt.config.world import Split, World
+from salt.data.lines import CAPTION, Row, beside, check_caption_text, read_lines
 from salt.data.world import SHORT_FORMS, Content, Mentions, caption, contents_of, render, sample_scene
 from salt.draws import generator
 from salt.errors import SaltError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Variant = Literal["extended", "short"]
 Kind = Literal["single", "pair"]
+Check = Callable[[str, str], None]
+"""(place, caption) -> None; raises SaltError for a caption that networks do not understand."""
 
 EVERY_PROMPT = (
     "subject_consistency",
@@ -51,10 +53,6 @@ OF_KIND: dict[Kind, tuple[str, ...]] = {
 _EVERYTHING = Mentions()
 SWITCH = "=>"
 """Separates the captions with which a long video is prompted in turn."""
-LONGEST = 1000
-"""Most characters of a user's own caption."""
-NO_TEXT = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "So", "Me")
-"""Unicode categories that no caption may hold: control characters, line breaks, surrogates, emoji."""
 
 
 @dataclass(frozen=True)
@@ -171,77 +169,46 @@ def write_prompts(path: Path, prompts: Sequence["DataclassInstance"]) -> None:
     write_text(path, json.dumps(body, indent=1) + "\n")
 
 
-def read_prompts(path: Path, most: int = 1) -> list[OwnPrompt]:
-    """A user's own captions: a text file in UTF-8, one caption a line. Ids are `own0000`, `own0001`, ...
+def read_prompts(path: Path, most: int = 1, check: Check = lambda place, text: None) -> list[OwnPrompt]:
+    """A user's own captions, in a file of any form that `salt.data.lines` reads; ids are `own` and the line's number.
 
-    In a `.jsonl` file a line is `{"caption": ..., "image": FILE}`, with the picture that the video begins with.
+    A row of a `.jsonl` or of a table may name in `image` the picture that the video begins with. Bad lines are named in
+    the log and left out.
 
     Args:
         path: the file.
         most: largest number of captions in a line, `caption A => caption B`, with which a video is prompted in turn.
+        check: of every caption.
 
     Raises:
-        SaltError: a missing file or picture, too many captions in a line, or one that `check_prompt_text` refuses.
+        SaltError: a missing file, or one without a good line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, ValueError) as error:
-        raise SaltError(f"{path}: {error}; accepted: a text file in UTF-8, one caption a line") from error
-    if path.suffix == ".jsonl":
-        return [_pictured(f"{path}: line {index + 1}", path.parent, index, line) for index, line in enumerate(lines)]
-    return own_prompts(path, lines, most)
+
+    def make(place: str, index: int, row: Row) -> OwnPrompt:
+        own = _own(place, index, row, most, check)
+        if not row.get("image"):
+            return own
+        picture = beside(place, path.parent, row["image"])
+        return replace(own, image=str(picture), image_hash=sha256(picture))
+
+    return read_lines(path, make)
 
 
-def own_prompts(source: Path | str, lines: Sequence[str], most: int = 1) -> list[OwnPrompt]:
-    """A user's own captions, one a line; arguments and errors as of `read_prompts`.
-
-    Args:
-        source: the file or option that they are of, for messages.
-        lines: the captions.
-        most: see `read_prompts`.
-    """
-    prompts: list[OwnPrompt] = []
-    for index, line in enumerate(lines):
-        place = f"{source}: line {index + 1}"
-        captions = [part.strip() for part in line.split(SWITCH)] if SWITCH in line else [line]
-        if len(captions) > most:
-            accepted = f"up to {most}, one for each chunk" if most > 1 else "one, or a long video"
-            raise SaltError(f"{place}: {len(captions)} captions, with {SWITCH} between them; accepted: {accepted}")
-        caption, *later = [check_prompt_text(place, text) for text in captions]
-        prompts.append(OwnPrompt(f"own{index:04d}", index, caption, tuple(later)))
-    return prompts
+def own_prompts(captions: Sequence[str], most: int = 1, check: Check = lambda place, text: None) -> list[OwnPrompt]:
+    """A user's own captions as the command line has them; arguments as of `read_prompts`. Raises for a bad one."""
+    return [_own(f"--caption: line {i + 1}", i, {CAPTION[0]: text}, most, check) for i, text in enumerate(captions)]
 
 
-def _pictured(place: str, folder: Path, index: int, line: str) -> OwnPrompt:
-    """A caption and the picture that its video begins with."""
-    accepted = 'accepted: {"caption": ..., "image": FILE}, the file by its place from here or in full'
-    try:
-        row = json.loads(line)
-        caption, image = check_prompt_text(place, str(row["caption"])), folder / str(row["image"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SaltError(f"{place}: {error!r}; {accepted}") from error
-    if not image.is_file():
-        raise SaltError(f"{place}: there is no file {image}; {accepted}")
-    return OwnPrompt(f"own{index:04d}", index, caption, image=str(image), image_hash=sha256(image))
-
-
-def check_prompt_text(place: str, text: str) -> str:
-    """Refuse a text that is no caption, and return any other unchanged.
-
-    Args:
-        place: file and line of the text, for the message.
-        text: the caption.
-
-    Raises:
-        SaltError: the text is empty, too long, or not plain text in one line; the offending character is named.
-    """
-    accepted = f"accepted: 1 to {LONGEST} characters of plain text without /, \\, control characters and emoji"
-    if not text.strip() or len(text) > LONGEST:
-        raise SaltError(f"{place}: {len(text.strip())} characters; {accepted}")
-    for number, character in enumerate(text, start=1):
-        if character in "/\\" or unicodedata.category(character) in NO_TEXT:
-            raise SaltError(f"{place}: character {number} is U+{ord(character):04X}; {accepted}")
-    return text
+def _own(place: str, index: int, row: Row, most: int, check: Check) -> OwnPrompt:
+    """A caption, or those of a line with which a video is prompted in turn."""
+    line = check_caption_text(place, row[CAPTION[0]])
+    captions = [part.strip() for part in line.split(SWITCH)] if SWITCH in line else [line]
+    if len(captions) > most:
+        accepted = f"up to {most}, one for each chunk" if most > 1 else "one, or a long video"
+        raise SaltError(f"{place}: {len(captions)} captions, with {SWITCH} between them; accepted: {accepted}")
+    for text in dict.fromkeys(captions):
+        check(place, check_caption_text(place, text))
+    return OwnPrompt(f"own{index:04d}", index, captions[0], tuple(captions[1:]))
 
 
 def _digest(text: str) -> str:

@@ -6,7 +6,6 @@ videos. The extended prompts are a text file, one a line, in the order of the li
 (MovieGen's): its prompts name no objects, colours or actions to look for, so they enter `OF_ANY_PROMPT` only.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from salt.config.vbench import OF_ANY_PROMPT, VBench
 from salt.data.prompts import OF_KIND, Kind, Prompt, Variant
 from salt.errors import SaltError
-from salt.files import sha256
+from salt.files import read_json, read_text, sha256
 
 MOST_ALIKE = 0.1
 """Largest share of extended prompts that may equal the short ones; beyond it, the file is taken for the short list."""
@@ -68,22 +67,12 @@ def read_vbench_prompts(folder: Path, protocol: VBench) -> list[VBenchPrompt]:
     path = folder / protocol.prompt_list
     _check_hash(path, protocol.prompt_list_hash, "evaluation.vbench.prompt_list_hash")
     try:
-        text = path.read_text(encoding="utf-8")
         if path.suffix == ".txt":
-            lines = filter(None, map(str.strip, text.splitlines()))
-            rows: list[dict[str, Any]] = [{"prompt_en": line, "dimension": OF_ANY_PROMPT} for line in lines]
+            rows: Any = [{"prompt_en": line, "dimension": OF_ANY_PROMPT} for line in filter(None, _lines(path))]
         else:
-            rows = json.loads(text)
-        entries = [
-            (
-                str(row["prompt_en"]),
-                tuple(map(str, row["dimension"])),
-                dict(row.get("auxiliary_info", {})),
-                row.get("image_name"),
-            )
-            for row in rows
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+            rows = read_json(path)
+        entries = [_entry(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SaltError(f"{path}: {error!r}; accepted: a list of VBench, [{{prompt_en, dimension, ...}}]") from error
     short = [entry[0] for entry in entries]
     more = short if protocol.extended_list is None else _extended(folder / protocol.extended_list, protocol, short)
@@ -93,11 +82,25 @@ def read_vbench_prompts(folder: Path, protocol: VBench) -> list[VBenchPrompt]:
     ]
 
 
+def _entry(row: dict[str, Any]) -> tuple[str, tuple[str, ...], dict[str, Any], str | None]:
+    """Prompt, dimensions, what they look for, and image of a row; raises ValueError where one is of another kind."""
+    prompt, dimensions, image = row["prompt_en"], row["dimension"], row.get("image_name")
+    if not isinstance(prompt, str) or not prompt.strip() or not isinstance(dimensions, list | tuple):
+        raise ValueError("a row without a prompt and a list of dimensions")
+    if image is not None and (not isinstance(image, str) or Path(image).name != image):
+        raise ValueError(f"image_name {image!r}, which is no name of a file")
+    return prompt, tuple(map(str, dimensions)), dict(row.get("auxiliary_info", {})), image
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in read_text(path).removesuffix("\n").split("\n")]
+
+
 def _extended(path: Path, protocol: VBench, short: Sequence[str]) -> list[str]:
     _check_hash(path, protocol.extended_list_hash, "evaluation.vbench.extended_list_hash")
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
+        lines = _lines(path)
+    except (OSError, ValueError) as error:
         raise SaltError(f"{path}: {error}; accepted: a text file in UTF-8, one prompt a line") from error
     if len(lines) != len(short) or not all(lines):
         raise SaltError(f"{path}: {sum(map(bool, lines))} prompts; accepted: {len(short)}, one a line, as the list has")

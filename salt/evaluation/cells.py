@@ -18,6 +18,8 @@ MANIFEST = "manifest.json"
 """Beside a model's videos: what they were made from."""
 NO_SOLVER = "none"
 """Solver of cells that no network makes."""
+UNKNOWN: Literal["unknown"] = "unknown"
+"""Captions and solver of videos that were made elsewhere."""
 RECORD_COLUMNS = (
     "method",
     "experiment",
@@ -33,8 +35,8 @@ RECORD_COLUMNS = (
 )
 
 
-Prompts = Variant | Literal["long"]
-"""Extended or short captions, or long videos of extended ones."""
+Prompts = Variant | Literal["long", "unknown"]
+"""Extended or short captions, or long videos of extended ones; unknown: of videos made elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Cell:
     @property
     def variant(self) -> Variant:
         """Of its captions."""
-        return "extended" if self.prompts == "long" else self.prompts
+        return "short" if self.prompts == "short" else "extended"
 
     @property
     def name(self) -> str:

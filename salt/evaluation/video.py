@@ -12,6 +12,7 @@ quantisation (crf 8): a PSNR of 57 dB.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -19,6 +20,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from salt.data.media import opened_video
 from salt.errors import SaltError
 from salt.files import whole_file
 
@@ -33,6 +35,7 @@ EIGHT_BLOCKS = 128
 what lies in memory there then changes the bytes."""
 CHROMA = "AREA"
 """How colour is subsampled; the default filter is wider than 2 pixels and costs 10 dB."""
+ACCEPTED = "accepted: a video written by write_mp4"
 THREADS = 1
 """Threads that convert a frame; by default there is one per core for every frame, which costs ten times the work."""
 
@@ -97,32 +100,47 @@ def _check_frames(path: Path, video: Video) -> None:
         raise SaltError(f"{path}: frames are {video.shape[1]} x {video.shape[2]}; accepted: multiples of {SIDE} pixels")
 
 
-def read_mp4(path: Path) -> Video:
-    """Decode all frames, uint8 `(F, H, W, 3)`.
+def read_mp4(path: Path, most: int | None = None) -> Video:
+    """Decode all frames, uint8 `(F, H, W, 3)`; or up to `most` and one more, so that a longer video is seen to be one.
 
     Raises:
         SaltError: the file is missing, not a video, or has no frame.
     """
-    return np.stack(list(decoded(path)))
+    return np.stack(list(islice(decoded(path), None if most is None else most + 1)))
 
 
 def decoded(path: Path) -> Iterator[Video]:
     """The frames of a file one by one, uint8 `(H, W, 3)`; raises as `read_mp4`."""
     frames, reformatter = 0, VideoReformatter()
-    try:
-        with av.open(str(path)) as container:
-            container.streams.video[0].thread_type = "NONE"  # frame threads cost more than they save on short clips
-            for frame in container.decode(video=0):
-                frames += 1
-                yield (
-                    reformatter.reformat(frame, format="rgb24", threads=THREADS)
-                    .to_ndarray()
-                    .astype(np.uint8, copy=False)
-                )
-    except (OSError, IndexError, av.FFmpegError) as error:
-        raise SaltError(f"{path}: cannot be decoded ({error}); accepted: a video written by write_mp4") from error
+    with opened_video(path, ACCEPTED) as (container, stream):
+        stream.thread_type = "NONE"  # frame threads cost more than they save on short clips
+        for frame in container.decode(stream):
+            frames += 1
+            picture = reformatter.reformat(frame, format="rgb24", threads=THREADS)
+            yield picture.to_ndarray().astype(np.uint8, copy=False)
     if not frames:
-        raise SaltError(f"{path}: has no frame; accepted: a video written by write_mp4")
+        raise SaltError(f"{path}: has no frame; {ACCEPTED}")
+
+
+def check_stored(path: Path, fps: int) -> None:
+    """Refuse a video that `write_mp4` does not write: another container, codec, frame rate or form of pixels.
+
+    Raises:
+        SaltError: naming what it has in their place.
+    """
+    with opened_video(path, ACCEPTED) as (container, stream):
+        codec = stream.codec_context
+        found: tuple[object, ...] = (
+            container.format.name.partition(",")[0],
+            codec.name,
+            codec.pix_fmt,
+            stream.average_rate,
+        )
+    wanted = ("mov", "h264", "yuv420p", fps)
+    if found != wanted:
+        pairs = zip(("container", "codec", "pixels", "frames a second"), found, wanted, strict=True)
+        wrong = "; ".join(f"{what} {one}, not {other}" for what, one, other in pairs if one != other)
+        raise SaltError(f"{path}: {wrong}; {ACCEPTED} at {fps} frames a second")
 
 
 def upscale(video: Video, k: int) -> Video:

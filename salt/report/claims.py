@@ -15,7 +15,7 @@ from salt.config.load import load_scale
 from salt.files import write_text
 from salt.report.paper_claims import Claim, claims
 from salt.report.records import Kind, Provenance, Records, one_protocol, read_measurements, released_in
-from salt.report.render import NOT_RUN, interval_text, markdown_lines
+from salt.report.render import NOT_RUN, csv_cell, interval_text, markdown_lines
 from salt.report.statistics import Interval, minimum_detectable_difference
 from salt.report.tables import METHOD
 
@@ -101,7 +101,8 @@ def to_csv(judged: Sequence[Judged]) -> str:
         ours = [""] * 5 if interval is None else _numbers(interval)
         seeds = " ".join(map(str, one.seeds))
         paper = "" if claim.paper is None else f"{claim.paper:.10g}"
-        writer.writerow([claim.says, claim.where, claim.measured, claim.unit, paper, *ours, seeds, one.verdict])
+        line = [claim.says, claim.where, claim.measured, claim.unit, paper, *ours, seeds, one.verdict]
+        writer.writerow(map(csv_cell, line))
     return out.getvalue()
 
 

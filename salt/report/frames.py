@@ -19,15 +19,15 @@ from salt.errors import SaltError
 from salt.evaluation.scorers import evaluation_prompts
 from salt.evaluation.video import Video, downscale, read_mp4
 from salt.report.figure_context import FigureContext
-from salt.report.style import WIDTH, styled, write_figure
+from salt.report.style import WIDTH, styled, verbatim, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PER_KIND = 2
-SHEET_PROMPTS, SHEET_FRAMES = 12, 6
-"""Rows and frames a row of a contact sheet."""
+SHEET_PROMPTS, SHEET_FRAMES, LABEL_LINES = 12, 6, 4
+"""Rows, frames a row, and most lines of a caption of a contact sheet."""
 _EDGE = 190
 """Grey of the lines between frames."""
 SOLVER = "cm"
@@ -109,7 +109,7 @@ def _blocks(
         videos = [[read_video(context, strip.path) for strip in row] for row in block]
         image, centres = tile([[pick(video, 3) for video in row] for row in videos])
         letter = f"({'abcdefgh'[place]}) "
-        lines = textwrap.wrap(letter + prompt.extended, 26 if across == 4 else 60)
+        lines = textwrap.wrap(letter + verbatim(prompt.extended), 26 if across == 4 else 60)
         axes.set_title("\n".join(lines), fontsize=7.5, loc="left", pad=14 if heads else 4)
         show(axes, image, len(block), [row[0].label for row in block] if place % across == 0 else [])
         for head, centre in zip(heads, centres, strict=False):
@@ -199,5 +199,6 @@ def sheet(videos: Sequence[Video], captions: Sequence[str], frames: int = SHEET_
 
     image, _ = tile([[pick(video, frames)] for video in videos])
     figure, axes = plt.subplots(figsize=(2 + 0.6 * frames, 0.6 * len(videos) + 0.1))
-    show(axes, image, len(videos), ["\n".join(textwrap.wrap(caption, 32)) for caption in captions])
+    labels = [textwrap.wrap(verbatim(caption), 32, max_lines=LABEL_LINES, placeholder=" …") for caption in captions]
+    show(axes, image, len(videos), ["\n".join(lines) for lines in labels])
     return figure

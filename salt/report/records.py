@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -28,8 +28,10 @@ from salt.config.released import RELEASED, TRAINED
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.evaluation.cells import Cell
-from salt.evaluation.scorers import board_of
-from salt.evaluation.vbench.board import Board
+from salt.evaluation.lengths import length_of_cells
+from salt.evaluation.scorers import board_of, scorer_of
+from salt.evaluation.vbench.board import Board, Dimension
+from salt.files import opened
 from salt.git import ask_git
 from salt.report.statistics import PromptScores, prompt_scores
 
@@ -40,6 +42,8 @@ PROMPT_KEY = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
 TRAJECTORY_COLUMNS = ["sample", "solver", "nfe", "step", "t", "pc1", "pc2"]
 TOLERANCE = 1e-4
 """Largest relative gap between a recorded dimension mean and the mean of its per-video values."""
+ROUNDED = 1e-6
+"""Largest gap between a recorded aggregate, 0 to 100, and that of the dimensions beside it."""
 
 
 def kind_of(metric: str, cell: Cell) -> Kind:
@@ -70,7 +74,7 @@ class Records:
 
     def tidy(self, kind: Kind, experiment: str, seeds: Sequence[int]) -> pd.DataFrame:
         """The measurements of some training seeds, checked, in the order of the files."""
-        frames = [read_measurements(self._path(experiment, seed, kind)) for seed in seeds]
+        frames = [self._read(kind, self._path(experiment, seed, kind)) for seed in seeds]
         for frame, seed in zip(frames, seeds, strict=True):
             _check_names(frame, self._path(experiment, seed, kind), experiment, seed, self.scale.name)
         if len({bool(released_in([frame])) for frame in frames}) > 1:
@@ -80,13 +84,26 @@ class Records:
             )
         return pd.concat(frames, ignore_index=True)
 
+    def _read(self, kind: Kind, path: Path) -> pd.DataFrame:
+        """The measurements of one file; of scores, after a check that aggregates follow from their parts."""
+        if kind in ("scores", "long"):
+            board = scorer_of(self.scale, length_of_cells(self.scale, kind == "long")).board
+            _check_aggregates(path, tuple(board.dimensions.items()), tuple(board.weights.items()))
+        return read_measurements(path)
+
     def values(self, kind: Kind, cell: Cell, seeds: Sequence[int], metric: str) -> list[float]:
         """One value per training seed.
 
         Raises:
             SaltError: where a seed has no such measurement.
         """
-        frame = self.tidy(kind, cell.experiment, seeds)
+        return self._columns(cell, seeds, metric, "value", kind)
+
+    def _columns(
+        self, cell: Cell, seeds: Sequence[int], metric: str, column: str, kind: Kind | None = None
+    ) -> list[float]:
+        """One entry per training seed of a column of the records; errors as of `values`."""
+        frame = self.tidy(kind or cell.kind, cell.experiment, seeds)
         chosen = frame[
             (frame["prompts"] == cell.prompts)
             & (frame["solver"] == cell.solver)
@@ -96,11 +113,11 @@ class Records:
         ]
         if sorted(chosen["seed"]) != sorted(seeds):
             raise SaltError(
-                f"{self._path(cell.experiment, seeds[0], kind)}: no {metric} for prompts={cell.prompts} "
+                f"{self._path(cell.experiment, seeds[0], kind or cell.kind)}: no {metric} for prompts={cell.prompts} "
                 f"solver={cell.solver} nfe={cell.nfe} in every seed of {list(seeds)}"
             )
-        by_seed = chosen.set_index("seed")["value"]
-        return [float(by_seed[seed]) for seed in seeds]
+        found: list[float] = chosen.set_index("seed")[column].loc[list(seeds)].tolist()
+        return found
 
     def absent(self, cell: Cell, seeds: Sequence[int], kind: Kind | None = None) -> frozenset[str]:
         """The metrics of scores, or of `kind`, that one of the seeds lacks, and what they leave undefined."""
@@ -126,7 +143,7 @@ class Records:
             [f.to_numpy(dtype=float).reshape(len(prompts), -1, len(self.board.dimensions)) for f in frames]
         )
         scores = prompt_scores(cell.experiment, seeds, prompts, tuple(self.board.dimensions), values)
-        self._check_means(cell, scores)
+        self._check_means(cell, scores, frames)
         return scores
 
     def trajectory(self, experiment: str, seed: int) -> pd.DataFrame | None:
@@ -134,25 +151,45 @@ class Records:
         path = self.folder / f"{experiment}_seed{seed}_trajectory.csv"
         if not path.exists():
             return None
-        frame = pd.read_csv(path)
-        _check_columns(frame, TRAJECTORY_COLUMNS, path)
-        return frame
+        return _read_csv(path, TRAJECTORY_COLUMNS)
 
     def _path(self, experiment: str, seed: int, kind: Kind) -> Path:
         return self.folder / f"{experiment}_seed{seed}_{kind}.csv"
 
-    def _check_means(self, cell: Cell, scores: PromptScores) -> None:
+    def _check_means(self, cell: Cell, scores: PromptScores, videos: Sequence[pd.DataFrame]) -> None:
+        """Refuse means, and numbers of videos in them, that are not those of the single videos."""
         for column, dimension in enumerate(self.board.dimensions):
-            recorded = self.values(cell.kind, cell, scores.seeds, dimension)
+            recorded, counts = (self._columns(cell, scores.seeds, dimension, name) for name in ("value", "n"))
             found = scores.means()[:, column]
-            if not np.allclose(found, recorded, rtol=TOLERANCE, atol=TOLERANCE):
+            held = [int(frame[dimension].count()) for frame in videos]
+            if not np.allclose(found, recorded, rtol=TOLERANCE, atol=TOLERANCE) or counts != held:
                 raise SaltError(
                     f"{self.folder}/{cell.experiment}: {dimension} at nfe={cell.nfe} solver={cell.solver} is "
-                    f"{recorded} in _scores.csv, but the videos of _prompts.csv.gz give {found.tolist()}: score again"
+                    f"{recorded} of {counts} videos in _scores.csv, but those of _prompts.csv.gz give {found.tolist()} "
+                    f"of {held}: score again"
                 )
 
 
 # -------------------------------------------------------------------------------------------------- reading
+@lru_cache(maxsize=256)
+def _check_aggregates(
+    path: Path, dimensions: tuple[tuple[str, Dimension], ...], weights: tuple[tuple[str, float], ...]
+) -> None:
+    """Refuse aggregates that are not those of the dimensions beside them, or are of another number of videos."""
+    board, frame = Board(dict(dimensions), dict(weights)), read_measurements(path)
+    for (prompts, solver, nfe), cell in frame.groupby(["prompts", "solver", "nfe"], sort=False):
+        parts = cell[cell["metric"].isin(list(board.dimensions)) & (cell["n"] > 0)]
+        found = board.aggregates_of(dict(zip(parts["metric"], parts["value"], strict=True)))
+        for name in board.aggregates:
+            value, videos = (found[name], int(parts["n"].max())) if name in found else (np.nan, 0)
+            stated = cell.loc[cell["metric"] == name, ["value", "n"]].to_numpy(dtype=float)
+            if not np.allclose(stated, [value, videos], rtol=0, atol=ROUNDED, equal_nan=True):
+                raise SaltError(
+                    f"{path}: {name} of prompts={prompts} solver={solver} nfe={nfe} is {stated[0, 0]} of "
+                    f"{stated[0, 1]:.0f} videos, but its dimensions give {value} of {videos}: score again"
+                )
+
+
 @lru_cache(maxsize=256)
 def read_measurements(path: Path) -> pd.DataFrame:
     """Read one tidy file.
@@ -161,8 +198,14 @@ def read_measurements(path: Path) -> pd.DataFrame:
         SaltError: for a missing column, a value that is not finite (but none, of 0 videos, is an absent dimension), or
             a measurement that is there twice.
     """
-    frame = pd.read_csv(path, dtype={"experiment": str, "metric": str, "protocol": str}, keep_default_na=False)
-    _check_columns(frame, COLUMNS, path)
+    frame = _read_csv(
+        path, COLUMNS, dtype=dict.fromkeys(("experiment", "metric", "protocol"), str), keep_default_na=False
+    )
+    for column in ("seed", "nfe", "n"):
+        whole = pd.to_numeric(frame[column], errors="coerce")
+        if not pd.api.types.is_integer_dtype(whole):
+            place = frame.index[whole.isna() | (whole % 1 != 0)]
+            raise SaltError(f"{path}: {column} = {str(frame[column][place[0]])[:60]!r}; accepted: a whole number")
     if "weights" not in frame:
         frame["weights"] = TRAINED
     if wrong := set(map(str, frame["weights"])) - {TRAINED, RELEASED}:
@@ -177,6 +220,17 @@ def read_measurements(path: Path) -> pd.DataFrame:
     if len(twice):
         row = twice.iloc[0]
         raise SaltError(f"{path}: {row['metric']} at nfe={row['nfe']} solver={row['solver']} is measured twice")
+    return frame
+
+
+def _read_csv(path: Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
+    """Read a table that has these columns; `options` are those of pandas."""
+    try:
+        with opened(path) as file:
+            frame: pd.DataFrame = pd.read_csv(file, **options)
+    except (OSError, ValueError) as error:  # those of pandas are ValueErrors
+        raise SaltError(f"{path}: {error}; accepted: a table as salt writes it") from error
+    _check_columns(frame, columns, path)
     return frame
 
 

@@ -22,6 +22,7 @@ CSV_COLUMNS = (
     *("paper", "ours", "seed_sd", "seeds"),
     *("baseline", "difference", "low", "high", "excludes_0", "detectable", "paper_difference", "same_sign"),
 )
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 NOT_RUN = "–"
 PLUS_MINUS = "\u00a0±\u00a0"
 """No line is broken there."""
@@ -50,13 +51,26 @@ def to_csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    for row in table.rows:
-        for metric in table.metrics:
-            if metric in row.ours or metric in row.paper:
-                writer.writerow(_row_line(table.name, row, metric))
-    for comparison in table.comparisons:
-        writer.writerow(_comparison_line(table.name, comparison))
+    lines = [
+        _row_line(table.name, row, metric)
+        for row in table.rows
+        for metric in table.metrics
+        if metric in row.ours or metric in row.paper
+    ]
+    lines += [_comparison_line(table.name, comparison) for comparison in table.comparisons]
+    writer.writerows({key: csv_cell(value) for key, value in line.items()} for line in lines)
     return out.getvalue()
+
+
+def csv_cell(value: object) -> object:
+    """A cell of a CSV, with an apostrophe before text that a spreadsheet would run as a formula; numbers are none."""
+    if not isinstance(value, str) or not value.startswith(FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _row_line(table: str, row: TableRow, metric: str) -> dict[str, object]:
@@ -202,7 +216,8 @@ def differences_note() -> str:
 def markdown_lines(header: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[int] = (0,)) -> list[str]:
     """A Markdown table; the columns `texts` are set to the left, the others, numbers, to the right."""
     rule = ["---" if place in texts else "---:" for place in range(len(header))]
-    return ["| " + " | ".join(cells).replace("\n", " ") + " |" for cells in (header, rule, *rows)]
+    plain = [[cell.replace("|", r"\|").replace("\n", " ") for cell in cells] for cells in (header, *rows)]
+    return ["| " + " | ".join(cells) + " |" for cells in (plain[0], rule, *plain[1:])]
 
 
 def _frame_lines(frame: pd.DataFrame) -> list[str]:

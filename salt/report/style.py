@@ -35,6 +35,11 @@ OTHER_LOOKS = (
 """Of experiments without a look of their own, which take turns by their place in the figure."""
 
 
+def verbatim(text: str) -> str:
+    """A text of somebody's in which matplotlib finds no formula."""
+    return text.replace("$", r"\$")
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """The setting in which figures are drawn and saved; matplotlib's own settings come back afterwards."""

@@ -10,6 +10,7 @@ from salt.config.schema import Experiment
 from salt.config.vbench import vbench_folder, vbench_python
 from salt.errors import SaltError
 from salt.evaluation.lengths import Length
+from salt.evaluation.manifest import check_videos
 from salt.evaluation.scorers import scorer_of
 from salt.evaluation.vbench.results import read_results
 from salt.evaluation.vbench.run import run_dimension
@@ -58,6 +59,8 @@ def run(
     if not chosen:
         names = ", ".join(dict.fromkeys(job.dimension for job in every))
         raise SaltError(f"{dimension}: no prompt is scored on it; accepted: {names}")
+    watched = [f"{job.out.name}/{name}" for job in chosen for name in job.expected()]
+    check_videos(videos, cells, scorer, watched)
     score_dimension(chosen, out)
 
 

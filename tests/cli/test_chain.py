@@ -101,7 +101,7 @@ def test_controls_are_scored(salt, made, tmp_path):
 
 
 def test_own_captions_are_sampled_but_not_scored(salt, made, tmp_path):
-    """The captions of the report prompts give the very same videos, under ids that the scorer does not take."""
+    """The captions of the report prompts give the very same videos, which are no measurement of the student's."""
     prompts = report_prompts(load_scale("smoke").world, 6)
     (tmp_path / "mine.txt").write_text("\n".join(prompt.extended for prompt in prompts))
     words = made.words("sample", prompts=tmp_path / "mine.txt", out=tmp_path / "videos")
@@ -114,7 +114,7 @@ def test_own_captions_are_sampled_but_not_scored(salt, made, tmp_path):
     out = tmp_path / "records" / "sc_dmd_seed0_scores.csv"
     answer = salt(*made.words("score", videos=tmp_path / "videos", out=out, details=tmp_path / "details"))
     assert (answer.code, out.exists()) == (2, False)
-    assert "6 missing" in answer.err
+    assert "manifest.json: prompts_hash is" in answer.err
 
 
 def test_the_teacher_samples_own_captions(salt, made, tmp_path):

@@ -168,9 +168,9 @@ def test_own_captions_bring_their_pictures(chain: Path, salt: Salt, tmp_path: Pa
     ("name", "text", "message"),
     [
         ("own.txt", "rain\n", "1 of 1 prompts have no image (own0000 names none)"),
-        ("own.jsonl", '{"caption": "rain"}\n', "line 1: KeyError('image')"),
+        ("own.jsonl", '{"caption": "rain"}\n', "1 of 1 prompts have no image (own0000 names none)"),
         ("own.jsonl", '{"caption": "rain", "image": "none.png"}\n', "line 1: there is no file"),
-        ("own.jsonl", "rain\n", "line 1: JSONDecodeError"),
+        ("own.jsonl", "rain\n", "line 1: Expecting value"),
     ],
 )
 def test_captions_without_a_picture_are_refused(

@@ -214,11 +214,11 @@ def test_weights_of_another_shape_are_refused(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "0 captions; accepted: data.clips=4 or more"),
-        ('{"caption": "a"}\n' * 3, "3 captions"),
-        ('{"caption": "a"}\n{"caption": " "}\n' * 2, "line 2: no caption"),
-        ('{"caption": "a"}\n' * 2 + "a caption\n" * 2, "line 3: JSONDecodeError"),
-        ('{"text": "a"}\n' * 4, "line 1: KeyError('caption')"),
+        ("", "captions.jsonl: no caption; accepted: UTF-8, in .txt a caption a line"),
+        ('{"caption": "a"}\n' * 3, "3 captions; accepted: data.clips=4 or more"),
+        ('{"caption": "a"}\n{"caption": " "}\n' * 2, "2 captions; accepted: data.clips=4 or more"),
+        ('{"caption": "a"}\n' * 2 + "a caption\n" * 2, "2 captions; accepted: data.clips=4 or more"),
+        ('{"words": "a"}\n' * 4, "line 1: no caption, prompt, text among words"),
         ('{"caption": "a", "video": "none.mp4"}\n' * 4, "line 1: there is no file"),
     ],
 )

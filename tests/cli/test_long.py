@@ -99,7 +99,7 @@ def test_long_videos_that_cannot_be_made(salt, tmp_path, changes, message):
     ("long", "message"), [([], "one, or a long video"), (["--long"], "up to 6, one for each chunk")]
 )
 def test_more_captions_than_chunks(salt, tmp_path, long, message):
-    (tmp_path / "mine.txt").write_text("a cross\n" + " => ".join(["a ring"] * 7))
+    (tmp_path / "mine.txt").write_text("\n" + " => ".join(["a ring"] * 7))
     words = ["sample", "self_forcing", *long, "--scale", "smoke", "--out", tmp_path / "videos"]
     words += ["--teacher", tmp_path / "teacher", "--prompts", tmp_path / "mine.txt"]
     refused(salt, words, f"mine.txt: line 2: 7 captions, with => between them; accepted: {message}")

@@ -23,6 +23,7 @@ from salt.report.records import read_measurements
 from salt.stages import sample, score
 from salt.stages.score_vbench import score_dimension
 from salt.stages.shared.records import model_cells
+from support.manifests import write_manifest
 
 register()
 
@@ -77,6 +78,7 @@ def jobs(site, experiment, names=None):
             path = site / "videos" / cell.name / f"v000{i}" / f"{seed}.mp4"
             if not path.exists():
                 write_mp4(path, np.full((2, 64, 64, 3), 40 * i + seed, np.uint8), 8)
+    write_manifest(site / "videos", [cell], scorer(experiment))
     every = scorer(experiment).jobs(cell, site / "videos", site / "details", (0, 1), "cpu")
     return [job for job in every if job.dimension in (names or job.dimension)]
 

@@ -1,6 +1,9 @@
 """Sampling to disk: the right numbers, the right files, resumable, never a mixture of two models."""
 
+import hashlib
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -18,7 +21,8 @@ from salt.evaluation.sampling.videos import sample_cells
 from salt.evaluation.scorers import scorer_of
 from salt.evaluation.video import read_mp4
 from salt.flow.grid import time_grid
-from support.fields import LATENT, Letters, network, small
+from support.fields import LATENT, Letters, Pictures, Plain, network, small
+from support.media import flip_a_bit
 
 SCALE = small(
     prompts=3, seeds=(0, 5), nfe=(2,), short_nfe=(2,), solvers=("euler", "cm"), batch_size=2, teacher_nfe=2
@@ -32,34 +36,6 @@ def scorer(scale):
     return scorer_of(scale, TrainingLength(scale.evaluation))
 
 
-class Pictures:
-    """A codec whose latents `LATENT` are a small picture, repeated in all frames."""
-
-    def encode(self, video):
-        raise AssertionError("nothing is encoded here")
-
-    def stream(self):
-        return self.decode
-
-    def decode(self, latents):
-        side = WORLD.size // LATENT[-1]
-        still = torch.sigmoid(latents[:, :, :1]).repeat_interleave(side, 3).repeat_interleave(side, 4)
-        return still.expand(-1, -1, WORLD.frames, -1, -1)
-
-
-class Plain:
-    """A codec without loss."""
-
-    def encode(self, video):
-        return video
-
-    def stream(self):
-        return self.decode
-
-    def decode(self, latents):
-        return latents
-
-
 def wavy(x_t, t, caption):
     return torch.sin(3 * x_t) * t + caption
 
@@ -69,7 +45,7 @@ def source(field=wavy):
 
 
 def sample(out, field=wavy, weights="a", cells=CELLS, scale=SCALE):
-    return sample_cells(cells, source(field), Pictures(), scorer(scale), out, {"generator": weights}, "0123abc")
+    return sample_cells(cells, source(field), Pictures(WORLD), scorer(scale), out, {"generator": weights}, "0123abc")
 
 
 def contents(out):
@@ -186,6 +162,7 @@ def test_layout_and_manifest(sampled):
     assert set(contents(sampled)) == FILES
     assert {p.name for p in sampled.rglob("*") if p.is_file() and p.suffix != ".mp4"} == {
         "manifest.json",
+        "videos.sha256",
         "made_from.json",
         "prompts.json",
     }
@@ -203,7 +180,7 @@ def test_layout_and_manifest(sampled):
 def test_videos_show_the_latents(sampled):
     item = Item(PROMPTS[2], 5)
     (latents,) = source().parts(CELLS[1], [item])
-    picture, k = Pictures().decode(latents)[0].permute(1, 2, 3, 0), WORLD.video_scale
+    picture, k = Pictures(WORLD).decode(latents)[0].permute(1, 2, 3, 0), WORLD.video_scale
     expected = picture.repeat_interleave(k, 1).repeat_interleave(k, 2)
     error = read_mp4(item.path(sampled / "extended_cm_2")) / 255 - expected.numpy()
     assert np.abs(error.mean(axis=(1, 2))).max() < 0.01
@@ -222,7 +199,7 @@ def test_own_captions_take_the_place_of_the_prompts(sampled, tmp_path):
     """With the captions of the report prompts, the very same videos under other names."""
     own = [OwnPrompt(f"own000{p.index}", p.index, p.extended) for p in PROMPTS]
     cells = [cell for cell in CELLS if cell.prompts == "extended"]
-    sample_cells(cells, source(), Pictures(), scorer(SCALE), tmp_path, {}, None, own)
+    sample_cells(cells, source(), Pictures(WORLD), scorer(SCALE), tmp_path, {}, None, own)
     videos, known = contents(tmp_path), contents(sampled)
     assert len(videos) == len(cells) * 3 * 2
     assert all(video == known[name.replace("own", "p")] for name, video in videos.items())
@@ -233,8 +210,8 @@ def test_own_captions_take_the_place_of_the_prompts(sampled, tmp_path):
 def test_videos_of_other_captions_are_never_kept(tmp_path):
     for caption in ("a red square", "a blue ring"):
         own = [OwnPrompt("own0000", 0, caption)]
-        sample_cells(CELLS[:1], source(), Pictures(), scorer(SCALE), tmp_path / "one", {}, None, own)
-    sample_cells(CELLS[:1], source(), Pictures(), scorer(SCALE), tmp_path / "other", {}, None, own)
+        sample_cells(CELLS[:1], source(), Pictures(WORLD), scorer(SCALE), tmp_path / "one", {}, None, own)
+    sample_cells(CELLS[:1], source(), Pictures(WORLD), scorer(SCALE), tmp_path / "other", {}, None, own)
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
 
 
@@ -254,6 +231,49 @@ def test_the_same_call_again_resumes(sampled, tmp_path, call):
     assert contents(tmp_path) == contents(sampled)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert (tmp_path / "manifest.json").read_bytes() == (sampled / "manifest.json").read_bytes()
+
+
+@pytest.mark.parametrize("call", [2, 3, 6])
+def test_a_resumed_sampling_is_byte_for_byte_an_unbroken_one(tmp_path, call):
+    """A batch is computed whole, since the rounding of a sample depends on what it is computed with: here, much."""
+
+    def field(x_t, t, caption):
+        return torch.sin(3 * x_t) * t + caption + len(x_t) * x_t.mean()
+
+    sample(tmp_path / "whole", field)
+    for kept in range(2):  # one of two videos of a batch has its name, as after a kill between two renames
+        sample(tmp_path / "broken", field)
+        (tmp_path / "broken" / "manifest.json").unlink()
+        for number, path in enumerate(sorted((tmp_path / "broken").rglob("*.mp4"))):
+            if number % call == kept:
+                path.unlink()
+        sample(tmp_path / "broken", field)
+        assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
+        for name in ("manifest.json", "extended_cm_2/made_from.json"):
+            assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_bit_that_changed_is_seen(sampled, tmp_path):
+    """Decoders show such a video, with other frames: it is made again, here as in a folder of an older version."""
+    shutil.copytree(sampled, tmp_path / "v")
+    flip_a_bit(tmp_path / "v" / "extended_cm_2/p0001/5.mp4")
+    with (tmp_path / "v" / "extended_cm_2" / "videos.sha256").open("a") as file:
+        file.write("0123 cut off by a kill")
+    sample(tmp_path / "v")
+    assert contents(tmp_path / "v") == contents(sampled)
+    known = json.loads((tmp_path / "v" / "manifest.json").read_text())["files"]
+    assert known == {name: hashlib.sha256(body).hexdigest() for name, body in contents(sampled).items()}
+    for path in (tmp_path / "v").rglob("videos.sha256"):
+        path.unlink()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "v").rglob("*.mp4")}
+    sample(tmp_path / "v")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert json.loads((tmp_path / "v" / "manifest.json").read_text())["files"] == known
+
+
+def test_sha256sum_reads_what_is_written_down(sampled):
+    done = subprocess.run(["sha256sum", "--check", "--strict", "videos.sha256"], cwd=sampled / "short_cm_2")
+    assert done.returncode == 0
 
 
 def test_broken_files_are_made_again(sampled, tmp_path):
@@ -323,6 +343,6 @@ def test_what_is_in_the_way_of_a_cell_is_named_and_left_alone(tmp_path, kind):
     with pytest.raises(
         SaltError, match=f"{CELLS[0].name}: a {kind}.* is in the way of a cell's videos; accepted: a folder"
     ):
-        sample_cells(CELLS, source(), Pictures(), scorer(SCALE), tmp_path / "videos", {}, None)
+        sample_cells(CELLS, source(), Pictures(WORLD), scorer(SCALE), tmp_path / "videos", {}, None)
     assert place.is_symlink() == (kind == "link")
     assert not list((tmp_path / "mine").iterdir())

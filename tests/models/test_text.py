@@ -71,6 +71,23 @@ def test_embeddings_are_those_of_diffusers_pipeline(built: tuple[Any, Any], enco
     torch.testing.assert_close(encoder.encode(captions), theirs)
 
 
+WORDS = st.lists(st.sampled_from([*SENTENCE.split(), "“red”", "square，", "&amp;", "\n"]), max_size=40).map(" ".join)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=3), WORDS)
+def test_prompts_and_negative_prompts_reach_the_network_as_in_diffusers(
+    built: tuple[Any, Any], encoder: UMT5TextEncoder, captions: list[str], negative: str
+) -> None:
+    """Cleaned, cut at the same token, padded with zeros, and no attention mask beside them, in both branches."""
+    from diffusers import WanPipeline
+
+    model, tokenizer = built
+    pipeline = WanPipeline(tokenizer=tokenizer, text_encoder=model, vae=None, scheduler=None, transformer=None)
+    theirs, unconditional = pipeline.encode_prompt(captions, negative, True, 1, max_sequence_length=TEXT.tokens)
+    torch.testing.assert_close(encoder.encode(captions), theirs)
+    torch.testing.assert_close(encoder.encode([negative]).expand_as(theirs), unconditional)
+
+
 @settings(deadline=None)
 @given(
     st.text()

@@ -27,6 +27,12 @@ def edited(path, change):
     change(frame).to_csv(path, index=False)
 
 
+def with_metric(frame, metric, **changes):
+    """Other entries in all rows of a metric."""
+    chosen = frame["metric"] == metric
+    return frame.assign(**{name: frame[name].where(~chosen, value) for name, value in changes.items()})
+
+
 def records(folder):
     return Records(folder, load_scale("tiny"))
 
@@ -54,6 +60,20 @@ def test_prompt_scores_average_to_the_recorded_means(written):
         (lambda f: f.assign(scale="smoke"), r"scale = smoke; accepted: tiny"),
         (lambda f: f.assign(weights="lent"), r"weights = lent; accepted: trained, released"),
         (lambda f: f[f["metric"] != "total"], r"no total for prompts=extended solver=cm nfe=4"),
+        (lambda f: with_metric(f, "total", value=99.99), r"total of .* is 99.99 of 8 videos, but its dimensions give"),
+        (
+            lambda f: with_metric(f, "quality", value=26.0),
+            r"quality of .* is 26.0 of 8 videos, but its dimensions give",
+        ),
+        (
+            lambda f: with_metric(f, "total", n=800),
+            r"total of .* of 800 videos, but its dimensions give .* of 8: score",
+        ),
+        (lambda f: with_metric(f, "scene", n=0, value=None), r"semantic of .* but its dimensions give nan of 0"),
+        (lambda f: f[f["metric"] != "scene"], r"semantic of .* but its dimensions give nan of 0: score again"),
+        (lambda f: f.assign(n="many"), r"n = 'many'; accepted: a whole number"),
+        (lambda f: f.assign(nfe=f["nfe"] + 0.5), r"nfe = '4.5'; accepted: a whole number"),
+        (lambda f: f.iloc[:0], r"experiment = ; accepted: sc_dmd"),
     ],
 )
 def test_broken_measurements_are_refused(written, change, message):
@@ -77,6 +97,12 @@ def test_broken_prompt_scores_are_refused(written, change, message):
     edited(written.folder / "sc_dmd_seed0_prompts.csv.gz", change)
     with pytest.raises(SaltError, match=message):
         records(written.folder).prompt_scores(CELL, (0, 1))
+
+
+def test_means_are_of_as_many_videos_as_there_are(written):
+    edited(written.folder / "sc_dmd_seed0_prompts.csv.gz", lambda f: pd.concat([f, f.assign(sampling_seed=1)]))
+    with pytest.raises(SaltError, match=r"is .* of \[8\] videos in _scores.csv, but .* give .* of \[16\]: score again"):
+        records(written.folder).prompt_scores(CELL, (0,))
 
 
 def test_missing_prompt_scores_are_named(written):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from salt.config import load_experiment
 from salt.config.schema import Experiment
+from salt.config.world import World
 from salt.evaluation.sampling.solvers import Network
 
 LATENT = (3, 2, 4, 4)
@@ -20,6 +21,37 @@ class Letters:
 
     def encode(self, captions: Sequence[str]) -> Tensor:
         return torch.tensor([[[sum(map(ord, c)) % 97 / 97, float(bool(c))]] for c in captions])
+
+
+class Pictures:
+    """A codec whose latents `LATENT` are a small picture, repeated in all frames."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def encode(self, video: Tensor) -> Tensor:
+        raise AssertionError("nothing is encoded here")
+
+    def stream(self) -> Callable[[Tensor], Tensor]:
+        return self.decode
+
+    def decode(self, latents: Tensor) -> Tensor:
+        side = self.world.size // LATENT[-1]
+        still = torch.sigmoid(latents[:, :, :1]).repeat_interleave(side, 3).repeat_interleave(side, 4)
+        return still.expand(-1, -1, self.world.frames, -1, -1)
+
+
+class Plain:
+    """A codec without loss."""
+
+    def encode(self, video: Tensor) -> Tensor:
+        return video
+
+    def stream(self) -> Callable[[Tensor], Tensor]:
+        return self.decode
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return latents
 
 
 def network(field: Field, cfg_weight: float | None = None) -> Network:

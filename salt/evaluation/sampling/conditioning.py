@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from salt.config.scale import Scale
-from salt.data.captions import read_clip
+from salt.data.captions import read_first_frame
 from salt.data.clips import as_tensor
 from salt.data.prompts import OwnPrompt, Prompt, held_out_clip
 from salt.data.vbench_prompts import AnyPrompt
@@ -92,7 +92,7 @@ class FirstFrames:
             raise SaltError(
                 f"{prompt.id}: it has no image, but scale {self.scale.name} conditions networks on a first frame"
             )
-        return read_clip(path, 1, self.scale.world.fps, *self.scale.video_size)[0]
+        return read_first_frame(path, self.scale.world.fps, *self.scale.video_size)
 
     def condition(self, items: Seeded, encode: Encode, device: str) -> FirstFrame:
         """The first frames, encoded."""

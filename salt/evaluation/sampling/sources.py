@@ -29,9 +29,14 @@ class Item(NamedTuple):
     seed: int
     """The sampling seed."""
 
+    @property
+    def file(self) -> str:
+        """Its file, from the folder of its cell."""
+        return f"{self.prompt.id}/{self.seed}.mp4"
+
     def path(self, folder: Path) -> Path:
         """Its file in the folder of its cell."""
-        return folder / self.prompt.id / f"{self.seed}.mp4"
+        return folder / self.file
 
     def draw(self) -> Draw:
         """The key of its random numbers."""

@@ -3,16 +3,17 @@
 A source yields latents in parts: whole clips in one part, those of a causal student chunk by chunk. Each part is
 decoded given the last latent frame before it, and appended to the files, so that no whole video is ever in memory.
 
-To resume, call it again: complete files stay, and incomplete ones never appear. In every cell's folder,
-`made_from.json` names the protocol and the weights of its videos; if these differ from what is asked for now, all
-videos of the cell are made anew. `prompts.json` says what each prompt id stands for. `manifest.json` is written last,
-so its presence means that the videos are complete.
+To resume, call it again: complete files stay, incomplete ones never appear, and a batch is computed whole if one of its
+videos is missing, so that the result is that of an unbroken call. In every cell's folder, `made_from.json` names the
+protocol and the weights of its videos; if these differ from what is asked for now, all videos of the cell are made
+anew. `videos.sha256` says what each file must be: one that was changed since is made again. `prompts.json` says what
+each prompt id stands for. `manifest.json` is written last, so its presence means that the videos are complete.
 """
 
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,12 @@ from salt.evaluation.sampling.solvers import first_broken
 from salt.evaluation.sampling.sources import Item, Source
 from salt.evaluation.scorer import Scorer
 from salt.evaluation.video import decoded, growing_mp4, upscale
-from salt.files import in_the_way, write_text
+from salt.files import in_the_way, read_json, read_text, sha256, write_text
 from salt.models.protocol import Codec
 
-MADE_FROM, PROMPTS = "made_from.json", "prompts.json"
+MADE_FROM, PROMPTS, HASHES = "made_from.json", "prompts.json", "videos.sha256"
+DIGITS = 64
+"""Of a SHA-256."""
 
 
 @torch.no_grad()
@@ -83,15 +86,19 @@ def sample_cells(
     }
     manifest = out / MANIFEST
     manifest.unlink(missing_ok=True)
+    files: dict[str, str] = {}
     with tqdm(total=len(cells) * len(items), unit="video", dynamic_ncols=True, mininterval=5, delay=5) as bar:
         for cell in cells:
             bar.set_description(cell.name, refresh=False)
             folder = _claim(out / cell.name, origin)
+            hashes = Hashes(folder)
             for batch in _batches(items, scale.evaluation.batch_size):
-                missing = [not _is_whole(item.path(folder)) for item in batch]
+                missing = [not hashes.agree(item.path(folder)) for item in batch]
                 if any(missing):  # the whole batch: the rounding of a sample depends on what it is computed with
                     _write(folder, batch, missing, finite(source.parts(cell, batch), cell, batch), codec, scale)
+                hashes.add([item.path(folder) for item in batch])
                 bar.update(len(batch))
+            files |= {f"{cell.name}/{item.file}": hashes.known[item.file] for item in items}
     known = {
         "experiment": cells[0].experiment,
         "method": cells[0].method,
@@ -103,6 +110,7 @@ def sample_cells(
         "sampling_seeds": list(scale.evaluation.seeds),
         **origin,
         "commit": commit,
+        "files": files,
     }
     write_prompts(out / PROMPTS, prompts)
     write_text(manifest, json.dumps(known, indent=1) + "\n")
@@ -115,7 +123,7 @@ def _claim(folder: Path, origin: dict[str, Any]) -> Path:
         raise SaltError(f"{folder}: {found} is in the way of a cell's videos; accepted: a folder, or nothing")
     path = folder / MADE_FROM
     try:
-        same = json.loads(path.read_text(encoding="utf-8")) == origin
+        same = read_json(path) == origin
     except (OSError, ValueError):
         same = False
     if not same:
@@ -125,16 +133,48 @@ def _claim(folder: Path, origin: dict[str, Any]) -> Path:
     return folder
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether a video exists and can be decoded."""
-    if not path.exists():
-        return False
-    try:
-        for _ in decoded(path):
-            pass
-    except SaltError:
-        return False
-    return True
+class Hashes:
+    """SHA-256 of the videos of a cell, written down as they are made, in the form that `sha256sum --check` reads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take over what an earlier call wrote down, but for lines that a kill cut off."""
+        self.file, self.known, text = folder / HASHES, dict[str, str](), ""
+        with suppress(OSError, ValueError):
+            text = read_text(self.file)
+        lines = (line.partition("  ") for line in text.split("\n"))
+        self.known = {name: digest for digest, _, name in lines if len(digest) == DIGITS and name.endswith(".mp4")}
+        if text != _listed(self.known):
+            write_text(self.file, _listed(self.known))
+
+    def agree(self, path: Path) -> bool:
+        """Whether a video is as it was written down or, where it was not, can be decoded."""
+        if not path.is_file():
+            return False
+        name = self._name(path)
+        if name in self.known:
+            return sha256(path) == self.known[name]
+        try:
+            for _ in decoded(path):
+                pass
+        except SaltError:
+            return False
+        return True
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Write down videos that are whole."""
+        new = {self._name(path): sha256(path) for path in paths}
+        new = {name: digest for name, digest in new.items() if self.known.get(name) != digest}
+        self.known |= new
+        if new:
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(_listed(new))
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.file.parent).as_posix()
+
+
+def _listed(hashes: Mapping[str, str]) -> str:
+    return "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:

@@ -101,13 +101,17 @@ class RealVBench:
         self, cell: ModelCell, videos: Path, details: Path, provenance: Mapping[str, Any]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Gather the results of a cell's dimensions into one file and into records."""
-        jobs = self.jobs(cell, videos, details, (0, 1), "cpu")
-        scored = gather(jobs)
+        return self.recorded(cell, gather(self.jobs(cell, videos, details, (0, 1), "cpu")), details, provenance)
+
+    def recorded(
+        self, cell: ModelCell, scored: Scored, details: Path, provenance: Mapping[str, Any]
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Write the results of a cell into one file, and return its records, as `score`."""
         whole = Scored(scored.results, {**provenance, **cell.columns(), **scored.provenance})
         write_results(details / f"{cell.name}_eval_results.json", whole)
         for name, reason in scored.provenance["absent"].items():
             log.warning("%s: %s is ABSENT, and every score that it enters: %s", cell.name, name, reason)
-        wide = vbench_wide(scored, jobs[0].prompts, self.scale.evaluation.seeds, self.vbench)
+        wide = vbench_wide(scored, self.prompts(), self.scale.evaluation.seeds, self.vbench)
         return vbench_records(cell, scored, self.board), wide
 
     def describe(self) -> str:

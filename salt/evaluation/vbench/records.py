@@ -37,7 +37,7 @@ def gather(jobs: Sequence[DimensionJob]) -> Scored:
     for job in jobs:
         found = [_plain(path, job, own) for path in _files(job)]
         scored = [entry["video_path"] for part in found for entry in part.results.get(job.dimension, (0.0, []))[1]]
-        expected = [path for prompt in job.chosen() for path in job.stored(prompt)]
+        expected = job.expected()
         missing = sorted(set(expected) - set(scored))
         absent = job.dimension in own["absent"] and not scored  # in all parts: no mean is taken over some of them
         may_lack = job.filtered or job.dimension in MAY_OMIT or absent

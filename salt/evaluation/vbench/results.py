@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from salt.errors import SaltError
 from salt.evaluation.vbench.board import KNOWN, PERCENT, TOLERANCE
-from salt.files import write_text
+from salt.files import read_json, write_text
 
 VideoResult = dict[str, Any]
 """One video of one dimension: `video_path`, `video_results`, and whatever else a scorer adds."""
@@ -110,12 +110,12 @@ def read_results(path: Path) -> Scored:
         entries = {name: list(pair[1]) for name, pair in layout.items()}
         stated = {name: float(pair[0]) for name, pair in layout.items()}
         results = results_of(entries)
-        counts = provenance["counts"]
+        counts = dict(provenance["counts"])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise SaltError(f"{path}: not in VBench's layout ({error!r}); accepted: a file of write_results") from error
     found = {name: len(videos) for name, videos in entries.items()}
     if found != counts:
-        wrong = sorted(set(found.items()) ^ set(counts.items()))[0][0]
+        wrong = next(name for name in (*found, *counts) if found.get(name) != counts.get(name))
         raise SaltError(
             f"{path}: {wrong} has {found.get(wrong, 0)} videos; accepted: {counts.get(wrong, 0)}, "
             f"as {sidecar(path).name} says"
@@ -155,13 +155,9 @@ def _check_provenance(path: Path, provenance: Mapping[str, Any]) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        body = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        body = read_json(path)
     except (OSError, ValueError) as error:
         raise SaltError(f"{path}: cannot be read as strict JSON ({error})") from error
     if not isinstance(body, dict):
         raise SaltError(f"{path}: holds a {type(body).__name__}; accepted: a JSON object")
     return body
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"it holds {name}")

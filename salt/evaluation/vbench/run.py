@@ -65,7 +65,7 @@ def run_dimension(job: DimensionJob, folder: Path, python: Path) -> Path:
         return job.results
     origin = {
         "weights": hashed(folder, job.protocol, job.dimension),
-        "videos": lines_digest(f"{path} {sha256(job.videos / path)}" for path in expected),
+        "videos": lines_digest(f"{path} {sha256(job.file(path))}" for path in expected),
         "images": images_of(job, folder),
         "texts": lines_digest(prompt.text(job.protocol.scored_text) for prompt in job.chosen()),
     }
@@ -97,8 +97,8 @@ def _check(job: DimensionJob) -> list[str]:
         raise SaltError(
             f"{job.dimension}: part {index} of {parts} holds no prompt; accepted: 0 to {asked - 1} of {asked}"
         )
-    expected = [path for prompt in chosen for path in job.stored(prompt)]
-    missing = [path for path in expected if not (job.videos / path).is_file()]
+    expected = job.expected()
+    missing = [path for path in expected if not job.file(path).is_file()]
     if missing:
         raise SaltError(
             f"{job.videos}: {len(missing)} of the {len(expected)} videos of {job.dimension} are missing "

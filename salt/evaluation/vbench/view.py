@@ -6,8 +6,8 @@ determine where a file lies. No two prompts share a name, even on file systems t
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class DimensionJob:
     part: tuple[int, int] = (0, 1)
     """The i-th of n parts of the prompts."""
     device: str = "cpu"
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Stored name -> file below `videos`, of videos that have other names there."""
 
     @property
     def results(self) -> Path:
@@ -60,6 +62,14 @@ class DimensionJob:
         """The videos of a prompt, below `videos`, in the order of sampling seeds."""
         seeds = range(FILTERED_SAMPLES) if self.filtered else self.seeds
         return [f"{prompt.id}/{seed}.mp4" for seed in seeds]
+
+    def file(self, stored: str) -> Path:
+        """Where a video lies."""
+        return self.videos / self.names.get(stored, stored)
+
+    def expected(self) -> list[str]:
+        """The stored names of all videos of this part."""
+        return [name for prompt in self.chosen() for name in self.stored(prompt)]
 
 
 def view_name(prompt: VBenchPrompt, dimension: str, taken: set[str]) -> str:
@@ -94,7 +104,7 @@ def make_view(job: DimensionJob, view: Path) -> tuple[list[dict[str, Any]], dict
         name, links = view_name(prompt, job.dimension, taken), []
         for number, stored in enumerate(job.stored(prompt)):
             link = view / f"{name}-{number}.mp4"
-            link.symlink_to((job.videos / stored).resolve())
+            link.symlink_to(job.file(stored).resolve())
             links.append(str(link))
             stems[link.stem] = stored
         row = {

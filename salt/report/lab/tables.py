@@ -21,7 +21,7 @@ from salt.files import write_text
 from salt.report.lab.plan import Lab
 from salt.report.lab.provenance import provenance
 from salt.report.lab.verdicts import RULE, Judged, Judgement, Tested, Verdict, cell_text, judge_lab
-from salt.report.render import NOT_RUN, interval_text, latex_table, markdown_lines
+from salt.report.render import NOT_RUN, csv_cell, interval_text, latex_table, markdown_lines
 from salt.report.statistics import Interval
 
 Titles = Mapping[str, str]
@@ -267,7 +267,7 @@ def _csv(columns: Sequence[str], lines: Sequence[Mapping[str, object]]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({key: csv_cell(value) for key, value in line.items()} for line in lines)
     return out.getvalue()
 
 
@@ -302,7 +302,7 @@ def _wrap(text: str) -> str:
 
 def _markdown(table: _Printed) -> str:
     frame = table.frame.reset_index()
-    rows = [[str(cell).replace("|", r"\|") for cell in row] for row in frame.to_numpy().tolist()]
+    rows = [list(map(str, row)) for row in frame.to_numpy().tolist()]
     parts = [
         f"# {table.title}",
         _wrap(f"**{table.summary}**"),

@@ -13,6 +13,7 @@ from salt.errors import SaltError
 from salt.evaluation.cells import REAL, ModelCell
 from salt.evaluation.lengths import Length
 from salt.files import whole_file
+from salt.report.render import csv_cell
 from salt.report.suite import load_suite
 from salt.training.provenance import git_state
 
@@ -48,7 +49,8 @@ def write_records(records: pd.DataFrame, path: Path, released: bool) -> None:
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table atomically; a `.gz` is compressed, and its bytes depend on the table alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = frame.to_csv(index=False).encode()
+    texts = frame.select_dtypes(include=["object", "string"])
+    text = frame.assign(**{str(name): texts[name].map(csv_cell) for name in texts}).to_csv(index=False).encode()
     with whole_file(path) as temporary:
         temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
