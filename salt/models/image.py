@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from salt.models.finite import check_answer
 from salt.models.text import read_pair
 
 
@@ -30,11 +31,16 @@ class CLIPImageEncoder:
         config = self.model.config
         return 1 + (config.image_size // config.patch_size) ** 2, config.hidden_size
 
+    def prepared(self, pictures: Tensor) -> Tensor:
+        """Pictures as the network takes them, `(N, 3, S, S)`."""
+        rounded = (255 * pictures.clamp(0, 1)).round().to(torch.uint8).cpu()
+        pixels: Tensor = self.processor(images=list(rounded), return_tensors="pt").pixel_values
+        return pixels
+
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
         """`(N, L, D)`, float32."""
-        rounded = (255 * pictures.clamp(0, 1)).round().to(torch.uint8).cpu()
-        pixels = self.processor(images=list(rounded), return_tensors="pt").pixel_values
+        pixels = self.prepared(pictures)
         states = self.model(pixels.to(self.model.device, self.model.dtype), output_hidden_states=True).hidden_states
         features: Tensor = states[-2].float()
         return features
@@ -67,4 +73,8 @@ def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIP
 
     wanted = f"{folder}: image_encoder/ and image_processor/ in transformers' format are expected"
     own, beside = folder / "image_encoder", folder / "image_processor"
-    return CLIPImageEncoder(*read_pair(wanted, CLIPVisionModel, own, AutoImageProcessor, beside, dtype))
+    encoder = CLIPImageEncoder(*read_pair(wanted, CLIPVisionModel, own, AutoImageProcessor, beside, dtype))
+    picture, side = torch.linspace(0, 1, 3 * 40 * 60).view(1, 3, 40, 60), encoder.model.config.image_size
+    check_answer(encoder.prepared(picture), (1, 3, side, side), beside, "pictures")
+    check_answer(encoder.encode(picture), (1, *encoder.shape), own, "features")
+    return encoder

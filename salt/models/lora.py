@@ -1,8 +1,8 @@
 """Merging a LoRA into a network of Wan, whatever the two call its weights.
 
-Names may be the original ones or diffusers', with PEFT's parts (`lora_A`, `lora_B`) or kohya's (`lora_down`, `lora_up`;
-its modules have `_` for `.`). LightX2V's file beside the one of Table 1 holds, besides pairs, whole differences: `diff` of
-a weight, `diff_b` of a bias, `diff_m` of a modulation.
+Names may be the original ones or diffusers', with PEFT's parts (`lora_A`, `lora_B`) or kohya's (`lora_down`,
+`lora_up`; modules with `_` for `.`). LightX2V's file beside the one of Table 1 holds, besides pairs, whole differences:
+`diff` of a weight, `diff_b` of a bias, `diff_m` of a modulation.
 """
 
 import math
@@ -60,8 +60,8 @@ def merge_lora(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
         path: a file or folder, wrapped or not.
 
     Raises:
-        SaltError: it holds nothing, or something else than a LoRA; a pair is incomplete, of unequal ranks or there twice;
-            a shape differs; the network lacks a module; or nothing would change.
+        SaltError: it holds nothing, or something else than a LoRA; a pair is incomplete, of unequal ranks or there
+            twice; a shape differs; the network lacks a module; or nothing would change.
     """
     translate = to_diffusers if is_original(weights) else to_original
     called = {_flat(name): own for own in weights for name in (own, translate(own) or own)}
@@ -110,14 +110,14 @@ def _value(name: str, value: Any, part: str, path: Path) -> Tensor:
     """A part, checked: alpha is one number, of whatever type; the others are tensors of floating point."""
     if part == "alpha" and isinstance(value, int | float):
         value = Tensor([value])
-    wrong = not isinstance(value, Tensor) or not (value.is_floating_point() and value.itemsize > 1 or part == "alpha")
-    if wrong or (part == "alpha" and value.numel() != 1):
-        what = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        wanted = "one number" if part == "alpha" else "a tensor of float32, float16 or bfloat16"
-        raise SaltError(f"{path}: {one_line(name)!r} is {what}; {wanted} is expected")
-    check_finite({one_line(name): value}, path)
-    tensor: Tensor = value
-    return tensor
+    if isinstance(value, Tensor):
+        full = value.is_floating_point() and value.itemsize > 1
+        if value.numel() == 1 if part == "alpha" else full:
+            check_finite({one_line(name): value}, path)
+            return value
+    what = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    wanted = "one number" if part == "alpha" else "a tensor of float32, float16 or bfloat16"
+    raise SaltError(f"{path}: {one_line(name)!r} is {what}; {wanted} is expected")
 
 
 def _changes(module: str, parts: Mapping[str, Tensor], alpha: float | None, path: Path) -> Iterator[Change]:
@@ -133,8 +133,8 @@ def _changes(module: str, parts: Mapping[str, Tensor], alpha: float | None, path
     rank, of_up = (*down.shape, 0)[0], up.numel() // max(1, (*up.shape, 0)[0])
     if min(down.ndim, up.ndim) < 2 or rank == 0 or rank != of_up:
         raise SaltError(
-            f"{path}: {one_line(module)}: ranks differ: {tuple(down.shape)} and {tuple(up.shape)}; (r, in) and (out, r) "
-            "are expected"
+            f"{path}: {one_line(module)}: ranks differ: {tuple(down.shape)} and {tuple(up.shape)}; (r, in) and "
+            "(out, r) are expected"
         )
     scale = (float(parts["alpha"]) if "alpha" in parts else rank if alpha is None else alpha) / rank
     yield Change((".weight",), (up.shape[0], *down.shape[1:]), (up, down), scale)
@@ -143,7 +143,7 @@ def _changes(module: str, parts: Mapping[str, Tensor], alpha: float | None, path
 
 
 def _alpha_beside(path: Path) -> float | None:
-    """alpha by PEFT's settings: in a file beside, or in the head of the file, as diffusers keeps them."""
+    """The alpha of PEFT's settings: in a file beside, or in the head of the file, as diffusers keeps them."""
     beside = (path if path.is_dir() else path.parent) / "adapter_config.json"
     settings: dict[str, Any] = {}
     if beside.is_file() and (path.is_dir() or path.stem == "adapter_model"):

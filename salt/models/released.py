@@ -70,8 +70,8 @@ def released_weights(path: Path, which: Which | None = None) -> tuple[dict[str, 
         The weights, and which of the two they are.
 
     Raises:
-        SaltError: the requested one is absent, both are present and none was requested, there are none, two names become
-            one, or the weights are quantised.
+        SaltError: the requested one is absent, both are present and none was requested, there are none, two names
+            become one, or the weights are quantised.
     """
     tensors, chosen = held(path, which)
     found: dict[str, Tensor] = {}

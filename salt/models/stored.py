@@ -1,7 +1,7 @@
 """Files of weights as they come, read without running any code stored in them.
 
-A file is safetensors, or what `torch.save` wrote; a folder holds one of these, or shards with an index. What else people
-publish is refused with its name and how to convert it. No file can take more memory than it has bytes.
+A file is safetensors, or what `torch.save` wrote; a folder holds one of these, or shards with an index. What else is
+published is refused by its name, with how to convert it. No file takes more memory than it has bytes.
 """
 
 import pickle
@@ -10,13 +10,14 @@ import re
 import warnings
 import zipfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from salt.errors import SaltError
 from salt.foreign import check_file, one_line, read_object, reason
@@ -117,6 +118,51 @@ def check_indices(folder: Path) -> None:
             raise SaltError(f"{folder}: holds {index.name} and {whole.name}; one of them is expected")
 
 
+def check_sizes(config: Path, build: Callable[[dict[str, Any]], nn.Module], folder: Path) -> None:
+    """Refuse a configuration of a network larger than its weights, before memory is taken for it.
+
+    Args:
+        config: a JSON file.
+        build: the network of a configuration; called on the meta device.
+        folder: with the weights, in one file or in shards.
+
+    Raises:
+        SaltError: the folder has no whole safetensors, the configuration is none, or the network has more than twice as
+            many numbers (a table may be stored once and used twice).
+    """
+    known, sizes = read_object(config), stored_sizes(folder)
+    for key, value in known.items():
+        count = len(value) if isinstance(value, list) else value if key.startswith("num_") else 0
+        if isinstance(count, int) and count > max(len(sizes), 64):
+            raise SaltError(f"{config}: {one_line(key)}={one_line(value)}, but there are {len(sizes)} weights")
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network = build(known)
+    except Exception as error:  # whatever the class makes of wrong values
+        raise SaltError(f"{config}: no such network can be built: {reason(error)}") from error
+    if (announced := sum(map(torch.numel, network.state_dict().values()))) > 2 * sum(sizes.values()):
+        raise SaltError(f"{config}: a network of {announced} numbers, but {sum(sizes.values())} are stored")
+
+
+def stored_sizes(folder: Path) -> dict[str, int]:
+    """Name -> how many numbers, of the safetensors in a folder, by their heads."""
+    check_indices(folder)
+    found: dict[str, int] = {}
+    for path in sorted(folder.glob(f"*{SAFE}")):
+        check_file(path)
+        try:
+            with safe_open(path, framework="pt", device="cpu") as file:
+                found |= {name: prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        except Exception as error:
+            raise SaltError(f"{path}: whole weights are expected: {_foreign(path) or reason(error)}") from error
+    if not found:
+        pickled = sorted(path.name for path in folder.glob("*") if path.suffix in PICKLED)
+        there = f"{pickled[0]} is accepted once its tensors are saved with safetensors" if pickled else "there is none"
+        raise SaltError(f"{folder}: weights in {SAFE} are expected; {there}")
+    return found
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -188,8 +234,8 @@ def _read_pickled(path: Path) -> Any:
     for name in _types(path, bare):
         if not _TENSORS.fullmatch(name):
             raise SaltError(
-                f"{path}: refused: it holds more than tensors: {one_line(name).replace(' ', '.')}, and reading it could "
-                "run code; if you trust it, torch.load(..., weights_only=False) reads it, and torch.save its tensors"
+                f"{path}: refused: it holds more than tensors: {one_line(name).replace(' ', '.')}, and reading it "
+                "could run code; if you trust it, torch.load(..., weights_only=False) reads it; torch.save its tensors"
             )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of formats of pickles and storages

@@ -20,8 +20,19 @@ from torch.nn import functional
 
 from salt.config.scale import Text
 from salt.errors import SaltError
-from salt.models.finite import check_finite
+from salt.foreign import one_line, reason
+from salt.models.finite import check_answer, check_finite
+from salt.models.stored import check_sizes
 
+PADDED_TO = 128
+"""Tables of embeddings are padded to a multiple of this: UMT5's 256,300 tokens to 256,384."""
+KNOWN = {
+    256_384: (
+        "This is the reason why we <extra_id_0> them.",
+        [1460, 339, 312, 19014, 10620, 758, 256299, 2355, 274, 1],
+    )
+}
+"""Size of a table -> a caption and its tokens, by huggingface/transformers, tests/models/umt5/test_modeling_umt5.py."""
 MOST_KEPT = 1 << 30
 """Bytes of embeddings that are cached for captions that recur."""
 
@@ -175,7 +186,42 @@ def load_text_encoder(folder: Path, tokens: int, dtype: torch.dtype = torch.floa
     wanted = f"{folder}: text_encoder/ and tokenizer/ in transformers' format are expected"
     own, beside = folder / "text_encoder", folder / "tokenizer"
     model, tokenizer = read_pair(wanted, UMT5EncoderModel, own, AutoTokenizer, beside, dtype)
+    known = _check_tokenizer(tokenizer, model.config, beside)
+    with torch.no_grad():
+        answer, mask = embed(model, tokenizer, [known], min(tokens, 16))
+    check_answer(answer[mask.bool()], (int(mask.sum()), model.config.d_model), own, "embeddings")
     return UMT5TextEncoder(model, tokenizer, tokens)
+
+
+def _check_tokenizer(tokenizer: Any, config: Any, folder: Path) -> str:
+    """Refuse a tokenizer that transformers made up, or that is not the one of the text encoder.
+
+    Returns:
+        The caption that it was tried with.
+
+    Raises:
+        SaltError: its vocabulary does not fit the encoder's table of embeddings, its marks have other numbers, or a
+            known caption becomes other tokens.
+    """
+    if not 0 <= config.vocab_size - len(tokenizer) < PADDED_TO:
+        raise SaltError(
+            f"{folder}: {len(tokenizer)} tokens, but the text encoder has embeddings of {config.vocab_size}; as many "
+            f"are expected, or up to {PADDED_TO - 1} fewer"
+        )
+    for mark in ("pad_token_id", "eos_token_id"):
+        if (found := getattr(tokenizer, mark)) != getattr(config, mark):
+            raise SaltError(f"{folder}: {mark}={found}, but the text encoder has {getattr(config, mark)}")
+    words = [token.strip("\u2581") for token in sorted(tokenizer.get_vocab())]
+    plain = [word for word in words if word.isascii() and word.isalpha()][:3]
+    caption, expected = KNOWN.get(config.vocab_size, (" ".join(plain), None))
+    ids = tokenizer(caption).input_ids
+    back = tokenizer.decode(ids, skip_special_tokens=True)
+    if (ids != expected) if expected else (back != caption or not plain or ids[-1] != config.eos_token_id):
+        raise SaltError(
+            f"{folder}: {caption!r} becomes tokens {ids[:16]}, in words {one_line(back)!r}; "
+            f"{expected or 'the same words'} are expected: those of the text encoder"
+        )
+    return caption
 
 
 def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, dtype: torch.dtype) -> tuple[Any, Any]:
@@ -195,21 +241,24 @@ def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, 
     for folder in (network, beside):
         if not folder.is_dir():  # transformers would take the path for a name on its hub
             raise SaltError(f"{wanted}: there is no {folder.name}/")
+    with silent_transformers():
+        check_sizes(network / "config.json", lambda config: kind(kind.config_class(**config)), network)
     try:
         with silent_transformers():
             model, report = kind.from_pretrained(
                 network,
                 dtype=dtype,
                 local_files_only=True,
+                use_safetensors=True,
                 ignore_mismatched_sizes=True,  # they are in the report
                 output_loading_info=True,
             )
             made = reader.from_pretrained(beside, local_files_only=True)
     except Exception as error:  # transformers lets errors of the libraries below it through
-        raise SaltError(f"{wanted}: {str(error).splitlines()[0]}") from error
+        raise SaltError(f"{wanted}: {reason(error)}") from error
     for trouble in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[trouble]:
-            raise SaltError(f"{wanted}: {trouble.replace('_keys', '')} weights {sorted(report[trouble])[0]!r}")
+            raise SaltError(f"{wanted}: {trouble.replace('_keys', '')} weights {one_line(min(report[trouble]))!r}")
     check_finite(model.state_dict(), f"{wanted}: {network.name}")
     return model, made
 

@@ -95,7 +95,7 @@ def reconfigure(folder: Path, **values: object) -> None:
 DAMAGES = {
     "truncated": (cut, WEIGHTS),
     "no safetensors": (lambda folder: (folder / WEIGHTS).write_bytes(b"junk"), WEIGHTS),
-    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
+    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), "weights in .safetensors are expected; there is none"),
     "missing key": (lambda folder: rewrite(folder, proj_out__bias=None), "missing weights 'proj_out.bias'"),
     "unexpected key": (lambda folder: rewrite(folder, extra=torch.zeros(1)), "unexpected weights 'extra'"),
     "wrong shape": (lambda folder: rewrite(folder, proj_out__bias=torch.zeros(7)), "proj_out.bias"),
