@@ -11,7 +11,7 @@ from salt.config.released import MARK
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
-from salt.foreign import one_line, read_object
+from salt.foreign import read_object, reason
 from salt.models.causal import CausalWan
 from salt.models.wan import WanVelocity, build_wan, load_wan
 from salt.stages.shared.assets import Assets
@@ -70,9 +70,7 @@ def trained_as(weights: Path) -> tuple[Experiment, int]:
         known = read_object(path)
         return Experiment.model_validate(known["experiment"]), int(known["seed"])
     except (SaltError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise SaltError(
-            f"{path}: not the provenance of weights made by `salt train`: {one_line(error, 200)}"
-        ) from error
+        raise SaltError(f"{path}: not the provenance of weights made by `salt train`: {reason(error)}") from error
 
 
 def as_recorded(experiment: Experiment, weights: Path) -> Experiment:
