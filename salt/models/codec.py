@@ -22,7 +22,7 @@ from torch.nn import functional
 from salt.config.scale import Codec as CodecConfig
 from salt.errors import SaltError
 from salt.foreign import read_object, reason
-from salt.models.finite import check_answer, check_finite
+from salt.models.finite import check_answer, check_finite, computing
 from salt.models.stored import check_sizes
 
 STRIDE_T = 4
@@ -280,7 +280,8 @@ def load_codec(folder: Path) -> TinyCodec:
     codec.eval().requires_grad_(False)
     side = 2 * codec.config.stride
     video = torch.linspace(0, 1, 3 * 5 * side * side).view(1, 3, 5, side, side)
-    latents = codec.encode(video)
-    check_answer(latents, (1, codec.config.channels, 2, 2, 2), folder, "latents")
-    check_answer(codec.decode(latents), tuple(video.shape), folder, "videos")
+    with computing(folder):
+        latents = codec.encode(video)
+        check_answer(latents, (1, codec.config.channels, 2, 2, 2), folder, "latents")
+        check_answer(codec.decode(latents), tuple(video.shape), folder, "videos")
     return codec

@@ -3,12 +3,16 @@
 A network with NaN in it would give NaN, and one of zeros the same for every input, and neither would say so.
 """
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from salt.errors import SaltError
+from salt.errors import SaltError, out_of_memory
+from salt.foreign import reason
 
 
 def check_finite(weights: Mapping[str, Tensor], source: Path | str, called: Mapping[str, str] = {}) -> None:
@@ -23,6 +27,25 @@ def check_finite(weights: Mapping[str, Tensor], source: Path | str, called: Mapp
         if not bool(value.isfinite().all()):
             as_called = called.get(name, name)
             raise SaltError(f"{source}: weights {as_called!r} hold NaN or infinity; finite numbers are expected")
+
+
+@contextmanager
+def computing(source: Path | str) -> Iterator[None]:
+    """Let what is read be tried in this block: whatever a library raises there is refused in one line.
+
+    Args:
+        source: as the message says where it is from.
+    """
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except SaltError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        raise SaltError(f"{source}: it cannot compute a known input: {reason(error)}") from error
 
 
 def check_answer(answer: Tensor, shape: tuple[int, ...], source: Path | str, what: str) -> None:

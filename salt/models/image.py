@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from salt.models.finite import check_answer
+from salt.errors import SaltError
+from salt.foreign import one_line, read_object
+from salt.models.finite import check_answer, computing
 from salt.models.text import read_pair
 
 
@@ -75,6 +77,19 @@ def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIP
     own, beside = folder / "image_encoder", folder / "image_processor"
     encoder = CLIPImageEncoder(*read_pair(wanted, CLIPVisionModel, own, AutoImageProcessor, beside, dtype))
     picture, side = torch.linspace(0, 1, 3 * 40 * 60).view(1, 3, 40, 60), encoder.model.config.image_size
-    check_answer(encoder.prepared(picture), (1, 3, side, side), beside, "pictures")
-    check_answer(encoder.encode(picture), (1, *encoder.shape), own, "features")
+    _check_side(beside / "preprocessor_config.json", side)
+    with computing(beside):
+        check_answer(encoder.prepared(picture), (1, 3, side, side), beside, "pictures")
+    with computing(own):
+        check_answer(encoder.encode(picture), (1, *encoder.shape), own, "features")
     return encoder
+
+
+def _check_side(path: Path, side: int) -> None:
+    """Refuse a processor that makes pictures of another size than the network takes, before it makes one."""
+    known = read_object(path)
+    for key in ("size", "crop_size"):
+        given = known.get(key)
+        sides = given.values() if isinstance(given, dict) else [] if given is None else [given]
+        if any(each not in (None, side) for each in sides):
+            raise SaltError(f"{path}: {key}={one_line(given)}, but the network takes pictures of {side} x {side}")

@@ -21,7 +21,7 @@ from torch.nn import functional
 from salt.config.scale import Text
 from salt.errors import SaltError
 from salt.foreign import one_line, reason
-from salt.models.finite import check_answer, check_finite
+from salt.models.finite import check_answer, check_finite, computing
 from salt.models.stored import check_sizes
 
 PADDED_TO = 128
@@ -186,10 +186,11 @@ def load_text_encoder(folder: Path, tokens: int, dtype: torch.dtype = torch.floa
     wanted = f"{folder}: text_encoder/ and tokenizer/ in transformers' format are expected"
     own, beside = folder / "text_encoder", folder / "tokenizer"
     model, tokenizer = read_pair(wanted, UMT5EncoderModel, own, AutoTokenizer, beside, dtype)
-    known = _check_tokenizer(tokenizer, model.config, beside)
-    with torch.no_grad():
+    with computing(beside):
+        known = _check_tokenizer(tokenizer, model.config, beside)
+    with computing(own):
         answer, mask = embed(model, tokenizer, [known], min(tokens, 16))
-    check_answer(answer[mask.bool()], (int(mask.sum()), model.config.d_model), own, "embeddings")
+        check_answer(answer[mask.bool()], (int(mask.sum()), model.config.d_model), own, "embeddings")
     return UMT5TextEncoder(model, tokenizer, tokens)
 
 

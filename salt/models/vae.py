@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from salt.errors import SaltError
 from salt.foreign import one_line, read_object
-from salt.models.finite import check_answer
+from salt.models.finite import check_answer, computing
 from salt.models.wan import CONFIG, pretrained
 
 
@@ -77,9 +77,10 @@ def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> WanVAE:
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
     _check_config(folder / CONFIG)
-    codec = WanVAE(pretrained(AutoencoderKLWan, folder, dtype)).eval().requires_grad_(False)
+    vae = pretrained(AutoencoderKLWan, folder, dtype)
     video = torch.linspace(0, 1, 3 * 5 * 16 * 16).view(1, 3, 5, 16, 16)
-    with torch.no_grad():
+    with computing(folder):
+        codec = WanVAE(vae).eval().requires_grad_(False)
         latents = codec.encode(video)
         check_answer(latents, (1, codec.vae.config.z_dim, 2, 2, 2), folder, "latents")
         check_answer(codec.decode(latents), tuple(video.shape), folder, "videos")

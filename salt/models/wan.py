@@ -21,7 +21,7 @@ from salt.config.scale import Backbone
 from salt.errors import SaltError
 from salt.files import whole_folder
 from salt.foreign import one_line, read_object, reason
-from salt.models.finite import check_answer, check_finite
+from salt.models.finite import check_answer, check_finite, computing
 from salt.models.names import is_original, to_diffusers
 from salt.models.protocol import FirstFrame
 from salt.models.released import fill
@@ -182,11 +182,11 @@ def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:
     from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 
     network = WanVelocity(pretrained(WanTransformer3DModel, folder, torch.float32, expect))
-    _check_velocity(network, folder)
+    with computing(folder):
+        _check_velocity(network, folder)
     return network
 
 
-@torch.no_grad()
 def _check_velocity(network: WanVelocity, folder: Path) -> None:
     """Refuse a network by its answer to the smallest input: two tokens and one word."""
     config: Any = network.transformer.config
