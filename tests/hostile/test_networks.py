@@ -1,6 +1,7 @@
 """Generated configurations of networks, tokenizers and folders: a part is what it must be, or refused."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from support.backbones import MINI, backbone
 from support.mini import make_pipeline
 from support.readers import DEEP, JSON, accepts, changed, mutated
 
-FEWER = settings(max_examples=settings().max_examples // 4)
+FEWER = settings(max_examples=settings().max_examples if os.environ.get("SALT_SOAK") else 25)
 """Each case builds a network."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
@@ -86,13 +86,11 @@ def test_mutated_safetensors(tmp_path: Path, content: bytes) -> None:
 
 
 # ----------------------------------------------------------------------------------------------- pickles
-@settings(max_examples=settings().max_examples // 2)
 @given(mutated(saved({"generator": WEIGHTS})) | mutated(saved(SMALL)))
 def test_mutated_files_of_torch(tmp_path: Path, content: bytes) -> None:
     tried(tmp_path / "w.pt", content)
 
 
-@settings(max_examples=settings().max_examples // 2)
 @given(mutated(saved({"generator": WEIGHTS}, zipped=False)) | mutated(saved(LORA, zipped=False)))
 def test_mutated_files_of_an_old_torch(tmp_path: Path, content: bytes) -> None:
     tried(tmp_path / "w.pt", content)
