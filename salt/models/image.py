@@ -15,6 +15,9 @@ from salt.foreign import one_line, read_object
 from salt.models.finite import check_answer, computing
 from salt.models.text import read_pair
 
+LARGEST = 4096
+"""Side of a picture that a processor makes, in pixels; CLIP's are of 224."""
+
 
 class CLIPImageEncoder:
     """Pictures to features."""
@@ -77,7 +80,7 @@ def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIP
     own, beside = folder / "image_encoder", folder / "image_processor"
     encoder = CLIPImageEncoder(*read_pair(wanted, CLIPVisionModel, own, AutoImageProcessor, beside, dtype))
     picture, side = torch.linspace(0, 1, 3 * 40 * 60).view(1, 3, 40, 60), encoder.model.config.image_size
-    _check_side(beside / "preprocessor_config.json", side)
+    _check_sides(beside / "preprocessor_config.json")
     with computing(beside):
         check_answer(encoder.prepared(picture), (1, 3, side, side), beside, "pictures")
     with computing(own):
@@ -85,11 +88,11 @@ def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIP
     return encoder
 
 
-def _check_side(path: Path, side: int) -> None:
-    """Refuse a processor that makes pictures of another size than the network takes, before it makes one."""
+def _check_sides(path: Path) -> None:
+    """Refuse a processor of pictures that would fill the memory, before it makes one."""
     known = read_object(path)
     for key in ("size", "crop_size"):
         given = known.get(key)
-        sides = given.values() if isinstance(given, dict) else [] if given is None else [given]
-        if any(each not in (None, side) for each in sides):
-            raise SaltError(f"{path}: {key}={one_line(given)}, but the network takes pictures of {side} x {side}")
+        sides = given.values() if isinstance(given, dict) else [given]
+        if not all(each is None or (isinstance(each, int) and 0 < each <= LARGEST) for each in sides):
+            raise SaltError(f"{path}: {key}={one_line(given)}; sides of 1 to {LARGEST} pixels are expected")
