@@ -211,7 +211,9 @@ def _check_tokenizer(tokenizer: Any, config: Any, folder: Path) -> str:
         )
     for mark in ("pad_token_id", "eos_token_id"):
         if (found := getattr(tokenizer, mark)) != getattr(config, mark):
-            raise SaltError(f"{folder}: {mark}={found}, but the text encoder has {getattr(config, mark)}")
+            raise SaltError(
+                f"{folder}: {mark}={found}; {getattr(config, mark)} is expected, as the text encoder has it"
+            )
     words = [token.strip("\u2581") for token in sorted(tokenizer.get_vocab())]
     plain = [word for word in words if word.isascii() and word.isalpha()][:3]
     caption, expected = KNOWN.get(config.vocab_size, (" ".join(plain), None))

@@ -1,7 +1,6 @@
 """Generated configurations of networks, tokenizers and folders: a part is what it must be, or refused."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +20,9 @@ from salt.models.vae import load_vae
 from salt.models.wan import load_wan
 from support.backbones import MINI, backbone
 from support.mini import make_pipeline
-from support.readers import DEEP, JSON, accepts, changed, mutated
+from support.readers import DEEP, JSON, accepts, changed, fewer, mutated
 
-FEWER = settings(max_examples=settings().max_examples if os.environ.get("SALT_SOAK") else 25)
+FEWER = settings(max_examples=fewer())
 """Each case builds a network."""
 
 

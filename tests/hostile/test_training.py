@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shutil
 from pathlib import Path
 
@@ -18,11 +17,11 @@ from salt.stages.shared.networks import are_released, load_student, trained_as
 from salt.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from salt.training.provenance import NAME, check_unchanged, is_complete, provenance, recorded
 from salt.training.state import TrainState
-from support.readers import DEEP, JSON, accepts, changed, mutated
+from support.readers import DEEP, JSON, accepts, changed, fewer, mutated
 from support.tiny import make_method, teacher_experiment
 
 SETTING = teacher_experiment()
-FEWER = settings(max_examples=settings().max_examples if os.environ.get("SALT_SOAK") else 40)
+FEWER = settings(max_examples=fewer())
 """Each case copies a folder, or validates an experiment."""
 
 

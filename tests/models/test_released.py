@@ -94,6 +94,44 @@ def test_an_average_that_is_not_there_is_refused(tmp_path, original):
         released_weights(tmp_path / "w.pt", "ema")
 
 
+@pytest.mark.parametrize("average", ["net_ema", "ema", "generator_ema", "model_ema"])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_an_average_beside_the_last_state(tmp_path, original, average, wrapped):
+    """Under its own key, or in one mapping with a prefix, as rCM's trainer keeps `net` and `net_ema`."""
+    later = {name: value + 1 for name, value in original.items()}
+    both = {"net": original, average: later} if wrapped else prefixed(original, "net.") | prefixed(later, f"{average}.")
+    torch.save(both, tmp_path / "w.pt")
+    with pytest.raises(SaltError, match="holds ema and regular weights; name one"):
+        released_weights(tmp_path / "w.pt")
+    for which, expected in (("ema", later), ("regular", original)):
+        found, chosen = released_weights(tmp_path / "w.pt", which)
+        assert equal(found, expected)
+        assert chosen == which
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "holds no weights"),
+        ({"generator": {}}, "holds no weights"),
+        ({"generator": {"a": torch.ones(1)}, "model": {"a": torch.ones(1)}}, "networks under generator and model"),
+        ({3: torch.ones(1)}, "3 is a int; names of weights are expected"),
+        ({"generator": {("a", "b"): torch.ones(1)}}, "is a tuple; names of weights are expected"),
+        ({"generator": {"model": {"a": torch.ones(1)}}}, "'model' is a dict; weights are expected"),
+    ],
+)
+def test_files_without_one_network(tmp_path, content, message):
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(SaltError, match=message):
+        released_weights(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("kept", [None, torch.zeros(8, dtype=torch.uint8)])
+def test_what_transformer_engine_keeps_is_left_out(tmp_path, original, kept):
+    torch.save({"generator": original | {"blocks.0.self_attn._extra_state": kept}}, tmp_path / "w.pt")
+    assert equal(released_weights(tmp_path / "w.pt")[0], original)
+
+
 @pytest.mark.parametrize("names", ["weights", "original"])
 @pytest.mark.parametrize("shards", [1, 3])
 def test_safetensors_with_and_without_shards(tmp_path, request, names, shards):

@@ -1,5 +1,6 @@
 """The text encoder: zeros where padded, no caption too odd, attributes learnt, files that others can read."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -261,6 +262,44 @@ def poisoned(folder: Path) -> None:
     change(folder, lambda tensors: tensors["shared.weight"].view(-1)[5:6].fill_(torch.nan))
 
 
+def all_zeros(folder: Path) -> None:
+    change(folder, lambda tensors: [value.zero_() for value in tensors.values()])
+
+
+def in_a_pickle(folder: Path) -> None:
+    """transformers would read it, and no hash of weights would cover it."""
+    path = folder / "text_encoder" / "model.safetensors"
+    torch.save(load_file(path), path.with_name("pytorch_model.bin"))
+    path.unlink()
+
+
+def no_marks(folder: Path) -> None:
+    (folder / "tokenizer" / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+
+
+def made_up(folder: Path) -> None:
+    """transformers makes a tokenizer of 104 tokens of this."""
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    path = folder / "tokenizer" / "tokenizer_config.json"
+    path.write_text(path.read_text().replace('"TokenizersBackend"', '"T5Tokenizer"'))
+
+
+def other_words(folder: Path) -> None:
+    edit_words(folder, lambda words: words.update({f"w{i}": len(words) + i for i in range(3)}))
+
+
+def words_in_another_case(folder: Path) -> None:
+    """As many tokens, none of which any caption has."""
+    edit_words(folder, lambda words: [words.update({f"{i}": words.pop(word)}) for i, word in enumerate([*words][3:])])
+
+
+def edit_words(folder: Path, edit: Callable[[dict[str, int]], object]) -> None:
+    path = folder / "tokenizer" / "tokenizer.json"
+    known = json.loads(path.read_text())
+    edit(known["model"]["vocab"])
+    path.write_text(json.dumps(known))
+
+
 def one_too_few(folder: Path) -> None:
     change(folder, lambda tensors: tensors.pop("shared.weight"))
 
@@ -288,6 +327,12 @@ def change(folder: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
         poisoned,
         one_too_few,
         one_too_many,
+        all_zeros,
+        in_a_pickle,
+        no_marks,
+        made_up,
+        other_words,
+        words_in_another_case,
     ],
 )
 def test_a_broken_folder_is_reported_in_one_line(
@@ -300,3 +345,15 @@ def test_a_broken_folder_is_reported_in_one_line(
         load_text_encoder(folder, TEXT.tokens)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_tokenizer_as_large_as_umt5s_must_give_its_tokens(monkeypatch: pytest.MonkeyPatch, saved: Path) -> None:
+    from salt.models import text
+
+    words = len(vocabulary(World())) + 3
+    monkeypatch.setattr(text, "KNOWN", {words: ("a red ring", [3, 4, 5, 1])})
+    with pytest.raises(SaltError, match=r"'a red ring' becomes tokens .*; \[3, 4, 5, 1\] are expected"):
+        load_text_encoder(saved, TEXT.tokens)
+    ids = build_text_encoder(TEXT, vocabulary(World()), 0)[1]("a red ring").input_ids
+    monkeypatch.setattr(text, "KNOWN", {words: ("a red ring", ids)})
+    load_text_encoder(saved, TEXT.tokens)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from salt.errors import SaltError
@@ -73,6 +74,12 @@ def _memory() -> int:
 
 
 # --------------------------------------------------------------------------------------------- generated
+def fewer() -> int:
+    """How many cases are tried of what takes longer: a quarter, but for `make soak` all."""
+    cases = settings().max_examples
+    return cases if cases > settings.get_profile("quick").max_examples else cases // 4
+
+
 def mutated(data: bytes) -> st.SearchStrategy[bytes]:
     """A file with bits flipped, bytes replaced, parts cut out or doubled, or its end lost."""
     place = st.integers(0, len(data) - 1)
