@@ -131,7 +131,8 @@ def check_sizes(config: Path, build: Callable[[dict[str, Any]], nn.Module], fold
             many numbers (a table may be stored once and used twice).
     """
     known, sizes = read_object(config), stored_sizes(folder)
-    for key, value in known.items():
+    inner = [pair for part in known.values() if isinstance(part, dict) for pair in part.items()]
+    for key, value in [*known.items(), *inner]:
         count = len(value) if isinstance(value, list) else value if key.startswith("num_") else 0
         if isinstance(count, int) and count > max(len(sizes), 64):
             raise SaltError(f"{config}: {one_line(key)}={one_line(value)}, but there are {len(sizes)} weights")

@@ -87,7 +87,8 @@ def recorded(folder: Path) -> dict[str, str] | None:
     files = known.get("weights", known.get("files"))
     if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):
         raise SaltError(f"{path}: `weights` or `files` is expected: the SHA-256 of every file")
-    return {name.removeprefix(within): digest for name, digest in files.items() if name.startswith(within)}
+    names = {name.removeprefix(within): digest for name, digest in files.items() if name.startswith(within)}
+    return names if names or not within else None
 
 
 def check_unchanged(folder: Path) -> None:
