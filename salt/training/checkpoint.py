@@ -137,8 +137,7 @@ def _trouble(action: Callable[[], None], workers: Workers) -> str | None:
 def _counters(path: Path) -> dict[str, Any]:
     """What `state.json` says; that of an earlier version has no digest."""
     known = read_object(path / COUNTERS)
-    digest = known.pop(DIGEST, None)
-    if digest is not None and digest != json_digest(known):
+    if DIGEST in known and known.pop(DIGEST) != json_digest(known):
         raise SaltError(f"the digest of {COUNTERS} is not the one that it states")
     if path.name != f"step_{int(known['step']):06d}":
         raise SaltError(f"{COUNTERS} is of step {one_line(known['step'])}")

@@ -42,6 +42,9 @@ def damage(checkpoint: Path, how: str) -> None:
             counters.write_text("{")
         case "another counter":
             counters.write_text(counters.read_text().replace('"updates/generator": 4', '"updates/generator": 5'))
+        case "no digest but its name":
+            known = json.loads(counters.read_text()) | {"seconds": 0.0, "digest": None}
+            counters.write_text(json.dumps(known))
         case "another step":
             restate(checkpoint, step=3)
         case "a list":
@@ -55,7 +58,17 @@ def damage(checkpoint: Path, how: str) -> None:
             restate(checkpoint, sha256=sha256(path))
 
 
-DAMAGES = ["truncated", "one bit", "no file", "no counters", "another counter", "another step", "a list", "deep"]
+DAMAGES = [
+    "truncated",
+    "one bit",
+    "no file",
+    "no counters",
+    "another counter",
+    "no digest but its name",
+    "another step",
+    "a list",
+    "deep",
+]
 DAMAGES += ["counters of another type", "of another network"]
 
 
