@@ -19,6 +19,11 @@ def one_line(text: object, most: int = 160) -> str:
     return words if len(words) <= most else f"{words[: most - 3]}..."
 
 
+def is_of_a_library(error: BaseException) -> bool:
+    """Whether an error is not of the person who stops the program; a panic of Rust code is no `Exception`."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def reason(error: BaseException) -> str:
     """What an error of a library says, in one line; its type if it says nothing."""
     return one_line(error) or type(error).__name__

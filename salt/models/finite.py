@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from salt.errors import SaltError, out_of_memory
-from salt.foreign import reason
+from salt.foreign import is_of_a_library, reason
 
 
 def check_finite(weights: Mapping[str, Tensor], source: Path | str, called: Mapping[str, str] = {}) -> None:
@@ -42,8 +42,8 @@ def computing(source: Path | str) -> Iterator[None]:
             yield
     except SaltError:
         raise
-    except Exception as error:
-        if out_of_memory(error):
+    except BaseException as error:
+        if out_of_memory(error) or not is_of_a_library(error):
             raise
         raise SaltError(f"{source}: it cannot compute a known input: {reason(error)}") from error
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from salt.config.scale import Text
 from salt.errors import SaltError
-from salt.foreign import one_line, reason
+from salt.foreign import is_of_a_library, one_line, reason
 from salt.models.finite import check_answer, check_finite, computing
 from salt.models.stored import check_sizes
 
@@ -258,7 +258,9 @@ def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, 
                 output_loading_info=True,
             )
             made = reader.from_pretrained(beside, local_files_only=True)
-    except Exception as error:  # transformers lets errors of the libraries below it through
+    except BaseException as error:  # transformers lets errors of the libraries below it through
+        if not is_of_a_library(error):
+            raise
         raise SaltError(f"{wanted}: {reason(error)}") from error
     for trouble in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[trouble]:

@@ -150,3 +150,16 @@ def test_a_tokenizer_as_large_as_umt5s_must_give_its_tokens(monkeypatch: pytest.
     ids = build_text_encoder(TEXT, vocabulary(World()), 0)[1]("a red ring").input_ids
     monkeypatch.setattr(text, "KNOWN", {words: ("a red ring", ids)})
     load_text_encoder(saved, TEXT.tokens)
+
+
+class PanicException(BaseException):
+    """What Rust code raises where it is at an end: no `Exception`."""
+
+
+def test_a_panic_of_a_librarys_rust_code_is_one_line(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(*_: object) -> None:
+        raise PanicException("index out of bounds")
+
+    monkeypatch.setattr(text, "embed", panic)
+    with pytest.raises(SaltError, match="cannot compute a known input: index out of bounds"):
+        load_text_encoder(saved, TEXT.tokens)
