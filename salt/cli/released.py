@@ -28,7 +28,7 @@ def import_released(
         Path | None,
         typer.Option(
             "--source",
-            help="A .pt or .safetensors file, or a folder of safetensors, with or without shards; default: what the "
+            help="A .pt or .safetensors file, an index of shards, or a folder with one of these; default: what the "
             "experiment's `released` names, below SALT_WEIGHTS.",
         ),
     ] = None,

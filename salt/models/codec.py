@@ -11,7 +11,6 @@ the first of its latents, so videos can be encoded and decoded as a stream.
 Videos are `(B, 3, F, H, W)` in [0, 1]; latents `(B, C, T, H / stride, W / stride)` with T = 1 + (F - 1) / 4.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +21,9 @@ from torch.nn import functional
 
 from salt.config.scale import Codec as CodecConfig
 from salt.errors import SaltError
-from salt.models.finite import check_finite
+from salt.foreign import read_object, reason
+from salt.models.finite import check_answer, check_finite, computing
+from salt.models.stored import check_sizes
 
 STRIDE_T = 4
 CUES = 4
@@ -266,14 +267,21 @@ def load_codec(folder: Path) -> TinyCodec:
     """Read what `save_codec` wrote, frozen and in evaluation mode.
 
     Raises:
-        SaltError: a file is missing, truncated or at odds with its config, or a weight is not finite.
+        SaltError: a file is missing, truncated or at odds with its config, a weight is not finite, or one small video
+            does not come through as numbers.
     """
     try:
-        codec = TinyCodec(CodecConfig(**json.loads((folder / CONFIG).read_text())))
+        check_sizes(folder / CONFIG, lambda config: TinyCodec(CodecConfig(**config)), folder)
+        codec = TinyCodec(CodecConfig(**read_object(folder / CONFIG)))
         codec.load_state_dict(load_file(folder / WEIGHTS))
     except Exception as error:
-        raise SaltError(
-            f"{folder}: not a codec ({CONFIG} and {WEIGHTS} are expected): {' '.join(str(error).split())[:200]}"
-        ) from error
+        raise SaltError(f"{folder}: not a codec ({CONFIG} and {WEIGHTS} are expected): {reason(error)}") from error
     check_finite(codec.state_dict(), folder / WEIGHTS)
-    return codec.eval().requires_grad_(False)
+    codec.eval().requires_grad_(False)
+    side = 2 * codec.config.stride
+    video = torch.linspace(0, 1, 3 * 5 * side * side).view(1, 3, 5, side, side)
+    with computing(folder):
+        latents = codec.encode(video)
+        check_answer(latents, (1, codec.config.channels, 2, 2, 2), folder, "latents")
+        check_answer(codec.decode(latents), tuple(video.shape), folder, "videos")
+    return codec

@@ -10,7 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from salt.errors import SaltError
+from salt.foreign import one_line, read_object
+from salt.models.finite import check_answer, computing
 from salt.models.text import read_pair
+
+LARGEST = 4096
+"""Side of a picture that a processor makes, in pixels; CLIP's are of 224."""
 
 
 class CLIPImageEncoder:
@@ -30,11 +36,16 @@ class CLIPImageEncoder:
         config = self.model.config
         return 1 + (config.image_size // config.patch_size) ** 2, config.hidden_size
 
+    def prepared(self, pictures: Tensor) -> Tensor:
+        """Pictures as the network takes them, `(N, 3, S, S)`."""
+        rounded = (255 * pictures.clamp(0, 1)).round().to(torch.uint8).cpu()
+        pixels: Tensor = self.processor(images=list(rounded), return_tensors="pt").pixel_values
+        return pixels
+
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
         """`(N, L, D)`, float32."""
-        rounded = (255 * pictures.clamp(0, 1)).round().to(torch.uint8).cpu()
-        pixels = self.processor(images=list(rounded), return_tensors="pt").pixel_values
+        pixels = self.prepared(pictures)
         states = self.model(pixels.to(self.model.device, self.model.dtype), output_hidden_states=True).hidden_states
         features: Tensor = states[-2].float()
         return features
@@ -67,4 +78,21 @@ def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIP
 
     wanted = f"{folder}: image_encoder/ and image_processor/ in transformers' format are expected"
     own, beside = folder / "image_encoder", folder / "image_processor"
-    return CLIPImageEncoder(*read_pair(wanted, CLIPVisionModel, own, AutoImageProcessor, beside, dtype))
+    encoder = CLIPImageEncoder(*read_pair(wanted, CLIPVisionModel, own, AutoImageProcessor, beside, dtype))
+    picture, side = torch.linspace(0, 1, 3 * 40 * 60).view(1, 3, 40, 60), encoder.model.config.image_size
+    _check_sides(beside / "preprocessor_config.json")
+    with computing(beside):
+        check_answer(encoder.prepared(picture), (1, 3, side, side), beside, "pictures")
+    with computing(own):
+        check_answer(encoder.encode(picture), (1, *encoder.shape), own, "features")
+    return encoder
+
+
+def _check_sides(path: Path) -> None:
+    """Refuse a processor of pictures that would fill the memory, before it makes one."""
+    known = read_object(path)
+    for key in ("size", "crop_size"):
+        given = known.get(key)
+        sides = given.values() if isinstance(given, dict) else [given]
+        if not all(each is None or (isinstance(each, int) and 0 < each <= LARGEST) for each in sides):
+            raise SaltError(f"{path}: {key}={one_line(given)}; sides of 1 to {LARGEST} pixels are expected")

@@ -20,8 +20,15 @@ from torch.nn import functional
 
 from salt.config.scale import Text
 from salt.errors import SaltError
-from salt.models.finite import check_finite
+from salt.foreign import is_of_a_library, one_line, reason
+from salt.models.finite import check_answer, check_finite, computing
+from salt.models.stored import check_sizes
 
+PADDED_TO = 128
+"""Tables of embeddings are padded to a multiple of this: UMT5's 256,300 tokens to 256,384."""
+KNOWN = {256_384: ("This is the reason why we", [1460, 339, 312, 19014, 10620, 758, 1])}
+"""Size of a table -> a caption and its tokens: of UMT5, by huggingface/transformers,
+tests/models/umt5/test_modeling_umt5.py."""
 MOST_KEPT = 1 << 30
 """Bytes of embeddings that are cached for captions that recur."""
 
@@ -175,7 +182,49 @@ def load_text_encoder(folder: Path, tokens: int, dtype: torch.dtype = torch.floa
     wanted = f"{folder}: text_encoder/ and tokenizer/ in transformers' format are expected"
     own, beside = folder / "text_encoder", folder / "tokenizer"
     model, tokenizer = read_pair(wanted, UMT5EncoderModel, own, AutoTokenizer, beside, dtype)
+    with computing(beside):
+        known = _check_tokenizer(tokenizer, model.config, beside)
+    with computing(own):
+        answer, mask = embed(model, tokenizer, [known], min(tokens, 16))
+        check_answer(answer[mask.bool()], (int(mask.sum()), model.config.d_model), own, "embeddings")
     return UMT5TextEncoder(model, tokenizer, tokens)
+
+
+def _check_tokenizer(tokenizer: Any, config: Any, folder: Path) -> str:
+    """Refuse a tokenizer that transformers made up, or that is not the one of the text encoder.
+
+    Returns:
+        The caption that it was tried with.
+
+    Raises:
+        SaltError: its vocabulary does not fit the encoder's table of embeddings, its marks have other numbers, or a
+            known caption becomes other tokens.
+    """
+    if not 0 <= config.vocab_size - len(tokenizer) < PADDED_TO:
+        raise SaltError(
+            f"{folder}: {len(tokenizer)} tokens, but the text encoder has embeddings of {config.vocab_size}; as many "
+            f"are expected, or up to {PADDED_TO - 1} fewer"
+        )
+    for mark in ("pad_token_id", "eos_token_id"):
+        if (found := getattr(tokenizer, mark)) != getattr(config, mark):
+            raise SaltError(
+                f"{folder}: {mark}={found}; {getattr(config, mark)} is expected, as the text encoder has it"
+            )
+    caption, expected = KNOWN.get(config.vocab_size) or (_some_words(tokenizer), None)
+    ids = tokenizer(caption).input_ids
+    back = tokenizer.decode(ids, skip_special_tokens=True)
+    if (ids != expected) if expected else (back != caption or not caption or ids[-1] != config.eos_token_id):
+        raise SaltError(
+            f"{folder}: {caption!r} becomes tokens {ids[:16]}, in words {one_line(back)!r}; "
+            f"{expected or 'the same words'} are expected: those of the text encoder"
+        )
+    return caption
+
+
+def _some_words(tokenizer: Any) -> str:
+    """A caption of plain words that a tokenizer has."""
+    words = (token.strip("\u2581") for token in sorted(tokenizer.get_vocab()))
+    return " ".join([word for word in words if word.isascii() and word.isalpha()][:3])
 
 
 def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, dtype: torch.dtype) -> tuple[Any, Any]:
@@ -195,21 +244,27 @@ def read_pair(wanted: str, kind: Any, network: Path, reader: Any, beside: Path, 
     for folder in (network, beside):
         if not folder.is_dir():  # transformers would take the path for a name on its hub
             raise SaltError(f"{wanted}: there is no {folder.name}/")
+    with silent_transformers():  # a configuration may lie within that of a larger network, which transformers knows
+        config = network / "config.json"
+        check_sizes(config, lambda _: kind(kind.config_class.from_pretrained(network, local_files_only=True)), network)
     try:
         with silent_transformers():
             model, report = kind.from_pretrained(
                 network,
                 dtype=dtype,
                 local_files_only=True,
+                use_safetensors=True,
                 ignore_mismatched_sizes=True,  # they are in the report
                 output_loading_info=True,
             )
             made = reader.from_pretrained(beside, local_files_only=True)
-    except Exception as error:  # transformers lets errors of the libraries below it through
-        raise SaltError(f"{wanted}: {str(error).splitlines()[0]}") from error
+    except BaseException as error:  # transformers lets errors of the libraries below it through
+        if not is_of_a_library(error):
+            raise
+        raise SaltError(f"{wanted}: {reason(error)}") from error
     for trouble in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[trouble]:
-            raise SaltError(f"{wanted}: {trouble.replace('_keys', '')} weights {sorted(report[trouble])[0]!r}")
+            raise SaltError(f"{wanted}: {trouble.replace('_keys', '')} weights {one_line(min(report[trouble]))!r}")
     check_finite(model.state_dict(), f"{wanted}: {network.name}")
     return model, made
 

@@ -5,6 +5,7 @@ variance 1 per channel by the constants of the autoencoder's config. diffusers t
 imports it itself.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from salt.errors import SaltError
-from salt.models.wan import pretrained
+from salt.foreign import one_line, read_object
+from salt.models.finite import check_answer, computing
+from salt.models.wan import CONFIG, pretrained
 
 
 class WanVAE(nn.Module):
@@ -69,13 +72,31 @@ def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> WanVAE:
 
     Raises:
         SaltError: the folder is missing or broken, or holds the autoencoder of Wan 2.2, which folds patches into
-            channels.
+            channels; or one small video does not come through as numbers.
     """
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
-    vae: Any = pretrained(AutoencoderKLWan, folder, dtype)
-    if vae.config.patch_size is not None:
-        raise SaltError(
-            f"{folder / 'config.json'}: patch_size={vae.config.patch_size}; null is expected: that of Wan 2.1"
-        )
-    return WanVAE(vae).eval().requires_grad_(False)
+    _check_config(folder / CONFIG)
+    vae = pretrained(AutoencoderKLWan, folder, dtype)
+    video = torch.linspace(0, 1, 3 * 5 * 16 * 16).view(1, 3, 5, 16, 16)
+    with computing(folder):
+        codec = WanVAE(vae).eval().requires_grad_(False)
+        latents = codec.encode(video)
+        check_answer(latents, (1, codec.vae.config.z_dim, 2, 2, 2), folder, "latents")
+        check_answer(codec.decode(latents), tuple(video.shape), folder, "videos")
+    return codec
+
+
+def _check_config(path: Path) -> None:
+    """Refuse what diffusers would fill in with the constants of another autoencoder, or take as it is."""
+    config = read_object(path)
+    if config.get("patch_size") is not None:
+        raise SaltError(f"{path}: patch_size={one_line(config['patch_size'])}; null is expected: that of Wan 2.1")
+    channels = config.get("z_dim")
+    for key, lowest in (("latents_mean", -math.inf), ("latents_std", 0.0)):
+        given = config.get(key)
+        values = given if isinstance(given, list) else []
+        numbers = all(isinstance(each, int | float) and lowest < each < math.inf for each in values)
+        if not values or not numbers or len(values) != channels:
+            wanted = f"z_dim={one_line(channels)} {'positive ' if lowest == 0 else ''}numbers"
+            raise SaltError(f"{path}: {key}={one_line(given)}; {wanted} are expected")

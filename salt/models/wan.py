@@ -6,9 +6,9 @@ diffusers takes seconds to import, so each function imports it itself.
 """
 
 import copy
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,16 @@ from torch.nn import functional
 from salt.config.backbone import Backbone
 from salt.errors import SaltError
 from salt.files import whole_folder
-from salt.models.finite import check_finite
+from salt.foreign import one_line, read_object, reason
+from salt.models.finite import check_answer, check_finite, computing
 from salt.models.names import is_original, to_diffusers
 from salt.models.protocol import FirstFrame
 from salt.models.released import fill
+from salt.models.stored import check_sizes
 
-WEIGHTS = "diffusion_pytorch_model.safetensors"
+CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+WORDS_BESIDE_IMAGE = 512
+"""Tokens of a text to a network that takes features of an image: diffusers counts them from the end."""
 
 
 class WanVelocity(nn.Module):
@@ -177,7 +181,26 @@ def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:
     """
     from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 
-    return WanVelocity(pretrained(WanTransformer3DModel, folder, torch.float32, expect))
+    network = WanVelocity(pretrained(WanTransformer3DModel, folder, torch.float32, expect))
+    with computing(folder):
+        _check_velocity(network, folder)
+    return network
+
+
+def _check_velocity(network: WanVelocity, folder: Path) -> None:
+    """Refuse a network by its answer to the smallest input: two tokens and one word."""
+    config: Any = network.transformer.config
+    frames, height, width = config.patch_size
+    shape = (1, config.in_channels, frames, height, 2 * width)
+    given = torch.linspace(-1, 1, prod(shape)).view(shape)
+    words = 1 if config.image_dim is None else WORDS_BESIDE_IMAGE
+    text = torch.linspace(-1, 1, words * config.text_dim).view(1, words, -1)
+    beside = None
+    if config.image_dim is not None:
+        tokens = config.pos_embed_seq_len or 1
+        beside = torch.linspace(-1, 1, tokens * config.image_dim).view(1, tokens, -1)
+    answer = network.transformer(given, torch.full((1,), 500.0), text, beside, return_dict=False)[0]
+    check_answer(answer, (1, config.out_channels, *shape[2:]), folder, "velocities")
 
 
 def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | None = None) -> nn.Module:
@@ -193,6 +216,8 @@ def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | N
         SaltError: see `load_wan`.
     """
     _check_config(folder, kind.__name__, expect)
+    with silent_diffusers():
+        check_sizes(folder / CONFIG, kind.from_config, folder)
     try:
         with silent_diffusers():
             network, report = kind.from_pretrained(
@@ -200,13 +225,12 @@ def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | N
             )
     except Exception as error:  # diffusers lets errors of the libraries below it through
         raise SaltError(
-            f"{folder / WEIGHTS}: whole safetensors weights of the network in config.json are expected: "
-            f"{str(error).strip().splitlines()[0]}"
+            f"{folder / WEIGHTS}: whole safetensors weights of the network in config.json are expected: {reason(error)}"
         ) from error
     for keys in ("missing_keys", "unexpected_keys"):
         if report[keys]:
             raise SaltError(
-                f"{folder / WEIGHTS}: {keys.replace('_keys', '')} weights {sorted(report[keys])[0]!r} "
+                f"{folder / WEIGHTS}: {keys.replace('_keys', '')} weights {one_line(min(report[keys]))!r} "
                 f"({len(report[keys])} in all); exactly those of the network in config.json are expected"
             )
     check_finite(network.state_dict(), folder / WEIGHTS)
@@ -215,17 +239,14 @@ def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | N
 
 def _check_config(folder: Path, kind: str, expect: Backbone | None) -> None:
     """Refuse a folder whose `config.json` is missing, broken, of another class or of another shape."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        found = config["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SaltError(f"{path}: the config.json of a {kind} is expected: {error}") from error
-    if found != kind:
-        raise SaltError(f"{path}: _class_name={found!r}, but {kind} is expected")
+    path = folder / CONFIG
+    config = read_object(path)
+    if (found := config.get("_class_name")) != kind:
+        raise SaltError(f"{path}: _class_name={one_line(found)!r}, but {kind} is expected")
     for key, value in (expect.model_dump(mode="json") if expect else {}).items():
         if config.get(key) != value:
-            raise SaltError(f"{path}: {key}={config.get(key)}, but the scale's backbone has {key}={value}")
+            given = one_line(config.get(key))
+            raise SaltError(f"{path}: {key}={given}, but the scale's backbone has {key}={value}")
 
 
 @contextmanager

@@ -12,12 +12,13 @@ from salt.config import load_experiment
 from salt.config.hashing import training_hash
 from salt.errors import SaltError
 from salt.files import whole_file, write_text
+from salt.foreign import read_object
 from salt.models.names import to_original
 from salt.models.released import released_weights
 from salt.models.wan import load_wan, save_wan
 from salt.stages.shared.networks import trained_as
 from salt.stages.shared.pipeline import write_pipeline
-from salt.training.provenance import NAME, hash_files
+from salt.training.provenance import NAME, check_unchanged, hash_files
 
 ENDINGS = {"wan": ".safetensors", "self-forcing": ".pt"}
 """Of the layouts that are one file; the others are folders."""
@@ -53,11 +54,12 @@ def ship(folder: Path, scale: str, out: Path) -> None:
     Raises:
         SaltError: the scale's files say today that other weights would be trained.
     """
+    check_unchanged(folder)
     known, _ = trained_as(folder)
     experiment = load_experiment(known.name, scale)
     if training_hash(experiment) != training_hash(known):
         raise SaltError(f"{folder}: trained with another configuration than {known.name} has at scale {scale} today")
-    trained = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    trained = read_object(folder / NAME)
     save_wan(load_wan(folder, experiment.scale.backbone), out, torch.float16)
     stored = {"experiment": experiment.model_dump(mode="json"), "weights": hash_files(out)}
     origin = {"from": {"scale": known.scale.name, "weights": trained["weights"], "stored_as": "float16"}}
@@ -68,6 +70,7 @@ def _write_file(folder: Path, layout: str, out: Path) -> None:
     ending = ENDINGS[layout]
     if out.suffix != ending:
         raise SaltError(f"--out {out}: a file ending in {ending} is accepted for --layout {layout}")
+    check_unchanged(folder)
     weights, _ = released_weights(folder)
     original = _original_names(weights, folder)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from salt.config.schema import Experiment
 from salt.files import write_text
-from salt.models.released import Which, merge_lora, released_weights
+from salt.models.lora import merge_lora
+from salt.models.released import Which, released_weights
 from salt.models.wan import save_wan, wan_of
 from salt.training.provenance import NAME, provenance
 

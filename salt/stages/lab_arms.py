@@ -33,7 +33,7 @@ from salt.models.exact import ExactTeacher
 from salt.streams import MemberStreams
 from salt.training.job import run_training
 from salt.training.loop import Data
-from salt.training.provenance import NAME, git_state
+from salt.training.provenance import NAME, check_unchanged, git_state
 
 VERSION = 1
 """Raise it when a change of code changes what is trained."""
@@ -198,6 +198,7 @@ class Workshop:
     def _loaded(self, experiment: Experiment, weights: Path | None, causal: bool | None = None) -> nn.Module:
         network = self._network(experiment, experiment.causal is not None if causal is None else causal)
         if weights is not None:
+            check_unchanged(weights)
             load_ensemble(network, weights)
         return network
 

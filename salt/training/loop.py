@@ -88,7 +88,7 @@ def train(job: Job) -> TrainState:
     if workers.any(state.muon_precision == "float32"):  # of processes on unlike CPUs all do as the slowest
         state.muon_precision = "float32"
     chosen = state.muon_precision
-    load_checkpoint(job.checkpoints, state)
+    load_checkpoint(job.checkpoints, state, workers)
     if state.muon_precision != chosen:
         log.info("%s: Muon goes on in %s, in which it began; here %s is faster", job.run, state.muon_precision, chosen)
     if state.step:

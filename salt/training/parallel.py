@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -62,6 +63,14 @@ class Workers:
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
         return flag if self.size == 1 else bool(self._sum([float(flag)]).item() > 0)
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, in the order of their ranks."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        distributed.all_gather_object(found, value)
+        return found
 
     def wait(self) -> None:
         """Wait until every process has called this."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from salt.config.base import Precision
 from salt.config.train import Optimiser, Train
-from salt.errors import SaltError
+from salt.errors import SaltError, out_of_memory
 from salt.models.precision import DTYPES
 from salt.training import sharding
 from salt.training.ema import EMA
@@ -160,6 +160,8 @@ class TrainState:
             if self.muon_precision is not None:
                 self.muon_precision = counters.get(MUON, "bfloat16")  # absent: torch's, before there was a choice
         except (RuntimeError, KeyError, ValueError) as error:
+            if out_of_memory(error):
+                raise
             raise SaltError(f"not a state of these networks: {' '.join(str(error).split())[:200]}") from error
 
 

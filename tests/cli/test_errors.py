@@ -290,8 +290,9 @@ def add(path: Path) -> None:
         (TRANSFORMER, Path.unlink, TRANSFORMER),
         (TRANSFORMER, add, "transformer/notes.txt"),
         ("provenance.json", Path.unlink, "no shipped teacher"),
-        ("provenance.json", cut, "no shipped teacher"),
-        ("provenance.json", lambda path: path.write_text("[]"), "no shipped teacher"),
+        ("provenance.json", cut, "provenance.json: a JSON object is expected"),
+        ("provenance.json", lambda path: path.write_text("[]"), "provenance.json: a JSON object is expected"),
+        ("provenance.json", lambda path: path.write_text("{}"), "`weights` or `files` is expected"),
     ],
 )
 def test_changed_shipped_assets(salt, shipped, tmp_path, name, damage, message):

@@ -165,6 +165,23 @@ def test_a_missing_file_is_reported_with_its_place(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("part", ["transformer", "text_encoder", "vae", "image_encoder", "tokenizer"])
+def test_a_configuration_alone_is_no_part(
+    salt: Salt, released: dict[str, torch.nn.Module], tmp_path: Path, part: str
+) -> None:
+    """Of a download that was broken off; the original layout beside it is whole, and taken."""
+    folder = tmp_path / "weights" / "Wan-AI" / "Wan-small-Diffusers" / part
+    folder.mkdir(parents=True)
+    (folder / ("tokenizer_config.json" if part == "tokenizer" else "config.json")).write_text("{}")
+    answer = salt(*words(tmp_path))
+    assert answer.code == 0, answer.err
+    known = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert part in known["converted"] or known["linked"]["tokenizer"].endswith("google/umt5-xxl")
+    (tmp_path / "weights" / "Wan-AI" / "Wan-small" / original.TEXT_ENCODER).unlink()
+    lacking = r"*.safetensors" if part == "text_encoder" else "config.json"
+    refused(salt, words(tmp_path), f"text_encoder: there is no {lacking}, nor")
+
+
 def test_a_damaged_file_leaves_nothing_behind(salt: Salt, released: dict[str, torch.nn.Module], tmp_path: Path) -> None:
     file = tmp_path / "weights" / "Wan-AI" / "Wan-small" / original.VAE
     file.write_bytes(file.read_bytes()[:-500])

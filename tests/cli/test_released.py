@@ -187,7 +187,7 @@ def test_a_shipped_student_is_the_trained_one_in_half_precision(salt, made, tmp_
         (["import-released", "sc_dmt", "--scale", "smoke", "--source", "a", "--out", "b"], "did you mean"),
         (
             ["import-released", "sc_dmd", "--scale", "smoke", "--source", "{tmp}/none.pt", "--out", "{tmp}/b"],
-            "none.pt: whole weights",
+            "none.pt: a file is expected; there is none",
         ),
         (
             ["import-released", "sc_dmd", "--scale", "tiny", "--source", "{exported}", "--out", "{tmp}/b"],

@@ -139,6 +139,11 @@ def test_the_published_one_has_its_size() -> None:
     assert scale.first_frame.tokens == (224 // 14) ** 2 + 1
 
 
+def process(folder: Path, **values: object) -> None:
+    path = folder / "image_processor" / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -147,6 +152,10 @@ def test_the_published_one_has_its_size() -> None:
         (lambda at: (at / "image_encoder" / "model.safetensors").write_bytes(b"half"), "are expected"),
         (lambda at: change(at, lambda config: config.update(num_hidden_layers=4)), "missing weights"),
         (lambda at: change(at, lambda config: config.update(num_hidden_layers=2)), "unexpected weights"),
+        (lambda at: change(at, lambda config: config.update(num_hidden_layers=10**9)), "num_hidden_layers=1000000000"),
+        (lambda at: process(at, crop_size=14, size={"shortest_edge": 14}), r"\(1, 3, 14, 14\); \(1, 3, 28, 28\)"),
+        (lambda at: process(at, size={"shortest_edge": 2**40}), "sides of 1 to 4096 pixels are expected"),
+        (lambda at: process(at, image_mean=[]), "cannot compute a known input"),
     ],
 )
 def test_a_broken_image_encoder_is_reported(folder: Path, tmp_path: Path, damage, message: str) -> None:

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from salt.config.backbone import Backbone
 from salt.errors import SaltError
 from salt.models.names import to_original
-from salt.models.released import merge_lora, read_tensors, released_weights
+from salt.models.released import released_weights
+from salt.models.stored import read_tensors
 from salt.models.wan import build_wan, empty_wan, wan_of
 from support.backbones import backbone
 
@@ -91,6 +92,44 @@ def test_an_average_that_is_not_there_is_refused(tmp_path, original):
     torch.save({"generator": original}, tmp_path / "w.pt")
     with pytest.raises(SaltError, match=r"w\.pt: --which ema: it holds regular weights"):
         released_weights(tmp_path / "w.pt", "ema")
+
+
+@pytest.mark.parametrize("average", ["net_ema", "ema", "generator_ema", "model_ema"])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_an_average_beside_the_last_state(tmp_path, original, average, wrapped):
+    """Under its own key, or in one mapping with a prefix, as rCM's trainer keeps `net` and `net_ema`."""
+    later = {name: value + 1 for name, value in original.items()}
+    both = {"net": original, average: later} if wrapped else prefixed(original, "net.") | prefixed(later, f"{average}.")
+    torch.save(both, tmp_path / "w.pt")
+    with pytest.raises(SaltError, match="holds ema and regular weights; name one"):
+        released_weights(tmp_path / "w.pt")
+    for which, expected in (("ema", later), ("regular", original)):
+        found, chosen = released_weights(tmp_path / "w.pt", which)
+        assert equal(found, expected)
+        assert chosen == which
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "holds no weights"),
+        ({"generator": {}}, "holds no weights"),
+        ({"generator": {"a": torch.ones(1)}, "model": {"a": torch.ones(1)}}, "networks under generator and model"),
+        ({3: torch.ones(1)}, "3 is a int; names of weights are expected"),
+        ({"generator": {("a", "b"): torch.ones(1)}}, "is a tuple; names of weights are expected"),
+        ({"generator": {"model": {"a": torch.ones(1)}}}, "'model' is a dict; weights are expected"),
+    ],
+)
+def test_files_without_one_network(tmp_path, content, message):
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(SaltError, match=message):
+        released_weights(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("kept", [None, torch.zeros(8, dtype=torch.uint8)])
+def test_what_transformer_engine_keeps_is_left_out(tmp_path, original, kept):
+    torch.save({"generator": original | {"blocks.0.self_attn._extra_state": kept}}, tmp_path / "w.pt")
+    assert equal(released_weights(tmp_path / "w.pt")[0], original)
 
 
 @pytest.mark.parametrize("names", ["weights", "original"])
@@ -209,64 +248,6 @@ def test_dtypes_are_kept(tmp_path, original):
     torch.save({name: value.bfloat16() for name, value in original.items()}, tmp_path / "w.pt")
     network = wan_of(released_weights(tmp_path / "w.pt")[0], BACKBONE, tmp_path)
     assert {value.dtype for value in network.parameters()} == {torch.bfloat16}
-
-
-# ------------------------------------------------------------------------------------------------ LoRA
-MODULE = "blocks.1.cross_attn.o"
-
-
-def pair(rank, names=("lora_A", "lora_B"), prefix="base_model.model.", middle=""):
-    torch.manual_seed(0)
-    down, up = torch.randn(rank, 24), torch.randn(24, rank)
-    return {f"{prefix}{MODULE}.{n}{middle}.weight": v for n, v in zip(names, (down, up), strict=True)}, up @ down
-
-
-@pytest.mark.parametrize(
-    "style",
-    [
-        {},
-        {"prefix": "model."},
-        {"middle": ".default"},
-        {"names": ("lora_down", "lora_up"), "prefix": "diffusion_model."},
-    ],
-)
-@pytest.mark.parametrize("held", [True, False])
-def test_a_lora_is_merged(tmp_path, original, style, held):
-    lora, product = pair(3, **style)
-    torch.save({"generator_lora": lora} if held else lora, tmp_path / "lora.pt")
-    merged = merge_lora(original, tmp_path / "lora.pt")
-    changed = [name for name in original if not torch.equal(merged[name], original[name])]
-    assert changed == [f"{MODULE}.weight"]
-    torch.testing.assert_close(merged[f"{MODULE}.weight"], original[f"{MODULE}.weight"] + product)
-
-
-def test_alpha_scales_and_differences_are_added(tmp_path, original):
-    lora, product = pair(4)
-    lora |= {f"{MODULE}.alpha": torch.tensor(2.0), f"{MODULE}.diff_b": torch.ones(24)}
-    lora["blocks.0.self_attn.norm_q.diff"] = torch.ones(24)
-    torch.save(lora, tmp_path / "lora.pt")
-    merged = merge_lora(original, tmp_path / "lora.pt")
-    torch.testing.assert_close(merged[f"{MODULE}.weight"], original[f"{MODULE}.weight"] + product / 2)
-    torch.testing.assert_close(merged[f"{MODULE}.bias"], original[f"{MODULE}.bias"] + 1)
-    name = "blocks.0.self_attn.norm_q.weight"
-    torch.testing.assert_close(merged[name], original[name] + 1)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda lora: lora.popitem(), "half of a pair"),
-        (lambda lora: lora.update({"blocks.9.ffn.0.diff": torch.ones(1)}), "blocks.9.ffn.0.*is absent"),
-        (lambda lora: lora.update({f"{MODULE}.diff_b": torch.ones(3)}), r"\(3,\) is changed.*\(24,\)"),
-        (lambda lora: lora.update(foreign=torch.ones(1)), "'foreign': the parts of a LoRA are expected"),
-    ],
-)
-def test_a_lora_of_another_network_is_refused(tmp_path, original, change, message):
-    lora, _ = pair(3)
-    change(lora)
-    torch.save(lora, tmp_path / "lora.pt")
-    with pytest.raises(SaltError, match=message):
-        merge_lora(original, tmp_path / "lora.pt")
 
 
 def test_the_size_of_the_paper_needs_no_memory():

@@ -68,6 +68,12 @@ def test_the_real_one_has_the_published_size():
     [
         ({"_class_name": "AutoencoderKL"}, "_class_name='AutoencoderKL', but AutoencoderKLWan is expected"),
         ({"patch_size": 2}, "patch_size=2; null is expected"),
+        ({"latents_mean": None}, "latents_mean=None; z_dim=4 numbers are expected"),
+        ({"latents_mean": [0.0] * 3}, "z_dim=4 numbers are expected"),
+        ({"latents_std": [1.0, 1.0, 0.0, 1.0]}, "z_dim=4 positive numbers are expected"),
+        ({"latents_std": [1.0, 1.0, float("nan"), 1.0]}, "z_dim=4 positive numbers are expected"),
+        ({"z_dim": 8}, "z_dim=8 numbers are expected"),
+        ({"base_dim": 2**20}, "numbers, but .* are stored"),
     ],
 )
 def test_another_autoencoder_is_refused(folder, tmp_path, change, message):

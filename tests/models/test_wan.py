@@ -95,7 +95,7 @@ def reconfigure(folder: Path, **values: object) -> None:
 DAMAGES = {
     "truncated": (cut, WEIGHTS),
     "no safetensors": (lambda folder: (folder / WEIGHTS).write_bytes(b"junk"), WEIGHTS),
-    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
+    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), "weights in .safetensors are expected; there is none"),
     "missing key": (lambda folder: rewrite(folder, proj_out__bias=None), "missing weights 'proj_out.bias'"),
     "unexpected key": (lambda folder: rewrite(folder, extra=torch.zeros(1)), "unexpected weights 'extra'"),
     "wrong shape": (lambda folder: rewrite(folder, proj_out__bias=torch.zeros(7)), "proj_out.bias"),
@@ -106,6 +106,22 @@ DAMAGES = {
         "ffn_dim=48, but the scale's backbone has ffn_dim=24",
     ),
     "other class": (lambda folder: reconfigure(folder, _class_name="UNet"), "WanTransformer3DModel is expected"),
+    "no answer": (
+        lambda folder: rewrite(folder, proj_out__weight=torch.zeros(2, 24), proj_out__bias=torch.zeros(2)),
+        "its velocities are all the same",
+    ),
+    "overflow": (
+        lambda folder: rewrite(folder, proj_out__weight=torch.full((2, 24), 3e38)),
+        "its velocities are not finite",
+    ),
+    "index beside": (
+        lambda folder: (folder / f"{WEIGHTS}.index.json").write_text(f'{{"weight_map": {{"a": "{WEIGHTS}"}}}}'),
+        "one of them is expected",
+    ),
+    "index elsewhere": (
+        lambda folder: (folder / f"{WEIGHTS}.index.json").write_text('{"weight_map": {"a": "../w.safetensors"}}'),
+        "is not the name of a file beside the index",
+    ),
     "no json": (lambda folder: (folder / "config.json").write_text("{"), "config.json"),
     "json of no object": (lambda folder: (folder / "config.json").write_text("[]"), "config.json"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),

@@ -156,17 +156,47 @@ def lose(folder: Path) -> None:
     next(folder.glob("*.distcp")).unlink()
 
 
-@pytest.mark.parametrize("damage", [cut, lose])
-def test_a_damaged_part_is_named(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+def flip(folder: Path) -> None:
+    path = next(folder.glob("*.distcp"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def spoil_metadata(folder: Path) -> None:
+    (folder / ".metadata").write_bytes(b"cos\nsystem\n.")
+
+
+@pytest.mark.parametrize("damage", [cut, lose, flip, spoil_metadata])
+def test_a_damaged_part_is_set_aside(
+    tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
     setting = experiment(**SPLIT)
     run(setting, tmp_path)
+    finished = sha256(tmp_path / "out" / WEIGHTS)
     (tmp_path / "out" / "provenance.json").unlink()
     last = list_checkpoints(tmp_path / "run" / "checkpoints")[-1]
     damage(last)
-    with pytest.raises(
-        SaltError, match=rf"{last}: damaged checkpoint: .*distcp.*; delete {last} to continue from step_000002"
-    ):
-        run(setting, tmp_path)
+    run(setting, tmp_path)
+    assert sha256(tmp_path / "out" / WEIGHTS) == finished
+    assert f"{last}: damaged checkpoint: " in caplog.text
+    assert "continuing from step_000002" in caplog.text
+
+
+def test_processes_agree_on_the_checkpoint_before_a_damaged_one(spawn: Spawn, tmp_path: Path) -> None:
+    """Whichever of them finds the damage."""
+    setting = experiment(**SPLIT)
+    together(spawn, setting, tmp_path, 2)
+    finished = sha256(tmp_path / "out" / WEIGHTS)
+    last = list_checkpoints(tmp_path / "run" / "checkpoints")[-1]
+    for part in ("__0_0.distcp", "__1_0.distcp"):
+        (tmp_path / "out" / "provenance.json").unlink()
+        data = bytearray((last / part).read_bytes())
+        data[-1] ^= 1
+        (last / part).write_bytes(data)
+        together(spawn, setting, tmp_path, 2)
+        assert (last.with_name(f"damaged_{last.name}") / part).read_bytes() == bytes(data)
+        assert sha256(tmp_path / "out" / WEIGHTS) == finished
 
 
 def test_a_whole_checkpoint_is_not_taken_for_a_split_one(tmp_path: Path) -> None:

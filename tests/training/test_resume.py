@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 import salt.training.run as run_directory
 from salt.config.schema import Experiment
@@ -164,43 +163,6 @@ def test_what_does_not_change_the_weights_may_change(tmp_path: Path) -> None:
     assert run(experiment(), tmp_path)
     shutil.rmtree(tmp_path / "out")
     assert run(experiment(title="Another", train__checkpoint_every=1), tmp_path)
-
-
-def damage(checkpoint: Path, how: str) -> None:
-    path = checkpoint / "state.safetensors"
-    match how:
-        case "truncated":
-            path.write_bytes(path.read_bytes()[:1000])
-        case "one bit":
-            data = bytearray(path.read_bytes())
-            data[-1] ^= 1
-            path.write_bytes(data)
-        case "no file":
-            path.unlink()
-        case "no counters":
-            (checkpoint / "state.json").write_text("{")
-        case "of another network":
-            save_file(load_file(path) | {"ema/transformer.extra": torch.zeros(1)}, path)
-            counters = json.loads((checkpoint / "state.json").read_text())
-            (checkpoint / "state.json").write_text(json.dumps(counters | {"sha256": sha256(path)}))
-
-
-@pytest.mark.parametrize("how", ["truncated", "one bit", "no file", "no counters", "of another network"])
-def test_a_damaged_checkpoint_is_named_with_the_way_out(tmp_path: Path, how: str) -> None:
-    setting = teacher_experiment()
-    run(setting, tmp_path)
-    finished = sha256(tmp_path / "out" / WEIGHTS)
-    shutil.rmtree(tmp_path / "out")
-    older, newest = list_checkpoints(tmp_path / "run" / "checkpoints")
-    damage(newest, how)
-    with pytest.raises(SaltError) as caught:
-        run(setting, tmp_path)
-    assert str(caught.value).startswith(f"{newest}: damaged checkpoint")
-    assert f"delete {newest} to continue from {older.name}" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    shutil.rmtree(newest)
-    run(setting, tmp_path)
-    assert sha256(tmp_path / "out" / WEIGHTS) == finished
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:

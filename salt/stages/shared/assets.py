@@ -20,7 +20,7 @@ from salt.models.protocol import FirstFrame
 from salt.models.text import UMT5TextEncoder, load_text_encoder
 from salt.models.vae import WanVAE, load_vae
 from salt.models.wan import WanVelocity, load_wan
-from salt.training.provenance import hash_files
+from salt.training.provenance import check_unchanged, hash_files
 
 CODEC, VAE, TRANSFORMER, TEXT_ENCODER, TOKENIZER = "codec", "vae", "transformer", "text_encoder", "tokenizer"
 IMAGE_ENCODER, IMAGE_PROCESSOR = "image_encoder", "image_processor"
@@ -58,11 +58,13 @@ class Assets:
 
     def teacher(self) -> WanVelocity:
         """The teacher, a fresh copy."""
+        check_unchanged(self.folder / TRANSFORMER)
         return load_wan(self.folder / TRANSFORMER, self.scale.backbone)
 
     def larger(self) -> WanVelocity:
         """The larger teacher of a scale that has one."""
         assert self.scale.larger is not None  # `Experiment` refuses `teacher: larger` where there is none
+        check_unchanged(self.folder / LARGER)
         return load_wan(self.folder / LARGER, self.scale.larger.backbone)
 
     @property
@@ -99,8 +101,11 @@ def load_assets(folder: Path, scale: Scale) -> Assets:
     """The encoders in a folder made by `make_teacher`, `use_shipped` or `link_released`.
 
     Raises:
-        SaltError: a file is missing or broken, or the networks do not fit this scale.
+        SaltError: a file is missing, broken or not as its provenance says, or the networks do not fit this scale.
     """
+    encoders = [TEXT_ENCODER, TOKENIZER, CODEC if scale.vae is None else VAE]
+    for part in [*encoders, IMAGE_ENCODER, IMAGE_PROCESSOR] if scale.image_tokens else encoders:
+        check_unchanged(folder / part)
     text_encoder = load_text_encoder(folder, scale.text.tokens, getattr(torch, scale.text.precision))
     checks = [("text.d_model", text_encoder.dim, scale.text.d_model)]
     codec: TinyCodec | WanVAE

@@ -31,6 +31,8 @@ ORIGINAL = {
     IMAGE_PROCESSOR: original.IMAGE_ENCODER,  # Wan's own code has it, not a file
 }
 """Part -> the file that must be there in Wan's original layout."""
+CONTENT: dict[str, tuple[str, ...]] = {TOKENIZER: ("tokenizer.json", "*.model"), IMAGE_PROCESSOR: ()}
+"""Part in diffusers' format -> what must be there beside its configuration, one of these; of networks, weights."""
 
 
 # --------------------------------------------------------------------------------------------- linked
@@ -61,8 +63,9 @@ def released_parts(scale: Scale) -> dict[str, Released]:
     for part, found in parts.items():
         if found is None:
             folder, name = places[part]
+            lacking = _lacking(folder / name, name)
             raise SaltError(
-                f"{folder / name}: there is no {_expected_file(name)}, nor {ORIGINAL[name]} in {_original(folder)}; "
+                f"{folder / name}: there is no {lacking}, nor {ORIGINAL[name]} in {_original(folder)}; "
                 "accepted: a pipeline in diffusers' format, or Wan's original layout, below SALT_WEIGHTS "
                 "(docs/paper_scale.md says where it is downloaded)"
             )
@@ -71,7 +74,7 @@ def released_parts(scale: Scale) -> dict[str, Released]:
 
 def _find(folder: Path, name: str) -> Released | None:
     """A part of a pipeline, in diffusers' format or else in the original layout."""
-    if (folder / name / _expected_file(name)).is_file():
+    if _lacking(folder / name, name) is None:
         return Released(folder / name, converted=False)
     for place in (folder, _original(folder)):
         if found := sorted(place.glob(ORIGINAL[name])):
@@ -81,8 +84,13 @@ def _find(folder: Path, name: str) -> Released | None:
     return None
 
 
-def _expected_file(name: str) -> str:
-    return OWN_CONFIG.get(name, "config.json")
+def _lacking(folder: Path, name: str) -> str | None:
+    """What a part in diffusers' format lacks; its configuration alone is no part."""
+    config, content = OWN_CONFIG.get(name, "config.json"), CONTENT.get(name, ("*.safetensors",))
+    if not (folder / config).is_file():
+        return config
+    there = not content or any(next(folder.glob(pattern), None) for pattern in content)
+    return None if there else " or ".join(content)
 
 
 def _original(folder: Path) -> Path:

@@ -1,6 +1,5 @@
 """Networks by the name of their experiment, and the check that exported weights belong to it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from salt.config.released import MARK
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
+from salt.foreign import read_object, reason
 from salt.models.causal import CausalWan
 from salt.models.wan import WanVelocity, build_wan, load_wan
 from salt.stages.shared.assets import Assets
-from salt.training.provenance import NAME
+from salt.training.provenance import NAME, check_unchanged
 
 RANDOM = "random"
 
@@ -28,7 +28,8 @@ def as_experiment(network: WanVelocity, experiment: Experiment) -> nn.Module:
 
 
 def load_student(weights: Path, experiment: Experiment) -> nn.Module:
-    """The trained network of an experiment."""
+    """The trained network of an experiment, unchanged since it was exported."""
+    check_unchanged(weights)
     return as_experiment(load_wan(weights, experiment.scale.backbone), experiment)
 
 
@@ -53,6 +54,7 @@ def start_of(experiment: Experiment, seed: int, assets: Assets, init: Path | Non
         return as_experiment(build_wan(backbone, seed), experiment)
     if init is None:
         return as_experiment(assets.teacher(), experiment)
+    check_unchanged(init)
     return as_experiment(load_wan(init, backbone), experiment)
 
 
@@ -65,11 +67,10 @@ def trained_as(weights: Path) -> tuple[Experiment, int]:
     """
     path = weights / NAME
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = read_object(path)
         return Experiment.model_validate(known["experiment"]), int(known["seed"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SaltError(f"{path}: not the provenance of weights made by `salt train`: {reason}") from error
+    except (SaltError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise SaltError(f"{path}: not the provenance of weights made by `salt train`: {reason(error)}") from error
 
 
 def as_recorded(experiment: Experiment, weights: Path) -> Experiment:
@@ -79,7 +80,7 @@ def as_recorded(experiment: Experiment, weights: Path) -> Experiment:
 
 def are_released(weights: Path) -> bool:
     """Whether exported weights were imported, and not trained here."""
-    return "released" in json.loads((weights / NAME).read_text(encoding="utf-8"))
+    return "released" in read_object(weights / NAME)
 
 
 def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) -> None:

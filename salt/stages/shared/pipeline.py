@@ -16,7 +16,7 @@ from salt.errors import SaltError
 from salt.files import whole_folder, write_text
 from salt.stages.shared.assets import CODEC, OWN_CONFIG, TEXT_ENCODER, TOKENIZER, TRANSFORMER, VAE
 from salt.stages.shared.networks import trained_student
-from salt.training.provenance import NAME
+from salt.training.provenance import NAME, check_unchanged
 
 SCHEDULER = "scheduler"
 SPATIAL, TEMPORAL = 8, 4
@@ -71,6 +71,8 @@ def write_pipeline(weights: Path, scale: str, assets: Path, out: Path) -> None:
             f"{weights}: scale {scale} is of image-to-video; accepted for --layout diffusers: text-to-video"
         )
     parts = [TEXT_ENCODER, TOKENIZER, CODEC if experiment.scale.vae is None else VAE]
+    for source in (weights, *(assets / part for part in parts)):
+        check_unchanged(source)
     with whole_folder(out) as folder:
         shutil.copytree(weights, folder / TRANSFORMER)
         for part in parts:

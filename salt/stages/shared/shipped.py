@@ -1,6 +1,5 @@
 """The codec, text encoder and teacher that the repository ships at small scales."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from salt.config.files import repository_root
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.files import whole_folder
-from salt.training.provenance import NAME, hash_files
+from salt.training.provenance import hash_files, recorded
 
 
 # --------------------------------------------------------------------------------------------- shipped
@@ -19,13 +18,11 @@ def shipped_files(scale: Scale) -> dict[str, str]:
         SaltError: they are missing, or a file was changed.
     """
     source = repository_root() / scale.assets
-    try:
-        known = json.loads((source / NAME).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    known = recorded(source)
+    if known is None:
         raise SaltError(
-            f"{source}: no shipped teacher ({error}); "
-            f"`teacher: train` in experiments/scales/{scale.name}.yaml makes one"
-        ) from error
+            f"{source}: no shipped teacher; `teacher: train` in experiments/scales/{scale.name}.yaml makes one"
+        )
     found = hash_files(source)
     for name in sorted(known.keys() | found.keys()):
         if known.get(name) != found.get(name):

@@ -1,0 +1,70 @@
+"""Files that others made: regular ones, of a bounded size, and what is wrong with them said in one line."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from salt.errors import SaltError
+
+MOST_TEXT = 64 << 20
+"""Bytes of a JSON file: ten times what a tokenizer of 256,000 words takes."""
+_ESCAPE_CODE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+def one_line(text: object, most: int = 160) -> str:
+    """Foreign text as it may stand in a message: without escape codes and line breaks, and no longer than `most`."""
+    plain = _ESCAPE_CODE.sub("", str(text)[: 10 * most])
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in plain).split())
+    return words if len(words) <= most else f"{words[: most - 3]}..."
+
+
+def is_of_a_library(error: BaseException) -> bool:
+    """Whether an error is not of the person who stops the program; a panic of Rust code is no `Exception`."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def reason(error: BaseException) -> str:
+    """What an error of a library says, in one line; its type if it says nothing."""
+    return one_line(error) or type(error).__name__
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no regular file, nor a link to one: a named pipe would be waited for without end.
+
+    Raises:
+        SaltError: it is missing, or something else.
+    """
+    try:
+        if path.is_file():
+            return
+        there = path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise SaltError(f"{one_line(path)}: a file is expected: {reason(error)}") from error
+    raise SaltError(f"{path}: a file is expected; {'this is none' if there else 'there is none'}")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        SaltError: there is no such file, or it holds something else.
+    """
+    check_file(path)
+    try:
+        if (size := path.stat().st_size) > MOST_TEXT:
+            raise SaltError(f"{path}: {size} bytes; JSON of at most {MOST_TEXT} is expected")
+        return as_object(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SaltError(f"{path}: a JSON object is expected: {reason(error)}") from error
+
+
+def as_object(text: str, source: Path) -> dict[str, Any]:
+    """The object that a JSON text is; raises as `read_object`."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SaltError(f"{source}: a JSON object is expected: {reason(error)}") from error
+    if not isinstance(found, dict):
+        raise SaltError(f"{source}: a JSON object is expected; it holds a {type(found).__name__}")
+    return found
