@@ -1,6 +1,7 @@
 """Options that several verbs share.
 
-The type of an option that names what a verb writes checks that place, before any work, so that no verb can forget to.
+The type of an option that names what a verb writes checks and tries that place, before any work, so that no verb can
+forget to.
 """
 
 import os
@@ -10,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from salt.errors import SaltError
-from salt.files import Kind, in_the_way
+from salt.errors import SaltError, of_the_system
+from salt.files import Kind, in_the_way, try_to_write
 
 Written = Callable[[typer.CallbackParam, Path | None], Path | None]
 
@@ -26,7 +27,8 @@ def written(wanted: Kind, replaced: Sequence[str] | None = None) -> Written:
             before `provenance.json`.
 
     Returns:
-        A callback of typer, which raises SaltError where something else stands there that would be lost.
+        A callback of typer, which raises SaltError where something else stands there that would be lost, or where
+        nothing can be written.
     """
 
     def check(param: typer.CallbackParam, value: Path | None) -> Path | None:
@@ -46,6 +48,10 @@ def check_written(option: str, value: Path, wanted: Kind, replaced: Sequence[str
         found = found or _foreign(value, replaced)
     if found:
         raise SaltError(f"{option} {value}: {found} is in the way; accepted: {accepted}")
+    try:
+        try_to_write(value)
+    except OSError as error:
+        raise SaltError(f"{option} {value}: nothing can be written there: {of_the_system(error)}") from error
 
 
 def _foreign(folder: Path, replaced: Sequence[str]) -> str | None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from salt.config.train import Train
 from salt.errors import SaltError
-from salt.files import write_text
+from salt.files import naming, write_text
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class MetricLog:
     """Writes the metrics of one run; made by `open_metrics`."""
 
     def __init__(self, path: Path, total: int, step: int, board: Any, tracker: Any) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        self._path, self._file = path, path.open("a", encoding="utf-8")
         self._board, self._tracker = board, tracker
         self._bar = tqdm(total=total, initial=step, unit="step", dynamic_ncols=True) if sys.stderr.isatty() else None
         self._total, self._first = total, step
@@ -38,8 +38,9 @@ class MetricLog:
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write the metrics of iteration `step` (1 is the first) and show the progress."""
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            self._file.flush()
         if self._board is not None:
             for name, value in metrics.items():
                 self._board.add_scalar(name, value, step)
