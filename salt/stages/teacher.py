@@ -34,6 +34,7 @@ from salt.stages.shared.shipped import shipped_files, use_shipped
 from salt.streams import Streams
 from salt.training.job import run_training
 from salt.training.provenance import NAME, hash_files
+from salt.training.run import alone
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +81,14 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
     if experiment.init not in (RANDOM, TEACHER):
         raise SaltError(f"{experiment.name}: init={experiment.init}: a teacher starts from: {RANDOM}, {TEACHER}")
     base = run_dir / f"base_{content_hash(scale.world)}_{content_hash(scale.codec)}_{content_hash(scale.text)}"
-    if not base.exists():
-        with whole_folder(base) as folder:
-            if experiment.init == TEACHER:
-                _take_over(scale, folder)
-            else:
-                _make_codec(scale, folder / CODEC, device)
-                _make_text_encoder(scale, folder)
+    with alone(base.with_name(f".{base.name}.lease")):
+        if not base.exists():
+            with whole_folder(base) as folder:
+                if experiment.init == TEACHER:
+                    _take_over(scale, folder)
+                else:
+                    _make_codec(scale, folder / CODEC, device)
+                    _make_text_encoder(scale, folder)
     assets = load_assets(base, scale)
     bank = base.with_name(f"{base.name}_latents")
     make_bank(assets, bank, device)

@@ -14,7 +14,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
@@ -133,15 +133,16 @@ class Lease:
 
     def take(self, seconds: float) -> bool:
         """Try for some seconds; whether it is held now."""
-        end = time.monotonic() + seconds
-        while True:
-            with suppress(Timeout, LeaseSettingsMismatch):
-                self._held.acquire(timeout=max(0.0, min(LOOK, end - time.monotonic())))
-                return True
+        try:
+            self._held.acquire(timeout=seconds)
+        except Timeout:
             self._drop_if_silent()
-            if (left := end - time.monotonic()) <= 0:
-                return False
-            time.sleep(min(left, 0.2))
+        except LeaseSettingsMismatch:
+            time.sleep(seconds)
+            self._drop_if_silent()
+        else:
+            return True
+        return False
 
     def release(self) -> None:
         """Let it go."""
