@@ -1,0 +1,336 @@
+"""The faults: each is made in a stage's folder, and then the same command must complete what an unbroken run makes."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.fault_runs import Disturbance, Ended, Warm, contents, litter
+from support.fault_stages import STAGES, Stage, make_root
+
+DAY = 86_400.0
+NO_FAULT = Disturbance()
+
+
+@dataclass
+class Outcome:
+    """What came of one case.
+
+    Attributes:
+        injected: faults that took effect.
+        survived: whether the same command then completed, having said in one line what was wrong if it stopped.
+        identical: whether its outputs are byte for byte those of an unbroken run.
+        why: what was seen, where something is lost.
+    """
+
+    injected: int = 0
+    survived: bool = True
+    identical: bool = True
+    why: str = ""
+
+    @property
+    def lost(self) -> int:
+        return 0 if self.survived and self.identical else self.injected
+
+    def wrong(self, seen: str) -> None:
+        self.survived, self.why = False, self.why or " ".join(seen.split())[-300:]
+
+
+@dataclass
+class World:
+    """A whole chain that nobody disturbed, and how long each of its stages took."""
+
+    folder: Path
+    warm: Warm
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def made(cls, folder: Path, names: Sequence[str]) -> "World":
+        root = folder / "root"
+        make_root(root)
+        (folder / "logs").mkdir()
+        world = cls(folder / "world", Warm(root, folder / "logs"))
+        assert world.warm.run(["--version"]).code == 0  # all is imported from here on
+        for stage in STAGES:
+            if stage.name in names:
+                begun = time.monotonic()
+                ended = world.warm.run(stage.words(world.folder, world.folder))
+                assert ended.code == 0, f"{stage.name}: {ended.said}"
+                world.seconds[stage.name] = time.monotonic() - begun
+        return world
+
+    def wanted(self, stage: Stage) -> dict[str, bytes]:
+        return contents(self.folder, stage.outputs)
+
+    def copy(self, names: Sequence[str], case: Path) -> None:
+        """Copies of what has these names, where there is something."""
+        for name in names:
+            place = self.folder / name
+            if place.is_dir():
+                shutil.copytree(place, case / name, dirs_exist_ok=True)
+            elif place.is_file():
+                (case / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(place, case / name)
+
+
+@dataclass
+class Case:
+    """One stage in a folder of its own."""
+
+    world: World
+    stage: Stage
+    folder: Path
+    rng: random.Random
+
+    def start(self, met: Disturbance = NO_FAULT, world: Path | None = None) -> Ended:
+        return self.world.warm.run(self.stage.words(world or self.world.folder, self.folder), met)
+
+    def completed(self, outcome: Outcome) -> Outcome:
+        """After the same command, and a look at what it made."""
+        ended = self.start()
+        if ended.code != 0:
+            outcome.wrong(f"exit {ended.code}: {ended.said}")
+        return self.compared(outcome)
+
+    def compared(self, outcome: Outcome) -> Outcome:
+        wanted, found = self.world.wanted(self.stage), contents(self.folder, self.stage.outputs)
+        differ = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+        outcome.identical = not differ and not (left := litter(self.folder))
+        if not outcome.identical:
+            outcome.why = outcome.why or f"differ: {', '.join(differ[:3])}; left: {', '.join([] if differ else left)}"
+        return outcome
+
+    def moment(self) -> float:
+        """Seconds from the beginning: any, and more often towards the end, where files are written."""
+        return self.rng.random() ** 0.5 * self.world.seconds[self.stage.name]
+
+    def a_file(self, folder: Path, names: Sequence[str]) -> Path | None:
+        """Any file of these names or below them, that holds something."""
+        files = [path for name in names for path in [folder / name, *sorted((folder / name).rglob("*"))]]
+        files = [path for path in files if path.is_file() and path.stat().st_size and not path.name.startswith(".")]
+        return self.rng.choice(files) if files else None
+
+
+Fault = Callable[[Case], Outcome]
+
+
+# ---------------------------------------------------------------------------------------------------- signals
+def killed(times: int = 5, number: signal.Signals = signal.SIGKILL, codes: Sequence[int] = (-9,)) -> Fault:
+    """A signal at random moments, again and again, each time in what the ones before have left."""
+
+    def fault(case: Case) -> Outcome:
+        outcome = Outcome()
+        for _ in range(6 * times):
+            if outcome.injected == times:
+                break
+            process = case.world.warm.start(case.stage.words(case.world.folder, case.folder))
+            time.sleep(case.moment())
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, number)
+            ended = case.world.warm.end(process)
+            if ended.code in codes:
+                outcome.injected += 1
+            elif ended.code == 0:  # it had ended before: begin anew
+                shutil.rmtree(case.folder)
+                case.folder.mkdir()
+            else:
+                outcome.wrong(f"exit {ended.code}: {ended.said}")
+        return case.completed(outcome)
+
+    return fault
+
+
+def suspended(case: Case) -> Outcome:
+    """SIGSTOP, and SIGCONT after a while."""
+    process = case.world.warm.start(case.stage.words(case.world.folder, case.folder))
+    time.sleep(case.moment())
+    outcome = Outcome(injected=1)
+    if process.pid is not None and process.is_alive():
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(0.3)
+        os.kill(process.pid, signal.SIGCONT)
+    ended = case.world.warm.end(process)
+    if ended.code != 0:
+        outcome.wrong(f"exit {ended.code}: {ended.said}")
+    return case.compared(outcome)
+
+
+def two_at_once(case: Case) -> Outcome:
+    """The same command twice at one time: one of them makes it, the other too, or it says who is at it."""
+    words = case.stage.words(case.world.folder, case.folder)
+    first = case.world.warm.start(words)
+    time.sleep(case.moment() / 2)
+    ended = [case.world.warm.end(process) for process in (case.world.warm.start(words), first)]
+    outcome = Outcome(injected=1)
+    for each in ended:
+        if each.code != 0 and not each.refused:
+            outcome.wrong(f"exit {each.code}: {each.said}")
+    if all(each.code for each in ended):
+        outcome.wrong("neither of two ended well")
+    return case.completed(outcome)
+
+
+# --------------------------------------------------------------------------------------------------- the disk
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """A file system of its own in a case's folder; whether it may be mounted."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder]
+    mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
+def full_disk(case: Case) -> Outcome:
+    """A disk that is full after a random part of what the stage writes; without the right to mount, a limit of files."""
+    wanted = sum(map(len, case.world.wanted(case.stage).values()))
+    room = int(case.rng.random() * wanted)
+    with small_disk(case.folder) as mounted:
+        if mounted:
+            ballast = case.folder / "ballast"
+            with ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(case.folder).free - room // 4096 * 4096)
+            ended = case.start()
+            ballast.unlink()
+        else:
+            ended = case.start(Disturbance(largest=max(1, room)))
+        outcome = Outcome(injected=int(ended.code != 0))
+        if ended.code != 0 and not ended.refused:
+            outcome.wrong(f"exit {ended.code}: {ended.said}")
+        return case.completed(outcome)
+
+
+def read_only(case: Case) -> Outcome:
+    """A folder in which nothing may be written."""
+    with small_disk(case.folder) as mounted:
+        remount = ["mount", "-o", "remount,{}", case.folder]
+        if mounted:
+            subprocess.run([str(word).format("ro") for word in remount], check=True)
+        else:
+            case.folder.chmod(0o555)
+        ended = case.start()
+        if mounted:
+            subprocess.run([str(word).format("rw") for word in remount], check=True)
+        else:
+            case.folder.chmod(0o755)
+        outcome = Outcome(injected=1)
+        if not ended.refused:
+            outcome.wrong(f"exit {ended.code}: {ended.said}")
+        return case.completed(outcome)
+
+
+# -------------------------------------------------------------------------------------------------- the clock
+def clock_set_back(case: Case) -> Outcome:
+    """A process is killed, and the next one finds files of next year, by a clock that is a day behind."""
+    killed(1)(case)
+    for path in case.folder.rglob("*"):
+        os.utime(path, (time.time() + 365 * DAY,) * 2, follow_symlinks=False)
+    outcome = Outcome(injected=1)
+    ended = case.start(Disturbance(clock=-DAY))
+    if ended.code != 0:
+        outcome.wrong(f"exit {ended.code}: {ended.said}")
+    return case.compared(outcome)
+
+
+# ---------------------------------------------------------------------------------------------------- damage
+def _truncate(path: Path, rng: random.Random) -> None:
+    os.truncate(path, rng.randrange(path.stat().st_size))
+
+
+def _flip(path: Path, rng: random.Random) -> None:
+    data = bytearray(path.read_bytes())
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+DAMAGES = {"truncated": _truncate, "one bit": _flip}
+
+
+def damaged(how: str, of: str) -> Fault:
+    """One file is damaged: of what the stage wrote (`output`), of its run directory (`run`), or of what it reads.
+
+    It must be made again, or refused in one line; what is damaged is then removed, or what is read put back.
+    """
+
+    def fault(case: Case) -> Outcome:
+        stage, world = case.stage, case.world.folder
+        if of == "input":
+            world = case.folder / ".world"
+            names = stage.reads
+        else:
+            names = stage.outputs if of == "output" else (stage.run,) if stage.run else ()
+        kept = names if of == "input" else (*stage.outputs, *filter(None, [stage.run]))
+        case.world.copy(kept, world if of == "input" else case.folder)
+        found = case.a_file(world if of == "input" else case.folder, names)
+        if found is None:
+            return Outcome()
+        if of == "run":
+            for name in stage.outputs:
+                _remove(case.folder / name)
+        DAMAGES[how](found, case.rng)
+        ended = case.start(world=world)
+        _remove(case.folder / ".world")
+        outcome = Outcome(injected=1)
+        if ended.code == 0:
+            outcome = case.compared(outcome)
+            outcome.why = outcome.why and f"{found.name}: {outcome.why}"
+            return outcome
+        if not ended.refused:
+            outcome.wrong(f"{found.name}: exit {ended.code}: {ended.said}")
+        if of == "run":
+            _remove(case.folder / (stage.run or ""))
+        elif of == "output":
+            found.unlink(missing_ok=True)
+        return case.completed(outcome)
+
+    return fault
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def nan_in_a_step(case: Case) -> Outcome:
+    """A loss is NaN in one iteration: nothing is updated with it, and the same command goes on."""
+    if not case.stage.trains:
+        return Outcome()
+    ended = case.start(Disturbance(nan_at=case.rng.randint(1, 2)))
+    outcome = Outcome(injected=1)
+    if not ended.refused:
+        outcome.wrong(f"exit {ended.code}: {ended.said}")
+    return case.completed(outcome)
+
+
+FAULTS: dict[str, Fault] = {
+    "SIGKILL": killed(),
+    "SIGTERM": killed(1, signal.SIGTERM, (-15, 75)),
+    "SIGSTOP": suspended,
+    "two processes": two_at_once,
+    "disk full": full_disk,
+    "read-only folder": read_only,
+    "clock set back": clock_set_back,
+    "NaN in a step": nan_in_a_step,
+    **{f"{of}: {how}": damaged(how, of) for of in ("output", "run", "input") for how in DAMAGES},
+}
+"""In words -> what makes it; the order of the table."""
+
+
+def case_of(world: World, stage: Stage, fault: str, number: int, folder: Path, seed: int) -> Outcome:
+    """Make a case, which seed, stage, fault and number decide, and clear it away."""
+    folder.mkdir()
+    rng = random.Random(f"{seed} {stage.name} {fault} {number}")
+    try:
+        return FAULTS[fault](Case(world, stage, folder, rng))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
