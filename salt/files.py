@@ -149,11 +149,30 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is None and error.errno is not None:
             error.filename = str(path)
         raise
+    except SaltError:
+        raise
     except Exception as error:
-        found = re.search(r"\(os error (\d+)\)", str(error))  # as libraries in Rust tell it: safetensors, tokenizers
-        if found is None:
+        if (number := _failed_write(error)) is None:
             raise
-        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+_NO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
+def _failed_write(error: BaseException | None) -> int | None:
+    """The system's number of a failed write that a library tells in an error of its own; None: it is another error.
+
+    Libraries in Rust (safetensors, tokenizers) have it in their text; others (Matplotlib, torch) fail once more in
+    closing what they could not write.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_WRITE:
+            return error.errno
+        if found := re.search(r"\(os error (\d+)\)", str(error)):
+            return int(found[1])
+        error = error.__context__
+    return None
 
 
 def _remove(path: Path) -> None:

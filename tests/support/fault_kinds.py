@@ -7,8 +7,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from support.fault_runs import Disturbance, Ended, Warm, contents, litter
@@ -131,8 +132,7 @@ def killed(times: int = 5, number: signal.Signals = signal.SIGKILL, codes: Seque
                 break
             process = case.world.warm.start(case.stage.words(case.world.folder, case.folder))
             time.sleep(case.moment())
-            if process.pid is not None and process.is_alive():
-                os.kill(process.pid, number)
+            _send(process, number)
             ended = case.world.warm.end(process)
             if ended.code in codes:
                 outcome.injected += 1
@@ -146,15 +146,21 @@ def killed(times: int = 5, number: signal.Signals = signal.SIGKILL, codes: Seque
     return fault
 
 
+def _send(process: ForkServerProcess, number: signal.Signals) -> None:
+    """A signal, unless the process has ended."""
+    with suppress(ProcessLookupError):
+        if process.pid is not None and process.is_alive():
+            os.kill(process.pid, number)
+
+
 def suspended(case: Case) -> Outcome:
     """SIGSTOP, and SIGCONT after a while."""
     process = case.world.warm.start(case.stage.words(case.world.folder, case.folder))
     time.sleep(case.moment())
     outcome = Outcome(injected=1)
-    if process.pid is not None and process.is_alive():
-        os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(0.3)
-        os.kill(process.pid, signal.SIGCONT)
+    _send(process, signal.SIGSTOP)
+    time.sleep(0.3)
+    _send(process, signal.SIGCONT)
     ended = case.world.warm.end(process)
     if ended.code != 0:
         outcome.wrong(f"exit {ended.code}: {ended.said}")
@@ -190,7 +196,7 @@ def small_disk(folder: Path) -> Iterator[bool]:
 
 
 def full_disk(case: Case) -> Outcome:
-    """A disk that is full after a random part of what the stage writes; without the right to mount, a limit of files."""
+    """A disk that is full after a random part of what the stage writes; where none may be mounted, a limit of files."""
     wanted = sum(map(len, case.world.wanted(case.stage).values()))
     room = int(case.rng.random() * wanted)
     with small_disk(case.folder) as mounted:
