@@ -1,6 +1,5 @@
 """Where trained weights come from: `provenance.json` beside them, written last, so that its presence means complete."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -9,8 +8,10 @@ from typing import Any
 
 from salt.config.hashing import training_hash
 from salt.config.schema import Experiment
+from salt.errors import SaltError
 from salt.files import sha256
 from salt.git import ask_git
+from salt.readers import read_json
 
 NAME = "provenance.json"
 LIBRARIES = ("torch", "diffusers", "numpy")
@@ -56,9 +57,9 @@ def git_state() -> dict[str, Any] | None:
 def is_complete(out: Path, experiment: Experiment, seed: int) -> bool:
     """Whether `out` holds the whole, unchanged weights of exactly this training."""
     try:
-        known = json.loads((out / NAME).read_text(encoding="utf-8"))
+        known = read_json(out / NAME, "as `salt train` wrote it")
         same = (known["training_hash"], known["seed"]) == (training_hash(experiment), seed)
         trained = "released" not in known  # `salt import-released` writes the same, of weights that others trained
         return same and trained and known["weights"].items() <= hash_files(out).items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (SaltError, OSError, KeyError, TypeError, AttributeError):
         return False

@@ -23,6 +23,7 @@ from salt.config.hashing import NOT_TRAINING, differences
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.files import write_text
+from salt.readers import read_json
 from salt.training.parallel import ALONE, Workers
 
 LEASE = 300.0  # seconds; longer than a process is ever too busy to touch it, and the same in all processes
@@ -181,10 +182,7 @@ def claim_run(run: Path, experiment: Experiment, seed: int) -> None:
     if not path.exists():
         write_text(path, json.dumps(wanted, indent=1) + "\n")
         return
-    try:
-        begun = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SaltError(f"{path}: not JSON: {error}; delete {run} to begin anew") from error
+    begun = read_json(path, f"as `salt train` wrote it; delete {run} to begin anew")
     if found := differences(begun, wanted):
         raise SaltError(
             f"{run}: this run was begun with another configuration: {'; '.join(found)}; "

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
@@ -89,8 +89,8 @@ class Case:
     folder: Path
     rng: random.Random
 
-    def start(self, met: Disturbance = NO_FAULT, world: Path | None = None) -> Ended:
-        return self.world.warm.run(self.stage.words(world or self.world.folder, self.folder), met)
+    def start(self, met: Disturbance = NO_FAULT) -> Ended:
+        return self.world.warm.run(self.stage.words(self.world.folder, self.folder), met)
 
     def completed(self, outcome: Outcome) -> Outcome:
         """After the same command, and a look at what it made."""
@@ -263,33 +263,35 @@ DAMAGES = {"truncated": _truncate, "one bit": _flip}
 def damaged(how: str, of: str) -> Fault:
     """One file is damaged: of what the stage wrote (`output`), of its run directory (`run`), or of what it reads.
 
-    It must be made again, or refused in one line; what is damaged is then removed, or what is read put back.
+    It must be made again, or refused in one line; what is damaged is then removed, or what is read put back. Of what is
+    read without a record of its hash a changed number may be taken for what it says.
     """
 
     def fault(case: Case) -> Outcome:
-        stage, world = case.stage, case.world.folder
-        if of == "input":
-            world = case.folder / ".world"
-            names = stage.reads
-        else:
-            names = stage.outputs if of == "output" else (stage.run,) if stage.run else ()
-        kept = names if of == "input" else (*stage.outputs, *filter(None, [stage.run]))
-        case.world.copy(kept, world if of == "input" else case.folder)
-        found = case.a_file(world if of == "input" else case.folder, names)
+        stage, run = case.stage, tuple(filter(None, [case.stage.run]))
+        names = {"output": stage.outputs, "run": run, "input": stage.reads}[of]
+        place = case.world.folder if of == "input" else case.folder
+        if of != "input":
+            case.world.copy((*stage.outputs, *run), case.folder)
+        found = case.a_file(place, names)
         if found is None:
             return Outcome()
         if of == "run":
             for name in stage.outputs:
                 _remove(case.folder / name)
-        DAMAGES[how](found, case.rng)
-        ended = case.start(world=world)
-        _remove(case.folder / ".world")
+        before = found.read_bytes()
+        try:
+            DAMAGES[how](found, case.rng)
+            ended = case.start()
+        finally:
+            if of == "input":
+                found.write_bytes(before)
         outcome = Outcome(injected=1)
-        if ended.code == 0:
+        if ended.code == 0 and (of != "input" or stage.recorded):
             outcome = case.compared(outcome)
             outcome.why = outcome.why and f"{found.name}: {outcome.why}"
             return outcome
-        if not ended.refused:
+        if ended.code and not ended.refused:
             outcome.wrong(f"{found.name}: exit {ended.code}: {ended.said}")
         if of == "run":
             _remove(case.folder / (stage.run or ""))
@@ -330,13 +332,22 @@ FAULTS: dict[str, Fault] = {
     **{f"{of}: {how}": damaged(how, of) for of in ("output", "run", "input") for how in DAMAGES},
 }
 """In words -> what makes it; the order of the table."""
+SHORT_FAULTS = FAULTS | {"SIGKILL": killed(2)}
 
 
-def case_of(world: World, stage: Stage, fault: str, number: int, folder: Path, seed: int) -> Outcome:
+def case_of(
+    world: World,
+    stage: Stage,
+    fault: str,
+    number: int,
+    folder: Path,
+    seed: int,
+    faults: Mapping[str, Fault] = FAULTS,
+) -> Outcome:
     """Make a case, which seed, stage, fault and number decide, and clear it away."""
     folder.mkdir()
     rng = random.Random(f"{seed} {stage.name} {fault} {number}")
     try:
-        return FAULTS[fault](Case(world, stage, folder, rng))
+        return faults[fault](Case(world, stage, folder, rng))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

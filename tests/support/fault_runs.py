@@ -16,8 +16,8 @@ from support.fault_stages import Words
 
 PATIENCE = 120.0
 """Seconds after which a command hangs."""
-OF_THE_DAY = ("seconds", "finished", "git", "commit")
-"""What differs between two runs of one command by right."""
+OF_THE_DAY = ("seconds", "finished", "git", "commit", "inputs")
+"""What differs between two runs of one command by right; hashes of all that was there to be read among it."""
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(  # what a command imports; the server of forks finds installed packages alone
     [

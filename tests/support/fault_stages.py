@@ -19,6 +19,8 @@ NOT_STAGES = {
     "show": "it draws what other stages made, for a reader; no rule reads it",
 }
 """Files of salt/stages without faults here, and why."""
+UNRECORDED = ("table", "figure", "claims", "report", "import-released", "lab-table")
+"""Verbs that read tables, records and weights of others, which carry no hash."""
 Words = list[str | Path]
 
 
@@ -33,6 +35,7 @@ class Stage:
         reads: what it reads.
         run: its run directory: what it needs to continue.
         trains: whether it has steps in which a loss may be NaN.
+        recorded: whether hashes of all that it reads are on record; else another number is as good as the right one.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Stage:
     reads: tuple[str, ...] = ()
     run: str | None = None
     trains: bool = False
+    recorded: bool = True
 
     @property
     def rule(self) -> str:
@@ -59,7 +63,7 @@ def _verb(words: str, *outputs: str, reads: str = "", run: str | None = None, tr
     named = "" if rest[0].startswith("-") else Path(rest[0]).name
     layout = rest[rest.index("--layout") + 1] if "--layout" in rest else ""
     title = " ".join(filter(None, [verb, named, layout]))
-    return Stage(title, command, outputs, tuple(reads.split()), run, trains)
+    return Stage(title, command, outputs, tuple(reads.split()), run, trains, verb not in UNRECORDED)
 
 
 def _student(name: str) -> list[Stage]:
