@@ -48,6 +48,10 @@ def check_written(option: str, value: Path, wanted: Kind, replaced: Sequence[str
         found = found or _foreign(value, replaced)
     if found:
         raise SaltError(f"{option} {value}: {found} is in the way; accepted: {accepted}")
+    _try(option, value)
+
+
+def _try(option: str, value: Path) -> None:
     try:
         try_to_write(value)
     except OSError as error:
@@ -70,6 +74,13 @@ def followed(param: typer.CallbackParam, value: Path | None) -> Path | None:
         return None
     if found := in_the_way(Path(os.path.realpath(value)), "folder"):
         raise SaltError(f"{max(param.opts, key=len)} {value}: {found} is in the way; accepted: a folder")
+    return value
+
+
+def worked_in(param: typer.CallbackParam, value: Path | None) -> Path | None:
+    """The check of such a folder in which a verb also writes."""
+    if followed(param, value) is not None and value is not None:
+        _try(max(param.opts, key=len), value)
     return value
 
 

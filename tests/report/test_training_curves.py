@@ -88,5 +88,5 @@ def test_mistakes_are_one_line(folder, tmp_path):
         with pytest.raises(SaltError, match=r"provenance.json: cannot be read"):
             make_training_curves(path, run, tmp_path / "out.csv")
     (tmp_path / "x_seed0_curves.csv").write_text("")
-    with pytest.raises(SaltError, match=r"x_seed0_curves.csv: cannot be read as CSV: .* as `salt training-curves` wrote"):
+    with pytest.raises(SaltError, match=r"x_seed0_curves.csv: cannot be read as CSV: .* `salt training-curves`"):
         read_trainings(tmp_path)
