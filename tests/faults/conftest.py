@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from support.fault_kinds import World
 from support.fault_stages import SHORT, STAGES
+from support.fault_world import World
 
 SOAK = settings.get_current_profile_name() == "soak"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from support.blocks import ROOT
-from support.fault_kinds import FAULTS, SHORT_FAULTS, World, case_of
+from support.fault_kinds import FAULTS, SHORT_FAULTS, case_of
 from support.fault_stages import DISTURBED, NOT_STAGES, SHORT, STAGES
 from support.fault_table import PAGE, RESULTS, Table, page
+from support.fault_world import World
 
 SEED = 18
 KILLS = 500

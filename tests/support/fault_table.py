@@ -10,8 +10,9 @@ from typing import Any
 from salt.files import write_text
 from salt.report.records import code_commit
 from support.blocks import ROOT
-from support.fault_kinds import FAULTS, Outcome
+from support.fault_kinds import FAULTS
 from support.fault_stages import NOT_STAGES
+from support.fault_world import Outcome
 
 RESULTS, PAGE = ROOT / "tests" / "faults" / "results.json", ROOT / "docs" / "faults.md"
 COUNTS = ("injected", "survived", "identical", "lost")

@@ -222,31 +222,6 @@ def test_a_damaged_checkpoint_is_named_with_the_way_out(tmp_path: Path, how: str
     assert sha256(tmp_path / "out" / WEIGHTS) == finished
 
 
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        ('{"step": 1, "seconds"', "line 1: cannot be read as JSON"),
-        ("[1]", "line 1: a list in place of a JSON object"),
-        ('{"step": "one"}', "line 1: step = 'one'"),
-        ("[" * 100_000, "line 1: cannot be read as JSON: nested too deep"),
-    ],
-)
-def test_a_damaged_line_of_metrics_is_named_with_the_way_out(tmp_path: Path, line: str, told: str) -> None:
-    setting = teacher_experiment()
-    run(setting, tmp_path)
-    finished = sha256(tmp_path / "out" / WEIGHTS)
-    shutil.rmtree(tmp_path / "out")
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    metrics.write_text("\n".join([line, *metrics.read_text().splitlines()[1:]]) + "\n")
-    with pytest.raises(SaltError) as caught:
-        run(setting, tmp_path)
-    assert str(caught.value).startswith(f"{metrics}: {told}")
-    assert "without the file too" in str(caught.value)
-    metrics.unlink()
-    run(setting, tmp_path)
-    assert sha256(tmp_path / "out" / WEIGHTS) == finished
-
-
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     run(teacher_experiment(train__iterations=9), tmp_path)
     names = [path.name for path in list_checkpoints(tmp_path / "run" / "checkpoints")]
