@@ -11,7 +11,7 @@ from salt.files import write_text
 from salt.report.records import code_commit
 from support.blocks import ROOT
 from support.fault_kinds import FAULTS
-from support.fault_stages import NOT_STAGES
+from support.fault_stages import DISTURBED, NOT_STAGES
 from support.fault_world import Outcome
 
 RESULTS, PAGE = ROOT / "tests" / "faults" / "results.json", ROOT / "docs" / "faults.md"
@@ -95,7 +95,8 @@ def page(table: Table) -> str:
     )  # fmt: skip
     text += _markdown(("fault", *COUNTS), ([fault, *(table.sum(c, fault=fault) for c in COUNTS)] for fault in FAULTS))
     text += TAIL.format(excepted="; ".join(f"`{name}`, since {why}" for name, why in NOT_STAGES.items()))
-    stages = list(dict.fromkeys(cell["stage"] for cell in table.cells))
+    made = {cell["stage"] for cell in table.cells}
+    stages = [stage.name for stage in DISTURBED if stage.name in made]
     rows = ([f"`{stage}`", *(_cell(table, stage, fault) for fault in FAULTS)] for stage in stages)
     return text + _markdown(("stage", *FAULTS), rows)
 
