@@ -115,20 +115,22 @@ def full_disk(case: Case) -> Outcome:
 def read_only(case: Case) -> Outcome:
     """A folder in which nothing may be written."""
     with small_disk(case.folder) as mounted:
-        remount = ["mount", "-o", "remount,{}", case.folder]
-        if mounted:
-            subprocess.run([str(word).format("ro") for word in remount], check=True)
-        else:
-            case.folder.chmod(0o555)
+        if not mounted and os.geteuid() == 0:
+            return Outcome()  # whom no mode of a folder keeps out
+        _let_write(case.folder, mounted, False)
         ended = case.start()
-        if mounted:
-            subprocess.run([str(word).format("rw") for word in remount], check=True)
-        else:
-            case.folder.chmod(0o755)
+        _let_write(case.folder, mounted, True)
         outcome = Outcome(injected=1)
         if not ended.refused:
             outcome.wrong(f"exit {ended.code}: {ended.said}")
         return case.completed(outcome)
+
+
+def _let_write(folder: Path, mounted: bool, may: bool) -> None:
+    if mounted:
+        subprocess.run(["mount", "-o", f"remount,{'rw' if may else 'ro'}", folder], check=True)
+    else:
+        folder.chmod(0o755 if may else 0o555)
 
 
 # -------------------------------------------------------------------------------------------------- the clock
