@@ -1,14 +1,13 @@
 """Files that others made: regular ones, of a bounded size, and what is wrong with them said in one line."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from salt.errors import SaltError
+from salt.readers import parse_json, read_json
 
-MOST_TEXT = 64 << 20
-"""Bytes of a JSON file: ten times what a tokenizer of 256,000 words takes."""
+ACCEPTED = "a JSON object"
 _ESCAPE_CODE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -50,21 +49,9 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         SaltError: there is no such file, or it holds something else.
     """
-    check_file(path)
-    try:
-        if (size := path.stat().st_size) > MOST_TEXT:
-            raise SaltError(f"{path}: {size} bytes; JSON of at most {MOST_TEXT} is expected")
-        return as_object(path.read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SaltError(f"{path}: a JSON object is expected: {reason(error)}") from error
+    return read_json(path, ACCEPTED)
 
 
 def as_object(text: str, source: Path) -> dict[str, Any]:
     """The object that a JSON text is; raises as `read_object`."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SaltError(f"{source}: a JSON object is expected: {reason(error)}") from error
-    if not isinstance(found, dict):
-        raise SaltError(f"{source}: a JSON object is expected; it holds a {type(found).__name__}")
-    return found
+    return parse_json(text, str(source), ACCEPTED)

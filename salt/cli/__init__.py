@@ -11,7 +11,14 @@ from typing import Annotated
 
 import typer
 
-from salt.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InterruptedBySignal, SaltError, out_of_memory
+from salt.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    InterruptedBySignal,
+    SaltError,
+    of_the_system,
+    out_of_memory,
+)
 
 app = typer.Typer(
     name="salt",
@@ -65,17 +72,21 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_T
 
 
 def main() -> None:
-    """Run `salt`: a user's mistake is one line and exit code 2, a signal during training exit code 75."""
+    """Run `salt`: a user's or the system's error is one line and exit code 2, a signal during training exit code 75."""
     gc.set_threshold(10_000, 10, 10)  # a seventh of a job's start is spent looking for garbage among what torch imports
     register()
     if "fetch" not in sys.argv[1:2]:
         os.environ.update(OFFLINE)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.raiseExceptions = False  # a log that finds the disk full is no reason for a traceback; what it tells of is
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells every glyph of a PDF
     try:
         app()
     except SaltError as error:
         print(f"salt: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        print(f"salt: {of_the_system(error)}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):

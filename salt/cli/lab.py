@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from salt.cli import app, places
-from salt.cli.options import OutFile, OutFolder, Records, followed
+from salt.cli.options import OutFile, OutFolder, Records, worked_in
 
 DEFAULT_LAB = "lab"
 LabScale = Annotated[str, typer.Option("--lab", help="Stem of a file in experiments/scales that has exact worlds.")]
@@ -15,7 +15,7 @@ Arms = Annotated[
     typer.Option(
         "--scratch",
         help="Run directories and weights; the same command continues there. Default: the workflow's.",
-        callback=followed,
+        callback=worked_in,
     ),
 ]
 

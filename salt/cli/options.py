@@ -1,6 +1,7 @@
 """Options that several verbs share.
 
-The type of an option that names what a verb writes checks that place, before any work, so that no verb can forget to.
+The type of an option that names what a verb writes checks and tries that place, before any work, so that no verb can
+forget to.
 """
 
 import os
@@ -11,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from salt.errors import SaltError
-from salt.files import Kind, in_the_way
+from salt.errors import SaltError, of_the_system
+from salt.files import Kind, in_the_way, try_to_write
 
 WRITES = "writes"
 """The attribute of an option's check that says that the option names a place which is written."""
@@ -28,7 +29,8 @@ def written(wanted: Kind | None, replaced: Sequence[str] | None = None) -> Writt
             and must be empty or salt's own: these are what the names of files begin with that the verb leaves there.
 
     Returns:
-        A callback of typer, which raises SaltError where something else stands there that would be lost.
+        A callback of typer, which raises SaltError where something else stands there that would be lost, or where
+        nothing can be written.
     """
 
     def check(param: typer.CallbackParam, value: Path | None) -> Path | None:
@@ -78,6 +80,14 @@ def check_written(option: str, value: Path, wanted: Kind, replaced: Sequence[str
         found = found or _foreign(value, replaced)
     if found:
         raise SaltError(f"{option} {value}: {found} is in the way; accepted: {accepted}")
+    _try(option, value)
+
+
+def _try(option: str, value: Path) -> None:
+    try:
+        try_to_write(value)
+    except OSError as error:
+        raise SaltError(f"{option} {value}: nothing can be written there: {of_the_system(error)}") from error
 
 
 def _foreign(folder: Path, replaced: Sequence[str]) -> str | None:
@@ -96,6 +106,13 @@ def followed(param: typer.CallbackParam, value: Path | None) -> Path | None:
         return None
     if found := in_the_way(Path(os.path.realpath(value)), "folder"):
         raise SaltError(f"{max(param.opts, key=len)} {value}: {found} is in the way; accepted: a folder")
+    return value
+
+
+def worked_in(param: typer.CallbackParam, value: Path | None) -> Path | None:
+    """The check of such a folder in which a verb also writes."""
+    if followed(param, value) is not None and value is not None:
+        _try(max(param.opts, key=len), value)
     return value
 
 

@@ -1,6 +1,5 @@
 """Where the workflow keeps what a verb reads and writes, for a user who does not say it."""
 
-import json
 import os
 from collections.abc import Callable
 from functools import cache
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salt.errors import SaltError
+from salt.readers import read_json
 
 if TYPE_CHECKING:
     from salt.workflow.lab import Lab
@@ -114,10 +114,9 @@ def weights_of(experiment: str, scale: str, seed: int) -> Path:
     from salt.config import repository_root
 
     file, shipped = Path(layout_of(scale).weights(experiment, seed)), repository_root() / STUDENTS / scale / experiment
-    if not file.is_file() and (shipped / MADE).is_file():
-        known = json.loads((shipped / MADE).read_text(encoding="utf-8"))
-        if known["seed"] == seed:
-            return shipped
+    is_shipped = not file.is_file() and (shipped / MADE).is_file()
+    if is_shipped and read_json(shipped / MADE, "as it was shipped").get("seed") == seed:
+        return shipped
     return _whole(
         file,
         f"no weights of {experiment}, seed {seed}",

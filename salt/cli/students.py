@@ -21,10 +21,10 @@ from salt.cli.options import (
     TeacherFolder,
     Wait,
     as_mapping,
+    check_written,
     written,
 )
 from salt.errors import SaltError
-from salt.files import in_the_way
 
 if TYPE_CHECKING:
     from salt.config import Experiment
@@ -195,8 +195,7 @@ def _sheet(path: Path) -> Path:
     """A file that shows the videos, its kind by its ending."""
     if path.suffix not in SHEETS:
         raise SaltError(f"--sheet {path}: accepted: a file ending in {' or '.join(SHEETS)}")
-    if found := in_the_way(path, "file"):
-        raise SaltError(f"--sheet {path}: {found} is in the way; accepted: a file, or a name that is new")
+    check_written("--sheet", path, "file")
     return path
 
 

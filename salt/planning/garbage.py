@@ -5,7 +5,6 @@ videos carry the number of their stage. Those of another digest belong to files 
 training go with it once its weights are whole. What a running training holds, or may read, stays.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from salt.config.hashing import training_hash
+from salt.errors import SaltError
+from salt.readers import read_json
 from salt.workflow.load import Workflow
 
 TEACHER, RUNS, CHECKPOINTS = "teacher", "runs", "checkpoints"
@@ -67,8 +68,8 @@ def _old_runs(workflow: Workflow, held: list[Path]) -> Iterator[tuple[Path, str]
 
 def _is_trained(workflow: Workflow, name: str, seed: str) -> bool:
     try:
-        known = json.loads(Path(workflow.layout.weights(name, seed)).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = read_json(Path(workflow.layout.weights(name, seed)), "as `salt train` wrote it")
+    except SaltError:
         return False
     return bool(known.get("training_hash") == training_hash(workflow.experiments[name]))
 

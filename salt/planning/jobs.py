@@ -1,6 +1,5 @@
 """The jobs of a target as Snakemake plans them: rules, wildcards, logs and benchmarks are the workflow's own."""
 
-import csv
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 from salt.config.files import repository_root
 from salt.errors import SaltError
+from salt.readers import read_table
 
 BESIDE = "beside_"
 """What the rules of the scale beside this one begin with (`Scale.beside`)."""
@@ -50,8 +50,8 @@ class Planned:
         """What it took when it last ran; None: it has not run here."""
         if not self.benchmark.is_file():
             return None
-        rows = list(csv.DictReader(self.benchmark.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
-        return float(rows[-1]["s"]) if rows else None
+        rows = read_table(self.benchmark, ["s"], "as Snakemake wrote it", numbers=["s"], delimiter="\t")
+        return float(rows["s"].iloc[-1]) if len(rows) else None
 
     def state(self) -> str:
         """Of `STATES`."""

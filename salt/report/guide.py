@@ -4,8 +4,6 @@ All of it is read off the results and the code, so the same results give the sam
 nothing are left out.
 """
 
-import csv
-import json
 import os
 import re
 import textwrap
@@ -19,6 +17,7 @@ from salt.config.lab_figures import FIGURES, load_lab_figures
 from salt.config.load import load_scale
 from salt.errors import SaltError
 from salt.files import write_text
+from salt.readers import read_json, read_rows
 from salt.report.glossary import Terms, glossary
 from salt.report.render import heading, markdown_lines
 from salt.report.suite import load_suite
@@ -77,8 +76,7 @@ class Part:
     def claims(self) -> dict[str, list[dict[str, str]]]:
         """Whose claims -> those of them that were judged, of the lab on confirming seeds."""
         path = self.folder / (LAB_CLAIMS if self.is_lab else CLAIMS)
-        with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
-            lines = list(csv.DictReader(file))
+        lines = read_rows(path.with_suffix(".csv"), ("phase", "by") if self.is_lab else (), "as its verb wrote it")
         if not self.is_lab:
             return {PAPER: lines}
         lines = [line for line in lines if line["phase"] == "confirm"]
@@ -96,7 +94,7 @@ class Part:
     def runs(self) -> list[dict[str, str]]:
         """What the lab's runs left beside their measurements."""
         paths = sorted((self.folder / "records").glob("*.json"))
-        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        return [read_json(path, "as `salt lab-arms` wrote it") for path in paths]
 
 
 def make_guide(results: Path, figures: Path, out: Path) -> Path:
@@ -234,7 +232,7 @@ def _spent(part: Part) -> str:
     if part.name in scale_names() and (assets := load_scale(part.name).assets):
         shipped = repository_root() / assets / "provenance.json"
         if shipped.exists():
-            minutes = json.loads(shipped.read_text(encoding="utf-8"))["teacher"]["seconds"] / 60
+            minutes = read_json(shipped, "as it was shipped")["teacher"]["seconds"] / 60
             return f"Its shipped base network took {minutes:.0f} minutes of training."
     return ""
 

@@ -3,7 +3,6 @@
 Curves are means over windows of iterations: an update's own loss says little.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from salt.errors import SaltError
+from salt.readers import read_jsonl
 from salt.report.style import styled, write_figure
 
 METRICS = "metrics.jsonl"
@@ -28,12 +28,10 @@ def read_metrics(run: Path) -> pd.DataFrame:
         SaltError: there are none, or a line is broken.
     """
     path = run / METRICS
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise SaltError(f"{path}: {error}; accepted: the run directory of a training that has begun") from error
-    if not rows:
-        raise SaltError(f"{path}: no iteration; accepted: the run directory of a training that has begun")
+    accepted = "the run directory of a training that has begun"
+    rows = read_jsonl(path, accepted)
+    if not all("step" in row for row in rows) or not rows:
+        raise SaltError(f"{path}: no iteration, or a line without its step; accepted: {accepted}")
     return pd.DataFrame(rows).set_index("step", drop=False)
 
 

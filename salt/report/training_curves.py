@@ -4,7 +4,6 @@ The weights of a student say how long its training took; the curves are in its r
 kept. The record has one line for each number: experiment, seed, quantity, update, value.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from salt.errors import SaltError
 from salt.files import write_text
+from salt.readers import read_json, read_jsonl
 
 COLUMNS = ("experiment", "seed", "quantity", "update", "value")
 UPDATES = "updates"
@@ -36,14 +36,15 @@ def make_training_curves(weights: Path, run_dir: Path, out: Path) -> Path:
         SaltError: no weights that were trained here, or a broken file.
     """
     path = weights / "provenance.json"
+    accepted = "as `salt train` left it"
     try:
-        made = json.loads(path.read_text(encoding="utf-8"))
+        made = read_json(path, accepted)
         name, seed, last = made["experiment"]["name"], made["seed"], made["iterations"]
         points = [(UPDATES, last, float(last))]
         points += [(SECONDS, last, made[SECONDS])] if SECONDS in made else []
-        points += _curves(run_dir / "metrics.jsonl", last)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SaltError(f"{path}: cannot be read with its run: {error!r}; accepted: as `salt train` left it") from error
+        points += _curves(run_dir / "metrics.jsonl", last, accepted)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SaltError(f"{path}: cannot be read with its run: {error!r}; accepted: {accepted}") from error
     frame = pd.DataFrame([(name, seed, *point) for point in points], columns=COLUMNS)
     text = frame.sort_values(["quantity", "update"]).to_csv(index=False, float_format="%.5g", lineterminator="\n")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -51,11 +52,11 @@ def make_training_curves(weights: Path, run_dir: Path, out: Path) -> Path:
     return out
 
 
-def _curves(path: Path, last: int) -> Iterator[tuple[str, int, float]]:
+def _curves(path: Path, last: int, accepted: str) -> Iterator[tuple[str, int, float]]:
     """`(quantity, update, mean up to it)` for each part of the updates."""
     if not path.exists():
         return
-    logged = pd.read_json(path, lines=True).drop_duplicates("step", keep="last")
+    logged = pd.DataFrame(read_jsonl(path, accepted)).drop_duplicates("step", keep="last")
     part = ((logged["step"] - 1) * POINTS // last + 1).clip(upper=POINTS)
     for quantity in (name for name in logged.columns if "/" in name and not name.endswith(QUIET)):
         means = logged.groupby(part)[quantity].mean().dropna()

@@ -78,7 +78,8 @@ def _write_file(folder: Path, layout: str, out: Path) -> None:
         if layout == "wan":
             save_file({name: value.contiguous() for name, value in original.items()}, temporary)
         else:
-            torch.save({"generator": {f"model.{name}": value for name, value in original.items()}}, temporary)
+            with temporary.open("wb") as file:  # torch tells of a full disk by the file's own error alone
+                torch.save({"generator": {f"model.{name}": value for name, value in original.items()}}, file)
 
 
 def _original_names(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:

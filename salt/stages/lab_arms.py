@@ -30,6 +30,7 @@ from salt.methods import build_method
 from salt.methods.protocol import Method
 from salt.models.ensemble import EnsembleCausal, EnsembleVelocity, load_ensemble, lost_members, save_ensemble
 from salt.models.exact import ExactTeacher
+from salt.readers import read_json
 from salt.streams import MemberStreams
 from salt.training.job import run_training
 from salt.training.loop import Data
@@ -163,7 +164,7 @@ class Workshop:
 
     def seconds(self, chosen: ArmSet) -> float:
         """What the training of a set's arms took."""
-        known = [json.loads((self.folder(arm) / "weights" / NAME).read_text(encoding="utf-8")) for arm in chosen.arms]
+        known = [read_json(self.folder(arm) / "weights" / NAME, "as this rule wrote it") for arm in chosen.arms]
         return round(sum(one["seconds"] for one in known), 1)
 
     def _snapshot(self, arm: str, step: int) -> Path:

@@ -25,6 +25,7 @@ from salt.stages.shared.networks import are_released, as_recorded, check_trained
 from salt.stages.shared.records import commit, model_cells
 from salt.stages.shared.sources import source_of
 from salt.training.provenance import hash_files
+from salt.training.run import alone
 
 _log = logging.getLogger(__name__)
 SHOWN, ACROSS = 16, 4
@@ -84,7 +85,8 @@ def run(
         hashes |= assets.image_encoder_hash
         source = source_of(load_student(folder, experiment).to(device).eval(), experiment, assets, device, length)
     released = weights is not None and are_released(weights)
-    sample_cells(cells, source, codec, scorer, out, hashes, commit(), own, released)
+    with alone(out.resolve().with_name(f".{out.resolve().name}.lease")):
+        sample_cells(cells, source, codec, scorer, out, hashes, commit(), own, released)
     if sheets:
         show_videos(cells, own or scorer.prompts(), scorer, out, sheets)
 

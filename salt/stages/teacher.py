@@ -24,6 +24,7 @@ from salt.methods.protocol import Method
 from salt.models.codec import TinyCodec, fit_codec, save_codec
 from salt.models.text import build_text_encoder, fit_text_encoder, save_text_encoder
 from salt.models.wan import WanVelocity, build_wan, load_wan, save_wan, with_first_frame_channels
+from salt.readers import read_json
 from salt.stages.latents import about_bank, make_bank, open_bank
 from salt.stages.shared.assets import CODEC, TEXT_ENCODER, TOKENIZER, TRANSFORMER, load_assets
 from salt.stages.shared.devices import check_device
@@ -34,6 +35,7 @@ from salt.stages.shared.shipped import shipped_files, use_shipped
 from salt.streams import Streams
 from salt.training.job import run_training
 from salt.training.provenance import NAME, hash_files
+from salt.training.run import alone
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +82,15 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
     if experiment.init not in (RANDOM, TEACHER):
         raise SaltError(f"{experiment.name}: init={experiment.init}: a teacher starts from: {RANDOM}, {TEACHER}")
     base = run_dir / f"base_{content_hash(scale.world)}_{content_hash(scale.codec)}_{content_hash(scale.text)}"
-    if not base.exists():
-        with whole_folder(base) as folder:
-            if experiment.init == TEACHER:
-                _take_over(scale, folder)
-            else:
-                _make_codec(scale, folder / CODEC, device)
-                _make_text_encoder(scale, folder)
+    with alone(base.with_name(f".{base.name}.lease")):
+        if not _is_whole(base):
+            with whole_folder(base) as folder:
+                if experiment.init == TEACHER:
+                    _take_over(scale, folder)
+                else:
+                    _make_codec(scale, folder / CODEC, device)
+                    _make_text_encoder(scale, folder)
+                write_text(folder / NAME, json.dumps({"files": hash_files(folder)}, indent=1) + "\n")
     assets = load_assets(base, scale)
     bank = base.with_name(f"{base.name}_latents")
     make_bank(assets, bank, device)
@@ -120,9 +124,17 @@ def make_teacher(experiment: Experiment, seed: int, run_dir: Path, out: Path, de
     with whole_folder(out) as folder:
         shutil.copytree(base, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(NAME))
         shutil.copytree(export, folder / TRANSFORMER, ignore=shutil.ignore_patterns(NAME))
-        training = json.loads((export / NAME).read_text(encoding="utf-8"))
+        training = read_json(export / NAME, "as `salt teacher` wrote it")
         known = {"files": hash_files(folder), "git": training["git"], "teacher": training}
         write_text(folder / NAME, json.dumps(known, indent=1) + "\n")
+
+
+def _is_whole(base: Path) -> bool:
+    """Whether codec and text encoder are as they were made."""
+    try:
+        return bool(read_json(base / NAME, "as this rule wrote it").get("files") == hash_files(base))
+    except SaltError:
+        return False
 
 
 def _take_over(scale: Scale, folder: Path) -> None:

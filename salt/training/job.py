@@ -1,6 +1,5 @@
 """From an experiment to exported weights: everything around the training loop."""
 
-import errno
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -79,10 +78,6 @@ def run_training(
                     if state.muon_precision is not None:
                         known[MUON] = state.muon_precision
                     write_text(out / NAME, json.dumps(known, indent=1) + "\n")
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise SaltError(f"{error.filename or run}: the disk is full; checkpoints are as they were") from error
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise

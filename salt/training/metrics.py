@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from salt.config.train import Train
 from salt.errors import SaltError
-from salt.files import write_text
+from salt.files import naming, write_text
+from salt.readers import parse_json, read_text
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +27,15 @@ LINE_EVERY = 30.0
 """Seconds between progress lines if there is no terminal."""
 
 
+METRICS = "lines that this training wrote; without the broken ones it goes on, and without the file too"
+"""What a message says of the file."""
+
+
 class MetricLog:
     """Writes the metrics of one run; made by `open_metrics`."""
 
     def __init__(self, path: Path, total: int, step: int, board: Any, tracker: Any) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        self._path, self._file = path, path.open("a", encoding="utf-8")
         self._board, self._tracker = board, tracker
         self._bar = tqdm(total=total, initial=step, unit="step", dynamic_ncols=True) if sys.stderr.isatty() else None
         self._total, self._first = total, step
@@ -38,8 +43,9 @@ class MetricLog:
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write the metrics of iteration `step` (1 is the first) and show the progress."""
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            self._file.flush()
         if self._board is not None:
             for name, value in metrics.items():
                 self._board.add_scalar(name, value, step)
@@ -100,14 +106,21 @@ def open_metrics(run: Path, config: Train, step: int, first: bool) -> Iterator[M
     tracker = None if config.tracker is None else _tracker(config.tracker, run)
     path = run / "metrics.jsonl"
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
-        write_text(path, "".join(line for line in whole if json.loads(line)["step"] <= step))
+        lines = read_text(path, METRICS).splitlines(keepends=True)
+        whole = [(number, line) for number, line in enumerate(lines, 1) if line.endswith("\n")]
+        write_text(path, "".join(line for number, line in whole if _step(path, number, line) <= step))
     metrics = MetricLog(path, config.iterations, step, board, tracker)
     try:
         yield metrics
     finally:
         metrics.close()
+
+
+def _step(path: Path, number: int, line: str) -> int:
+    found = parse_json(line, f"{path}: line {number}", METRICS).get("step")
+    if not isinstance(found, int):
+        raise SaltError(f"{path}: line {number}: step = {found!r:.60}; accepted: {METRICS}")
+    return found
 
 
 def _tensorboard(run: Path, step: int) -> Any:

@@ -12,16 +12,18 @@ import json
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from filelock import SoftFileLease, Timeout
+from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from salt.config.hashing import NOT_TRAINING, differences
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.files import write_text
+from salt.readers import read_json
 from salt.training.parallel import ALONE, Workers
 
 LEASE = 300.0  # seconds; longer than a process is ever too busy to touch it, and the same in all processes
@@ -50,17 +52,17 @@ def lease_run(run: Path, workers: Workers = ALONE, wait: bool = False) -> Iterat
     Raises:
         SaltError: another process trains there and `wait` is off, or the directory cannot be created.
     """
-    holder, lease = run / "lease.holder", SoftFileLease(run / "lease", lease_duration=LEASE, poll_interval=0.2)
+    holder, lease = run / "lease.holder", Lease(run / "lease")
 
     def check() -> None:
-        if lease.compromise:
+        if lease.lost:
             raise SaltError(f"{run}: {_read(holder)} has taken this run over; this process stops")
 
     try:
         if workers.first:
             run.mkdir(parents=True, exist_ok=True)
         seconds = 0.0
-        while not workers.any(workers.first and _take(lease, seconds)):
+        while not workers.any(workers.first and lease.take(seconds)):
             if not wait:
                 raise SaltError(
                     f"{run}: {_read(holder)} is training in this run directory; stop it, or say --wait, which also "
@@ -77,7 +79,7 @@ def lease_run(run: Path, workers: Workers = ALONE, wait: bool = False) -> Iterat
         with _logged(run / "log") if workers.first else nullcontext():
             yield check
     finally:
-        if not lease.compromise:
+        if not lease.lost:
             holder.unlink(missing_ok=True)
         lease.release()
 
@@ -86,8 +88,8 @@ def lease_run(run: Path, workers: Workers = ALONE, wait: bool = False) -> Iterat
 def alone(place: Path) -> Iterator[None]:
     """Hold a lease, after waiting for any other process that does; a dead holder is taken over from after LEASE."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    lease = SoftFileLease(place, lease_duration=LEASE, poll_interval=0.2)
-    while not _take(lease, LOOK):
+    lease = Lease(place)
+    while not lease.take(LOOK):
         log.info("%s: waiting for another process", place)
     try:
         yield
@@ -112,12 +114,52 @@ def _logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _take(lease: SoftFileLease, seconds: float) -> bool:
-    try:
-        lease.acquire(timeout=seconds)
-    except Timeout:
+class Lease:
+    """A lease file of LEASE seconds.
+
+    The library takes over from holders that are dead, or silent for that long. It leaves files that it cannot judge, as
+    an empty one, which a process leaves that is killed between making and filling it: those are judged by age here.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._held = SoftFileLease(place, lease_duration=LEASE, poll_interval=0.2)
+        self._seen: tuple[float, int] | None = None
+        self._since = 0.0
+
+    @property
+    def lost(self) -> bool:
+        """Whether another process has taken it over."""
+        return self._held.compromise is not None
+
+    def take(self, seconds: float) -> bool:
+        """Try for some seconds; whether it is held now."""
+        try:
+            self._held.acquire(timeout=seconds)
+        except Timeout:
+            self._drop_if_silent()
+        except LeaseSettingsMismatch:
+            time.sleep(seconds)
+            self._drop_if_silent()
+        else:
+            return True
         return False
-    return True
+
+    def release(self) -> None:
+        """Let it go."""
+        self._held.release()
+
+    def _drop_if_silent(self) -> None:
+        """Remove a file that nobody has touched for LEASE seconds."""
+        try:
+            state = self._place.stat()
+        except OSError:
+            self._seen = None
+            return
+        if self._seen != (state.st_mtime, state.st_ino):
+            self._seen, self._since = (state.st_mtime, state.st_ino), time.monotonic()
+        elif time.monotonic() - self._since > LEASE:
+            self._place.unlink(missing_ok=True)
 
 
 def _who() -> str:
@@ -140,10 +182,7 @@ def claim_run(run: Path, experiment: Experiment, seed: int) -> None:
     if not path.exists():
         write_text(path, json.dumps(wanted, indent=1) + "\n")
         return
-    try:
-        begun = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SaltError(f"{path}: not JSON: {error}; delete {run} to begin anew") from error
+    begun = read_json(path, f"as `salt train` wrote it; delete {run} to begin anew")
     if found := differences(begun, wanted):
         raise SaltError(
             f"{run}: this run was begun with another configuration: {'; '.join(found)}; "

@@ -290,8 +290,8 @@ def add(path: Path) -> None:
         (TRANSFORMER, Path.unlink, TRANSFORMER),
         (TRANSFORMER, add, "transformer/notes.txt"),
         ("provenance.json", Path.unlink, "no shipped teacher"),
-        ("provenance.json", cut, "provenance.json: a JSON object is expected"),
-        ("provenance.json", lambda path: path.write_text("[]"), "provenance.json: a JSON object is expected"),
+        ("provenance.json", cut, "provenance.json: cannot be read as JSON"),
+        ("provenance.json", lambda path: path.write_text("[]"), "provenance.json: a list in place of a JSON object"),
         ("provenance.json", lambda path: path.write_text("{}"), "`weights` or `files` is expected"),
     ],
 )

@@ -1,6 +1,8 @@
 """Every option of every verb that says where something is written refuses what stands there and is not its own."""
 
+import errno
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import pytest
 from typer.models import OptionInfo
 
 from salt.cli import app, register
+from salt.files import try_to_write
 from support.chain import Salt, refused
 from support.obstacles import NEITHER, OBSTACLES, as_messages_say, everything
 
@@ -124,6 +127,43 @@ def test_a_place_below_a_file_is_refused(salt: Salt, tmp_path: Path, verb: str, 
     OBSTACLES["a file"](tmp_path / "file")
     place = tmp_path / "file" / "deep" / "place"
     refused(salt, words_of(verb, tmp_path, option, place), f"{option} {place}: {tmp_path / 'file'}, which is no folder")
+
+
+NOT_TRIED = {(verb, "--scratch") for verb in ("plan", "status", "fetch", "doctor")}
+"""They only read there."""
+TRIED = [case for case in WRITTEN if case not in NOT_TRIED]
+
+
+@pytest.mark.parametrize(("verb", "option"), TRIED)
+def test_a_place_where_nothing_can_be_written_is_refused_before_any_work(
+    salt: Salt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, option: str
+) -> None:
+    def read_only(**where: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(where["dir"]))
+
+    monkeypatch.setattr("salt.files.TemporaryFile", read_only)
+    place = tmp_path / "deep" / "place"
+    told = f"{option} {place}: nothing can be written there: {tmp_path}: Read-only file system; accepted: a place that"
+    refused(salt, words_of(verb, tmp_path, option, place), told)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("verb", "option"), TRIED)
+@pytest.mark.parametrize("place", ["n" * 256, "n" * 251, f"{'n' * 256}/place"])
+def test_a_name_that_is_too_long_is_refused_before_any_work(
+    salt: Salt, tmp_path: Path, verb: str, option: str, place: str
+) -> None:
+    refused(salt, words_of(verb, tmp_path, option, tmp_path / "new" / place), "File name too long; accepted: a shorter")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_is_tried_and_nothing_is_left_on_it(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    before = tmp_path.stat().st_mtime_ns
+    for place in (tmp_path / "there", tmp_path / "new" / "place"):
+        try_to_write(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert (tmp_path.stat().st_mtime_ns, list((tmp_path / "there").iterdir())) == (before, [])
 
 
 @pytest.mark.parametrize("name", [".", "..", "/", "below/.."])

@@ -41,7 +41,12 @@ def experiment(**changes: Any) -> Experiment:
             "ema": {"decay": 0.9},
             "checkpoint_every": 2,
         },
-        "scale": {"name": "smoke", "assets": "none", "backbone": BACKBONE},
+        "scale": {
+            "name": "smoke",
+            "assets": "none",
+            "backbone": BACKBONE,
+            "text": {"d_model": TEXT[1], "num_heads": 1},
+        },
     }
     for path, value in changes.items():
         *parents, last = path.split("__")

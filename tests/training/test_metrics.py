@@ -1,7 +1,8 @@
-"""TensorBoard shows what metrics.jsonl says, of a run that was interrupted too."""
+"""TensorBoard shows what metrics.jsonl says, of a run that was interrupted too; a damaged line is named."""
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from torch import nn
 
 from salt.config.hashing import training_hash
 from salt.errors import SaltError
+from salt.files import sha256
+from salt.models.wan import WEIGHTS
 from salt.training.loop import Job, train
-from support.tiny import Clips, experiment, make_method
+from support.tiny import Clips, experiment, make_method, run, teacher_experiment
 
 
 def test_tensorboard_shows_the_metrics(tmp_path: Path) -> None:
@@ -55,3 +58,28 @@ def test_a_tracker_is_told_the_metrics(tmp_path: Path, monkeypatch: pytest.Monke
     (stored,) = (tmp_path / "wandb").glob("offline-run-*-sc_dmd-seed0-abc/*.wandb")
     assert stored.stat().st_size
     assert wandb.run is None, "it is finished"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"step": 1, "seconds"', "line 1: cannot be read as JSON"),
+        ("[1]", "line 1: a list in place of a JSON object"),
+        ('{"step": "one"}', "line 1: step = 'one'"),
+        ("[" * 100_000, "line 1: cannot be read as JSON: nested too deep"),
+    ],
+)
+def test_a_damaged_line_of_metrics_is_named_with_the_way_out(tmp_path: Path, line: str, told: str) -> None:
+    setting = teacher_experiment()
+    run(setting, tmp_path)
+    finished = sha256(tmp_path / "out" / WEIGHTS)
+    shutil.rmtree(tmp_path / "out")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_text("\n".join([line, *metrics.read_text().splitlines()[1:]]) + "\n")
+    with pytest.raises(SaltError) as caught:
+        run(setting, tmp_path)
+    assert str(caught.value).startswith(f"{metrics}: {told}")
+    assert "without the file too" in str(caught.value)
+    metrics.unlink()
+    run(setting, tmp_path)
+    assert sha256(tmp_path / "out" / WEIGHTS) == finished

@@ -120,6 +120,25 @@ def test_a_run_is_taken_over_from_a_host_that_fell_silent(tmp_path: Path, monkey
     assert not list((tmp_path / "run").glob("lease*"))
 
 
+def of_another_duration(lease: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_directory, "LEASE", 77.0)
+        elsewhere(lease)
+
+
+@pytest.mark.parametrize("left", [Path.touch, of_another_duration, lambda lease: lease.write_bytes(b"\x00\xff")])
+def test_a_lease_that_nobody_touches_is_taken_over_whatever_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: Callable[[Path], None]
+) -> None:
+    (tmp_path / "run").mkdir()
+    left(tmp_path / "run" / "lease")
+    with pytest.raises(SaltError, match="is training in this run directory; stop it, or say --wait"):
+        run(teacher_experiment(), tmp_path)
+    monkeypatch.setattr(run_directory, "LEASE", 0.6)
+    monkeypatch.setattr(run_directory, "LOOK", 0.2)
+    assert run(teacher_experiment(), tmp_path, wait=True)
+
+
 def test_who_lost_its_run_to_another_host_writes_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_directory, "LEASE", 1.5)
     lease = tmp_path / "run" / "lease"

@@ -4,7 +4,6 @@ It is made of the files that `salt lab-table` and `salt lab-figure` wrote, so it
 control fails, the page says so before anything else, and no claim has a verdict.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from typing import get_args
 
 from salt.config.lab_claims import lab_claims
 from salt.config.lab_figures import FIGURES, LabFigures, load_lab_figures
-from salt.errors import SaltError
+from salt.readers import read_rows, read_text
 from salt.report.lab.plan import Lab
 from salt.report.lab.verdicts import RULE, Verdict
 from salt.report.page.content import Chip, Claims, Controls, Page, Part, Picture, Row, Statement
@@ -188,18 +187,9 @@ def _range(seeds: Sequence[int]) -> str:
 
 def _read(tables: Path, name: str) -> str:
     """A table's Markdown."""
-    path = tables / f"{name}.md"
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        accepted = f"the folder that `salt lab-table {name}` wrote to"
-        raise SaltError(f"{path}: cannot be read: {error.strerror}; accepted: {accepted}") from error
+    return read_text(tables / f"{name}.md", f"the folder that `salt lab-table {name}` wrote to")
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
     """The lines of a table's CSV."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise SaltError(f"{path}: cannot be read: {error.strerror}; accepted: as `salt lab-table` wrote it") from error
+    return read_rows(path, (), "as `salt lab-table` wrote it")

@@ -6,9 +6,7 @@ that nobody trains, whose seeds are repeats; and `{set}_{first}-{last}_clouds.cs
 training diverged is left out of its arm as a whole, also of what was measured before.
 """
 
-import json
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salt.config.files import accepted, as_mapping
+from salt.config.files import accepted
 from salt.config.lab_claims import ANALYTIC, TRUTH
 from salt.config.validate import Layer, Merged, validate
 from salt.errors import SaltError
 from salt.evaluation.lab.columns import CLOUD_COLUMNS, COLUMNS, KEY
+from salt.readers import read_json, read_table
 from salt.report.lab.measured import LabRecords, Measured, Run, RunInfo
 
 CONTROLS = "controls.csv"
@@ -102,14 +101,7 @@ def read_measurements(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A table with these columns, whose numbers are numbers."""
-    try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False)
-    except FileNotFoundError as error:
-        raise SaltError(f"{path}: no such file; accepted: one that the lab's rules made") from error
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise SaltError(f"{path}: cannot be read as CSV: {' '.join(str(error).split())}") from error
-    if missing := [column for column in columns if column not in frame.columns]:
-        raise SaltError(f"{path}: no column {', '.join(missing)}; accepted: {', '.join(columns)}")
+    frame = read_table(path, columns, "one that the lab's rules made", _TEXTS)
     for column in [column for column in columns if column not in _TEXTS]:
         numbers = pd.to_numeric(frame[column], errors="coerce")
         real = column in _REALS
@@ -146,11 +138,8 @@ def _read_run(path: Path) -> tuple[Run, pd.DataFrame]:
     if not seeds:
         raise SaltError(f"{path}: no seeds from {named[2]} to {named[3]}; accepted: SET_FIRST-LAST.csv.gz")
     frame = read_measurements(path)
-    try:
-        values = json.loads(beside.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SaltError(f"{beside}: what is known of {path.name} cannot be read: {error}") from error
-    info = validate(RunInfo, Merged([Layer(as_mapping(values, str(beside)), str(beside))]), str(beside))
+    values = read_json(beside, f"what the lab's rules knew of {path.name}")
+    info = validate(RunInfo, Merged([Layer(values, str(beside))]), str(beside))
     wanted = f"seeds {seeds[0]} to {seeds[-1]}, without those that are lost"
     for arm, found in frame.groupby("method")["seed"]:
         measured, lost = {*map(int, found)}, {*info.lost.get(str(arm), ())}

@@ -1,6 +1,5 @@
 """The videos of the page, from the sheet that `salt clips` made: by caption, method and number of steps."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from salt.config.load import load_experiment
 from salt.config.scale import Scale
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
+from salt.readers import read_json
 from salt.report.page.content import Clip, ClipBlock, ClipRow, Clips
 from salt.report.page.markup import base64_of
 
@@ -28,11 +28,12 @@ def read_clips(scale: Scale, results: Path) -> Clips | None:
     index, sheet = results / "clips.json", results / "clips.webp"
     if not index.exists() and not sheet.exists():
         return None
+    accepted = f"clips.json and clips.webp as `salt clips --scale {scale.name}` writes them"
+    known = read_json(index, accepted)
     try:
-        return _clips(scale, json.loads(index.read_text(encoding="utf-8")), base64_of(sheet))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        accepted = f"accepted: clips.json and clips.webp as `salt clips --scale {scale.name}` writes them"
-        raise SaltError(f"{index}: cannot be read with its sheet: {error!r}; {accepted}") from error
+        return _clips(scale, known, base64_of(sheet))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SaltError(f"{index}: cannot be read with its sheet: {error!r}; accepted: {accepted}") from error
 
 
 def _clips(scale: Scale, index: dict[str, Any], data: str) -> Clips:

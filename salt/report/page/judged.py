@@ -1,6 +1,5 @@
 """The claims of the paper as statements for the page, from the `claims.csv` that `salt claims` wrote."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from salt.config.scale import Scale
 from salt.errors import SaltError
+from salt.readers import read_rows
 from salt.report.claims import COLUMNS, RULE, Verdict
 from salt.report.page.content import Chip, Claims, Row, Statement
 from salt.report.page.forest import Axis, Span, axis_of
@@ -77,16 +77,12 @@ def read_claims(scale: Scale, path: Path) -> list[Measured]:
     Raises:
         SaltError: there is no such file, or it is of other claims.
     """
-    accepted = f"accepted: as `salt claims --scale {scale.name}` writes it now"
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            lines, head = list(reader), tuple(reader.fieldnames or ())
-    except OSError as error:
-        raise SaltError(f"{path}: cannot be read: {error.strerror}; {accepted}") from error
-    stated = claims(scale)
-    if head != COLUMNS or [line["measured"] for line in lines] != [claim.measured for claim in stated]:
-        raise SaltError(f"{path}: its columns or claims are not those of experiments/claims.yaml; {accepted}")
+    accepted = f"as `salt claims --scale {scale.name}` writes it now"
+    lines, stated = read_rows(path, COLUMNS, accepted), claims(scale)
+    if any(tuple(line) != COLUMNS for line in lines) or [line["measured"] for line in lines] != [
+        claim.measured for claim in stated
+    ]:
+        raise SaltError(f"{path}: its columns or claims are not those of experiments/claims.yaml; accepted: {accepted}")
     return [_measured(claim, line) for claim, line in zip(stated, lines, strict=True)]
 
 

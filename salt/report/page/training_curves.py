@@ -7,6 +7,7 @@ import pandas as pd
 from salt.config.load import load_experiment
 from salt.config.scale import Scale
 from salt.errors import SaltError
+from salt.readers import read_table
 from salt.report.page.content import Curve
 from salt.report.training_curves import COLUMNS, SECONDS, UPDATES
 
@@ -23,10 +24,7 @@ def read_trainings(records: Path) -> pd.DataFrame | None:
     """
     frames = []
     for path in sorted(records.glob("*_curves.csv")):
-        try:
-            frames.append(pd.read_csv(path))
-        except (OSError, ValueError) as error:
-            raise SaltError(f"{path}: cannot be read: {error}; accepted: as `salt training-curves` wrote it") from error
+        frames.append(read_table(path, COLUMNS, "as `salt training-curves` wrote it", numbers=COLUMNS[-2:]))
         if tuple(frames[-1].columns) != COLUMNS:
             raise SaltError(f"{path}: columns {', '.join(frames[-1].columns)}; accepted: {', '.join(COLUMNS)}")
     return pd.concat(frames, ignore_index=True) if frames else None

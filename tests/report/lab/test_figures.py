@@ -70,7 +70,7 @@ def test_the_same_records_give_the_same_bytes(name, records, tmp_path):
 def test_fig_lab_needs_the_core_alone(tmp_path):
     SyntheticLab(tmp_path / "records").write("start", "dmd", "sc")
     make_lab_figure("fig_lab", "lab", tmp_path / "records", "explore", tmp_path / "out")
-    with pytest.raises(SaltError, match=r"levels_0-15\.csv\.gz: no such file"):
+    with pytest.raises(SaltError, match=r"levels_0-15\.csv\.gz: cannot be read: No such file"):
         make_lab_figure("fig_lab_map", "lab", tmp_path / "records", "explore", tmp_path / "out")
 
 
