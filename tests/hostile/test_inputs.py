@@ -84,7 +84,7 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, reader: str, make, found: s
         read(tmp_path / name)
 
 
-@pytest.mark.parametrize("reader", READERS.keys() - {"opened", "text", "json", "hash", "hashes of videos"})
+@pytest.mark.parametrize("reader", sorted(READERS.keys() - {"opened", "text", "json", "hash", "hashes of videos"}))
 def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, reader: str) -> None:
     name, read = READERS[reader]
     (tmp_path / name).symlink_to("nowhere")

@@ -190,20 +190,19 @@ def test_sc_and_alignment_are_computed_for_their_own_k_only(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("align", "aligned"),
     [
-        ({"probability": 0.0}, lambda step, steps: False),
         ({"weight": 0.0}, lambda step, steps: False),
         ({"references": {4: 8}}, lambda step, steps: steps == 4),
         ({"start": 12}, lambda step, steps: step >= 12),
         ({}, lambda step, steps: True),
     ],
-    ids=str,
+    ids=["weight", "references", "start", "always"],
 )
 def test_alignment_is_left_out_where_the_experiment_says(
     align: dict[str, Any], aligned: Callable[[int, int], bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And, whatever it says, where a rollout exits at its first step."""
     half = {"kind": "autoregressive", "steps": {2: 0.5, 4: 0.5}}
-    method, networks = build(rollout=half, objectives={"dmd": {}, "align": align})
+    method, networks = build(rollout=half, objectives={"dmd": {}, "align": align}, train__iterations=24)
     seen, features = watch(networks["generator"]), spy(monkeypatch, networks["teacher"], "features")
     cases = set()
     for step in range(24):

@@ -209,7 +209,7 @@ def test_another_window_is_refused(window: int | None) -> None:
 
 # -------------------------------------------------------------------------------------- features and text
 def test_features_are_tokens_of_four_numbers_for_every_frame() -> None:
-    setting = arm("salt_causal_forcing", "lab_chain")
+    setting = arm("salt_causal_forcing", "lab_chain", objectives__align__start=0)
     critic = ensemble(setting, causal=False)
     assert isinstance(critic, EnsembleVelocity)
     x, t = normal(8, 2, 4, 1, 1, dtype=torch.float32), torch.rand(8)

@@ -90,6 +90,7 @@ def shown_experiment(**changes: Any) -> Experiment:
         "data": {"captions": "none.jsonl", "clips": 16},
         "first_frame": {"tokens": features[0]},
         "backbone": BACKBONE | takes | {"added_kv_proj_dim": 24},
+        "text": {"d_model": TEXT[1], "num_heads": 1},
     }
     return experiment(**{"scale": scale, "objectives": {"dmd": {"cfg_weight": 3.0}}} | changes)
 

@@ -79,7 +79,7 @@ def test_first_update_is_clipped_adamw(tmp_path: Path) -> None:
             "iterations": 1,
             "batch_size": 4,
             "optimiser": {"lr": 1e-2, "clip": 0.1, "weight_decay": 0.5},
-            "ema": {"start": 1},
+            "ema": {"decay": 0.0},
         }
     )
     method = make_method(setting)

@@ -152,9 +152,8 @@ class Killed:
 @pytest.mark.parametrize("row", ["sc_dmd", "salt_causal_forcing"])
 def test_a_killed_run_ends_as_the_unbroken_one(tmp_path: Path, row: str, lost: bool) -> None:
     scale = "lab" if row == "sc_dmd" else "lab_chain"
-    setting = arm(row, scale, train__iterations=7, train__checkpoint_every=2)
-    if scale == "lab_chain":
-        setting = arm(row, scale, train__iterations=7, train__checkpoint_every=2, objectives__align__start=0)
+    aligned = {} if row == "sc_dmd" else {"objectives__align__start": 0}
+    setting = arm(row, scale, train__iterations=7, train__checkpoint_every=2, **aligned)
     # NaN reaches noised data's students alone; one of a chain is given a start that is none
     first = 10 * setting.train.batch_size if lost else 10**9
 
