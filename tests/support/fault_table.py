@@ -33,7 +33,9 @@ In all {injected:,} faults, of them {kills} kills: {lost} lost. Seed {seed}, {co
 
 """
 TAIL = """
-Not in the table: {excepted}.
+Not in the table:
+
+{excepted}
 
 ## Stage by stage
 
@@ -50,7 +52,7 @@ class Table:
     commit: str
     seconds: int
     cells: list[dict[str, Any]]
-    """Of each stage and fault the counts, and why, where something is lost."""
+    """Of each stage and fault the counts."""
 
     @classmethod
     def new(cls, seed: int) -> "Table":
@@ -63,13 +65,12 @@ class Table:
     def add(self, stage: str, fault: str, outcome: Outcome) -> None:
         cell = next((one for one in self.cells if (one["stage"], one["fault"]) == (stage, fault)), None)
         if cell is None:
-            cell = {"stage": stage, "fault": fault, **dict.fromkeys(COUNTS, 0), "why": []}
+            cell = {"stage": stage, "fault": fault, **dict.fromkeys(COUNTS, 0)}
             self.cells.append(cell)
         cell["injected"] += outcome.injected
         cell["survived"] += outcome.injected * outcome.survived
         cell["identical"] += outcome.injected * (outcome.survived and outcome.identical)
         cell["lost"] += outcome.lost
-        cell["why"] += [outcome.why] if outcome.lost else []
 
     def write(self, seconds: float) -> None:
         self.seconds = round(seconds)
@@ -84,7 +85,7 @@ class Table:
 
     @property
     def lost(self) -> list[str]:
-        return [f"{one['stage']}, {one['fault']}: {'; '.join(one['why'])}" for one in self.cells if one["lost"]]
+        return [f"{one['stage']}, {one['fault']}" for one in self.cells if one["lost"]]
 
 
 def page(table: Table) -> str:
@@ -94,7 +95,7 @@ def page(table: Table) -> str:
         commit=table.commit, minutes=round(table.seconds / 60),
     )  # fmt: skip
     text += _markdown(("fault", *COUNTS), ([fault, *(table.sum(c, fault=fault) for c in COUNTS)] for fault in FAULTS))
-    text += TAIL.format(excepted="; ".join(f"`{name}`, since {why}" for name, why in NOT_STAGES.items()))
+    text += TAIL.format(excepted="\n".join(f"* `{name}`: {why}." for name, why in NOT_STAGES.items()))
     made = {cell["stage"] for cell in table.cells}
     stages = [stage.name for stage in DISTURBED if stage.name in made]
     rows = ([f"`{stage}`", *(_cell(table, stage, fault) for fault in FAULTS)] for stage in stages)
