@@ -97,7 +97,7 @@ def read_rows(path: Path, columns: Sequence[str], accepted: str) -> list[dict[st
     Raises:
         SaltError: as `read_text`; a column is missing, a line has too few or too many cells, a quote is left open.
     """
-    reader = csv.reader(io.StringIO(_whole_lines(path, accepted), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(whole_lines(path, accepted), newline=""), strict=True)
     try:
         head, *lines = [(reader.line_num, line) for line in reader if line] or [(1, [])]
     except csv.Error as error:
@@ -134,7 +134,7 @@ def read_table(
     """
     import pandas as pd
 
-    text = _whole_lines(path, accepted)
+    text = whole_lines(path, accepted)
     try:
         frame = pd.read_csv(io.StringIO(text), sep=delimiter, dtype=dict.fromkeys(texts, str), keep_default_na=False)
     except (ValueError, OverflowError) as error:
@@ -152,8 +152,8 @@ def read_table(
     return frame
 
 
-def _whole_lines(path: Path, accepted: str) -> str:
-    """A text whose last line was not cut off: half a number is a number."""
+def whole_lines(path: Path, accepted: str) -> str:
+    """A text whose last line was not cut off: half a number is a number; arguments and errors as of `read_text`."""
     text = read_text(path, accepted)
     if not text.endswith("\n"):
         reason = "it ends in the middle of a line" if text else "it is empty"

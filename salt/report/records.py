@@ -12,6 +12,7 @@ Of released weights there is a column more, `weights`, which says so.
 `experiment` is a file of `experiments/`, or `teacher` (guided), or `real` (clips through the codec).
 """
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,8 +32,8 @@ from salt.evaluation.cells import Cell
 from salt.evaluation.lengths import length_of_cells
 from salt.evaluation.scorers import board_of, scorer_of
 from salt.evaluation.vbench.board import Board, Dimension
-from salt.files import opened
 from salt.git import ask_git
+from salt.readers import whole_lines
 from salt.report.statistics import PromptScores, prompt_scores
 
 Kind = Literal["scores", "long", "modes", "defect", "caches"]
@@ -49,6 +50,9 @@ ROUNDED = 1e-6
 def kind_of(metric: str, cell: Cell) -> Kind:
     """The records that hold a metric of a cell."""
     return "modes" if metric.partition("@")[0] in MEASURES else cell.kind
+
+
+AS_WRITTEN = "a table as salt writes it"
 
 
 @dataclass(frozen=True)
@@ -225,11 +229,11 @@ def read_measurements(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
     """Read a table that has these columns; `options` are those of pandas."""
+    text = whole_lines(path, AS_WRITTEN)
     try:
-        with opened(path) as file:
-            frame: pd.DataFrame = pd.read_csv(file, **options)
-    except (OSError, ValueError) as error:  # those of pandas are ValueErrors
-        raise SaltError(f"{path}: {error}; accepted: a table as salt writes it") from error
+        frame: pd.DataFrame = pd.read_csv(io.StringIO(text), **options)
+    except ValueError as error:  # as all of pandas' are
+        raise SaltError(f"{path}: {error}; accepted: {AS_WRITTEN}") from error
     _check_columns(frame, columns, path)
     return frame
 
@@ -251,8 +255,10 @@ def _check_names(frame: pd.DataFrame, path: Path, experiment: str, seed: int, sc
 def _read_all_prompts(path: Path, dimensions: tuple[str, ...]) -> pd.DataFrame:
     if not path.exists():
         raise SaltError(f"{path}: there is no such file; intervals need the per-video scores that `salt score` writes")
-    frame = pd.read_csv(path)
-    _check_columns(frame, [*PROMPT_KEY, *dimensions], path)
+    frame = _read_csv(path, [*PROMPT_KEY, *dimensions])
+    for name in dimensions:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise SaltError(f"{path}: {name} holds what is no number; accepted: {AS_WRITTEN}")
     return frame
 
 
