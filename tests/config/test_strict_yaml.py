@@ -37,6 +37,7 @@ def test_our_own_files_say_what_others_read_in_them(path: Path) -> None:
         ("0x10", "0x10"),
         ("{<<: 1}", {"<<": 1}),
         ("9" * 5000, "9" * 5000),
+        ("1e9e9", "1e9e9"),
         ("+5", 5),
         ("1e-6", 1e-6),
         (".5", 0.5),

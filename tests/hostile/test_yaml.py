@@ -82,7 +82,11 @@ def test_any_text(text: str | bytes) -> None:
     accepted_or_told(parse_yaml, text, "a.yaml")
 
 
-@pytest.mark.parametrize(("name", "text", "load"), [("dmd", DMD, load_experiment), ("scales/one", SCALE, load_scale)])
+@pytest.mark.parametrize(
+    ("name", "text", "load"),
+    [("dmd", DMD, load_experiment), ("scales/one", SCALE, load_scale)],
+    ids=["experiment", "scale"],
+)
 @given(data=st.data())
 def test_any_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, load, data: st.DataObject

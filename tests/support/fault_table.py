@@ -15,6 +15,8 @@ from support.fault_stages import DISTURBED, NOT_STAGES
 from support.fault_world import Outcome
 
 RESULTS, PAGE = ROOT / "tests" / "faults" / "results.json", ROOT / "docs" / "faults.md"
+HOSTILE = ROOT / "tests" / "hostile" / "results.json"
+"""Written by the tests beside it."""
 COUNTS = ("injected", "survived", "identical", "lost")
 HEAD = """\
 # Faults
@@ -40,6 +42,16 @@ Not in the table:
 ## Stage by stage
 
 A cell: injected, or *injected / lost* where something was.
+
+"""
+
+
+HOSTILE_HEAD = """
+## Hostile input
+
+Files that are generated or damaged (YAML, prompts, tables, safetensors, pickles, configurations, checkpoints, mp4,
+pictures, records) are accepted, or refused in one line within a second: no traceback, no file written elsewhere,
+nothing executed, memory bounded. In all {cases:,} cases at {commit}, {minutes} minutes.
 
 """
 
@@ -99,7 +111,29 @@ def page(table: Table) -> str:
     made = {cell["stage"] for cell in table.cells}
     stages = [stage.name for stage in DISTURBED if stage.name in made]
     rows = ([f"`{stage}`", *(_cell(table, stage, fault) for fault in FAULTS)] for stage in stages)
-    return text + _markdown(("stage", *FAULTS), rows)
+    return text + _markdown(("stage", *FAULTS), rows) + (hostile() if HOSTILE.is_file() else "")
+
+
+def hostile() -> str:
+    """As Markdown: what readers were given that was generated or damaged, file by file of the tests."""
+    known = json.loads(HOSTILE.read_text(encoding="utf-8"))
+    files: dict[str, list[dict[str, int]]] = {}
+    for test, one in known["tests"].items():
+        files.setdefault(test.partition("::")[0].rpartition("/")[2], []).append(one)
+    rows = [
+        [f"`{name}`", len(of), min(o["cases"] for o in of), *(sum(o[key] for o in of) for key in ("cases", "failed"))]
+        for name, of in files.items()
+    ]
+    text = HOSTILE_HEAD.format(
+        cases=sum(one["cases"] for one in known["tests"].values()), commit=known["commit"],
+        minutes=round(known["seconds"] / 60),
+    )  # fmt: skip
+    return text + _markdown(("tests/hostile", "readers and kinds", "fewest cases", "cases", "failed"), rows)
+
+
+def refresh() -> None:
+    """Write the page of what is written down."""
+    write_text(PAGE, page(Table.read(RESULTS)))
 
 
 def _cell(table: Table, stage: str, fault: str) -> str:
