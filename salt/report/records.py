@@ -40,6 +40,7 @@ Kind = Literal["scores", "long", "modes", "defect", "caches"]
 KEY = ["experiment", "seed", "prompts", "solver", "nfe", "metric"]
 COLUMNS = ["method", *KEY, "scale", "value", "n", "protocol"]
 PROMPT_KEY = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]
+AS_WRITTEN = "a table as salt writes it"
 TRAJECTORY_COLUMNS = ["sample", "solver", "nfe", "step", "t", "pc1", "pc2"]
 TOLERANCE = 1e-4
 """Largest relative gap between a recorded dimension mean and the mean of its per-video values."""
@@ -50,9 +51,6 @@ ROUNDED = 1e-6
 def kind_of(metric: str, cell: Cell) -> Kind:
     """The records that hold a metric of a cell."""
     return "modes" if metric.partition("@")[0] in MEASURES else cell.kind
-
-
-AS_WRITTEN = "a table as salt writes it"
 
 
 @dataclass(frozen=True)

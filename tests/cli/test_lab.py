@@ -22,7 +22,9 @@ exact:
   explore: {first: 0, last: 7}
   confirm: {first: 100, last: 115}
 """
-PLAIN = "assets: a\nbackbone: {num_layers: 1, num_attention_heads: 1, attention_head_dim: 12, ffn_dim: 8}\n"
+PLAIN = (
+    "assets: a\nbackbone: {num_layers: 1, num_attention_heads: 1, attention_head_dim: 12, ffn_dim: 8, text_dim: 64}\n"
+)
 ARMS_FILE = "sets:\n  core:\n    world: mixture\n    about: Known effects.\n    critic: base\n    arms:\n" + "".join(
     f"      {arm}: {{row: dmd_8, title: The {arm}}}\n" for arm in ARMS
 )
