@@ -237,8 +237,7 @@ def _read_csv(path: Path, columns: Sequence[str], **options: Any) -> pd.DataFram
 
 
 def _check_columns(frame: pd.DataFrame, wanted: Sequence[str], path: Path) -> None:
-    missing = [column for column in wanted if column not in frame.columns]
-    if missing:
+    if missing := [column for column in wanted if column not in frame.columns]:
         raise SaltError(f"{path}: no column {', '.join(missing)}; accepted: {', '.join(wanted)}")
 
 
