@@ -240,7 +240,7 @@ def slurm() -> Iterator[Found]:
     try:
         site = Site.read(os.environ)
         done = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True, timeout=30)
-        known, said = set(done.stdout.split()), done.stderr.strip()
+        known, said = set(done.stdout.split()), " ".join(done.stderr.split())
     except SaltError as error:
         yield "wrong", "SLURM", str(error)
         return
