@@ -64,14 +64,15 @@ lint: setup
 
 # The tests find on PATH the system's base tools, git and Python, and nothing else: what somebody, or an earlier test, has
 # installed on this machine (Debian puts SLURM's commands into /usr/bin) must not decide whether they pass. Files go to
-# several processes whole, since what the tests of one file share is made once in each.
+# several processes of one thread whole, since what the tests of one file share is made once in each.
 TOOLS := awk basename bash cat chmod cp cut date df dirname echo env expr false find git grep gzip head hostname id kill \
 	ln ls make mkdir mktemp mount mv nproc od printf ps pwd readlink realpath rm rmdir sed seq sh sleep sort stat tail tar \
 	tee test touch tr true umount uname uniq wc which xargs
 define pytest
 	@tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	for tool in $(TOOLS); do if found=$$(type -P $$tool); then ln -s "$$found" "$$tools/$$tool"; fi; done; \
-	PATH="$(CURDIR)/.venv/bin:$$tools" .venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	PATH="$(CURDIR)/.venv/bin:$$tools" OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
+	.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 endef
 test: lint
 	$(pytest)
