@@ -1,6 +1,5 @@
 """Whatever an experiment's or a scale's file holds, it is accepted, or refused in one line and within a second."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from salt.config import load_experiment, load_scale
 from salt.config.files import parse_yaml
-from salt.errors import LONGEST, SaltError
+from support.hostile import accepted_or_told
 from support.repository import DMD, SCALE, small_repository
 
 PIECES = [
@@ -54,17 +53,6 @@ PIECES = [
     "grid: {steps: 4, train_steps: 8}",
     "objectives: ",
 ]
-
-
-def accepted_or_told(call, *words):
-    begun = time.monotonic()
-    try:
-        call(*words)
-    except SaltError as error:
-        text = str(error)
-        assert text.isprintable()
-        assert len(text) <= LONGEST + 5
-    assert time.monotonic() - begun < 1
 
 
 @st.composite
