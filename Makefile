@@ -3,7 +3,7 @@
 # test       setup, then the static checks and all tests
 # test-docs  setup, then what README and docs tell a reader to run, and the guides, in fresh checkouts; minutes
 # test-slurm setup, then the workflow on a SLURM started on this machine, with faults; needs root, else it is skipped
-# soak       setup, then hostile input and faults at their full counts, which make test tries a few of; hours
+# soak       setup, then hostile input and faults at their full counts, which make test tries a few of; an hour
 # lint       the static checks alone
 # reproduce  setup, then the core of the lab, Table 4 and the defect figure with one seed, and how these agree with ours
 # lock       requirements.lock anew, from pyproject.toml; audit: are weaknesses known of what it holds? both need a network
