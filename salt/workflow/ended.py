@@ -35,9 +35,8 @@ def lacked(what: Lacking, logs: Path, rule: str, wildcards: Iterable[str], attem
     of_job = "_".join(wildcards).replace("/", "_")
     found = [log for name in (rule, f"beside_{rule}") for log in (logs / f"rule_{name}" / of_job).glob("*.log")]
     ended = sorted((log for log in found if log.stem.isdecimal()), key=lambda log: int(log.stem))
-    return any(
-        SAID[what].search(_tail(log)) for log in ended[-attempt:]
-    )  # Snakemake in the job has its own log there too
+    # as many as the number of this attempt: the job that it becomes has a log of its own there too
+    return any(SAID[what].search(_tail(log)) for log in ended[-attempt:])
 
 
 def _tail(log: Path) -> bytes:
