@@ -66,7 +66,7 @@ lint: setup
 # installed on this machine (Debian puts SLURM's commands into /usr/bin) must not decide whether they pass. Files go to
 # several processes of one thread whole, since what the tests of one file share is made once in each.
 TOOLS := awk basename bash cat chmod cp cut date df dirname echo env expr false find git grep gzip head hostname id kill \
-	ln ls make mkdir mktemp mount mv nproc od printf ps pwd readlink realpath rm rmdir sed seq sh sleep sort stat tail tar \
+	ln ls make mkdir mktemp mount mv nproc od printf ps pwd readlink realpath rm rmdir sed seq sh sha256sum sleep sort stat tail tar \
 	tee test touch tr true umount uname uniq wc which xargs
 define pytest
 	@tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
