@@ -4,23 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Beta, Probability, Section, Share, is_none
-
-
-class NoiseLaw(Section):
-    """How a noise level t is sampled: u uniform on (0, u_max), shifted, clamped."""
-
-    shift: PositiveFloat = 5.0
-    """s of t = s u / (1 + (s - 1) u)."""
-    u_max: Share = 1.0
-    t_min: Probability = 0.02
-    t_max: Probability = 0.98
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "NoiseLaw":
-        if self.t_min >= self.t_max:
-            raise ValueError(f"t_min={self.t_min} must lie below t_max={self.t_max}")
-        return self
+from salt.config.adversarial import Adversarial
+from salt.config.base import Beta, Section, Share, is_none
+from salt.config.noise import NoiseLaw
 
 
 class DMD(Section):
@@ -144,12 +130,12 @@ class SCM(Section):
 
 
 DRIVING = ("dmd", "flow_matching", "ode", "pcm")
-"""Of these exactly one is given; all other objectives stand beside dmd."""
+"""Of these exactly one is given; all other objectives stand beside dmd, and adversarial beside pcm as well."""
 
 
 class Objectives(Section):
     """What judges the samples; an objective that is absent is off. Exactly one of the first four drives the training;
-    the others are added to dmd.
+    the others are added to dmd, `adversarial` to pcm as well.
     """
 
     dmd: DMD | None = None
@@ -159,6 +145,7 @@ class Objectives(Section):
     sc: SC | None = None
     align: Align | None = None
     scm: SCM | None = Field(default=None, exclude_if=is_none)
+    adversarial: Adversarial | None = Field(default=None, exclude_if=is_none)
 
     def given(self) -> dict[str, Any]:
         """Name -> section of every objective that is not absent."""
@@ -177,7 +164,8 @@ class Objectives(Section):
                 f"driving objectives given: {', '.join(driving) or 'none'}; accepted: exactly one of "
                 f"{', '.join(DRIVING)}"
             )
-        if driving != ["dmd"] and len(self.given()) > 1:
-            *names, last = (name for name in type(self).model_fields if name not in DRIVING)
-            raise ValueError(f"{', '.join(names)} and {last} are added to dmd, but {driving[0]} drives: remove them")
+        allowed = {"dmd": set(type(self).model_fields), "pcm": {"pcm", "adversarial"}}.get(driving[0], set(driving))
+        if beside := [name for name in self.given() if name not in allowed]:
+            accepted = ", ".join(sorted(allowed - {driving[0]})) or "none"
+            raise ValueError(f"{', '.join(beside)}: not added to {driving[0]}; accepted beside it: {accepted}")
         return self

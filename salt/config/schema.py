@@ -14,7 +14,7 @@ from salt.config.backbone import Backbone
 from salt.config.base import Name, Section, Solver, is_none
 from salt.config.lab import TOKEN_WIDTH, Exact
 from salt.config.memory import Memory
-from salt.config.objectives import PCM, Objectives
+from salt.config.objectives import PCM, Align, Objectives
 from salt.config.released import Released
 from salt.config.rollout import Rollout
 from salt.config.scale import Scale
@@ -120,6 +120,11 @@ class Experiment(Section):
             )
         if (self.objectives.dmd is None) != (self.train.critic is None):
             raise ValueError("objectives.dmd and train.critic belong together: give both or neither")
+        if (self.objectives.adversarial is None) != (self.train.discriminator is None):
+            raise ValueError("objectives.adversarial and train.discriminator belong together: give both or neither")
+        if self.objectives.adversarial is not None:
+            depth = self._looked_through(self.objectives.adversarial.features).num_layers
+            self.objectives.adversarial.check(self.train, depth, self.scale.exact is not None)
         if (self.objectives.ode is None) != (self.pairs is None):
             raise ValueError("objectives.ode and pairs belong together: give both or neither")
         exact = ("exact",) if self.scale.names_modes or self.scale.exact is not None else ()
@@ -157,8 +162,8 @@ class Experiment(Section):
             self._whole_phases(self.objectives.pcm)
         if self.objectives.ode is not None and self.causal is None and self.scale.exact is None:
             raise ValueError("objectives.ode starts causal students: give causal.chunk")
-        if self.objectives.align is not None and self.rollout.kind != "autoregressive":
-            raise ValueError(f"objectives.align compares autoregressive rollouts, but rollout.kind={self.rollout.kind}")
+        if self.objectives.align is not None:
+            self._features_of_rollouts(self.objectives.align)
         if self.rollout.clean:
             self._clean_chunks()
         if self.causal is not None:
@@ -166,6 +171,16 @@ class Experiment(Section):
             self._whole_chunks(frames, self.causal.chunk)
             self._within_rotary_table(frames, self.causal.memory)
         return self
+
+    def _features_of_rollouts(self, align: Align) -> None:
+        if self.rollout.kind != "autoregressive":
+            raise ValueError(f"objectives.align compares autoregressive rollouts, but rollout.kind={self.rollout.kind}")
+        depth = self._looked_through(align.features).num_layers
+        if align.block is not None and align.block >= depth:
+            raise ValueError(f"objectives.align.block={align.block}: accepted: 0 to {depth - 1}, the network's blocks")
+
+    def _looked_through(self, features: Literal["teacher", "critic"]) -> Backbone:
+        return self.scale.backbone if features == "critic" else self.teacher_backbone
 
     def _clean_chunks(self) -> None:
         if self.causal is None or self.scale.exact is not None:
@@ -266,6 +281,7 @@ class Experiment(Section):
             "train.ema.start": train.ema.start,
             "objectives.align.start": objectives.align.start if objectives.align else 0,
             "objectives.scm.warmup": objectives.scm.warmup if objectives.scm else 0,
+            "objectives.adversarial.start": objectives.adversarial.start if objectives.adversarial else 0,
         }
         for key, start in begins.items():
             if start >= train.iterations:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from salt.config.base import Beta, Precision, Probability, Section
+from salt.config.base import Beta, Precision, Probability, Section, is_none
 
 
 class Optimiser(Section):
@@ -37,6 +37,16 @@ class Critic(Section):
     """Whether it sees, beside the caption, the t_s at which the student left its sample; published critics do not."""
 
 
+class Discriminator(Section):
+    """The network of `objectives.adversarial`: its optimiser, and its number of updates per generator update."""
+
+    optimiser: Optimiser
+    """AdamW of the discriminator: lr, betas, weight_decay, clip, warmup, decay."""
+    ratio: PositiveInt | None = None
+    """Its own updates per generator update; None: it is updated with the critic, on the same samples, as published, and
+    once per generator update where there is none."""
+
+
 class EMA(Section):
     """Exponential moving average of the generator, from generator update `start` on."""
 
@@ -57,6 +67,7 @@ class Train(Section):
     optimiser: Optimiser
     """AdamW of the generator: lr, betas, weight_decay, clip, warmup, decay."""
     critic: Critic | None = None
+    discriminator: Discriminator | None = Field(default=None, exclude_if=is_none)
     ema: EMA = EMA()
     checkpoint_every: PositiveInt = 100
     keep_checkpoints: PositiveInt = 2

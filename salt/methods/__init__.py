@@ -45,10 +45,10 @@ def build_method(
     if teacher is None:
         raise SaltError(f"{experiment.name}: objectives.dmd and pcm need a teacher")
     distilled = teacher if judge is None else judge
+    driving = experiment.objectives.dmd or experiment.objectives.pcm
+    own = teacher.requires_grad_(False) if driving is not None and driving.teacher == "exact" else None
     if experiment.objectives.pcm is not None:
-        return PhasedConsistency(experiment, generator, distilled, streams)
+        return PhasedConsistency(experiment, generator, distilled, streams, own)
     critic = copy.deepcopy(teacher).requires_grad_(True)
-    closed = experiment.objectives.dmd is not None and experiment.objectives.dmd.teacher == "exact"
-    own = teacher.requires_grad_(False) if closed else None
     components = Components.of(experiment, generator, critic, distilled, streams, own)
     return Distill(experiment, components, build_terms(experiment.objectives, components))

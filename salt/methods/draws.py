@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from salt.config.objectives import NoiseLaw
+from salt.config.noise import NoiseLaw
 from salt.flow.grid import shift_time
 from salt.models.protocol import Batch
 from salt.streams import Streams

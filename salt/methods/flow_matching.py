@@ -13,6 +13,7 @@ from salt.errors import SaltError
 from salt.flow.grid import shift_time
 from salt.flow.path import interpolate, velocity_target
 from salt.methods.draws import Draws
+from salt.methods.protocol import Method
 from salt.models.conditioning import bind
 from salt.models.protocol import Batch
 from salt.objectives.regression import bell, velocity_loss
@@ -20,7 +21,7 @@ from salt.rollout import fold_chunks, unfold_chunks
 from salt.streams import Streams
 
 
-class FlowMatching:
+class FlowMatching(Method):
     """The method of `objectives.flow_matching`: one role, the generator."""
 
     def __init__(

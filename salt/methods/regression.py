@@ -14,13 +14,14 @@ from salt.errors import SaltError
 from salt.flow.grid import time_grid
 from salt.flow.path import x0_from_velocity
 from salt.methods.draws import Draws
+from salt.methods.protocol import Method
 from salt.models.protocol import Batch
 from salt.objectives.regression import ode_loss
 from salt.rollout import fold_chunks, unfold_chunks
 from salt.streams import Streams
 
 
-class Regression:
+class Regression(Method):
     """The method of `objectives.ode`: one role, the generator."""
 
     def __init__(self, experiment: Experiment, generator: nn.Module, streams: Streams) -> None:

@@ -22,6 +22,7 @@ from salt.config.lab import TOKEN_WIDTH, SmallNetwork
 from salt.config.memory import Memory
 from salt.errors import SaltError
 from salt.files import whole_folder
+from salt.models.protocol import FirstFrame
 
 FILE = "ensemble.safetensors"
 TOKENS = 2
@@ -93,11 +94,13 @@ class MemberMLP(nn.Module):
 
 
 class EnsembleVelocity(nn.Module):
-    """Members that see whole states: a `FeatureModel`."""
+    """Members that see whole states: a `FeatureModel` of one block."""
+
+    depth = heads = 1
 
     def __init__(self, members: int, shape: Sequence[int], text: int, config: SmallNetwork) -> None:
         super().__init__()
-        self.members, self._shape = members, tuple(shape)
+        self.members, self.width, self._shape = members, config.width, tuple(shape)
         size = torch.Size(shape).numel()
         self.mlp = MemberMLP(members, size, size, text, config)
 
@@ -105,10 +108,12 @@ class EnsembleVelocity(nn.Module):
         """`(E * B, C, T, H, W)`, `(E * B,)`, `(E * B, L, D)` -> v."""
         return self.mlp(x_t.flatten(1), t, text).view_as(x_t)
 
-    def features(self, x_t: Tensor, t: Tensor, text: Tensor, block: int | None) -> Tensor:
-        """The last hidden layer, its width shared among the T frames: `(E * B, T, tokens, 4)`."""
+    def features(
+        self, x_t: Tensor, t: Tensor, text: Tensor, blocks: Sequence[int], image: FirstFrame | None = None
+    ) -> list[Tensor]:
+        """The last hidden layer, its width shared among the T frames: `(E * B, T, tokens, 4)`, for each of `blocks`."""
         hidden = self.mlp.hidden(x_t.flatten(1), t, text).flatten(0, 1)
-        return hidden.unflatten(1, (x_t.shape[2], -1, TOKEN_WIDTH))
+        return [hidden.unflatten(1, (x_t.shape[2], -1, TOKEN_WIDTH))] * len(blocks)
 
 
 @dataclass

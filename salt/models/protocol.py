@@ -58,8 +58,17 @@ class ImageToVideoModel(Protocol):
 class FeatureModel(VelocityModel, Protocol):
     """A velocity model that gives access to its intermediate features."""
 
-    def features(self, x_t: Tensor, t: Tensor, text: Tensor, block: int | None) -> Tensor:
-        """The output of a block, the middle one by default, `(B, T, S, D)`."""
+    width: int
+    """D of its features."""
+    depth: int
+    """Blocks that it has."""
+    heads: int
+    """Of its attention, among which its features are shared."""
+
+    def features(
+        self, x_t: Tensor, t: Tensor, text: Tensor, blocks: Sequence[int], image: FirstFrame | None = None
+    ) -> list[Tensor]:
+        """What each of these blocks gives, `(B, T, S, D)`: S tokens in each latent frame."""
         ...
 
 

@@ -6,7 +6,7 @@ diffusers takes seconds to import, so each function imports it itself.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -51,32 +51,51 @@ class WanVelocity(nn.Module):
         )[0]
         return prediction
 
-    def features(self, x_t: Tensor, t: Tensor, text: Tensor, block: int | None) -> Tensor:
-        """The output of a block, `(B, T, S, D)`: S tokens in each latent frame. Later blocks are not run.
+    @property
+    def width(self) -> int:
+        """D of its features."""
+        config: Any = self.transformer.config
+        return int(config.num_attention_heads * config.attention_head_dim)
+
+    @property
+    def depth(self) -> int:
+        """Transformer blocks."""
+        blocks: Any = self.transformer.blocks
+        return len(blocks)
+
+    @property
+    def heads(self) -> int:
+        """Heads of its attention."""
+        config: Any = self.transformer.config
+        return int(config.num_attention_heads)
+
+    def features(
+        self, x_t: Tensor, t: Tensor, text: Tensor, blocks: Sequence[int], image: FirstFrame | None = None
+    ) -> list[Tensor]:
+        """The outputs of blocks, each `(B, T, S, D)`: S tokens in each latent frame. Later blocks are not run.
 
         Args:
             x_t: `(B, C, T, H, W)`.
             t: `(B,)` in [0, 1].
             text: `(B, L, D)`.
-            block: counted from 0; None: the middle one.
-
-        Raises:
-            SaltError: there is no such block.
+            blocks: counted from 0.
+            image: first frames, of a network that is conditioned on them.
         """
         transformer: Any = self.transformer
-        blocks = transformer.blocks
-        last = len(blocks) // 2 if block is None else block
-        if last >= len(blocks):
-            raise SaltError(f"objectives.align.block={last}: accepted: 0 to {len(blocks) - 1}, the network's blocks")
-        found: list[Tensor] = []
-        hook = blocks[last].register_forward_hook(lambda module, given, out: found.append(out))
-        transformer.blocks = blocks[: last + 1]
+        every, found = transformer.blocks, dict[int, Tensor]()
+
+        def keep(block: int) -> Any:
+            return every[block].register_forward_hook(lambda module, given, out: found.update({block: out}))
+
+        hooks = [keep(block) for block in blocks]
+        transformer.blocks = every[: max(blocks) + 1]
         try:
-            self(x_t, t, text)
+            self(x_t, t, text, image=image)
         finally:
-            transformer.blocks = blocks
-            hook.remove()
-        return found[0].unflatten(1, (x_t.shape[2], -1))
+            transformer.blocks = every
+            for hook in hooks:
+                hook.remove()
+        return [found[block].unflatten(1, (x_t.shape[2], -1)) for block in blocks]
 
     def share_tokens(self, mesh: DeviceMesh) -> None:
         """See `salt.models.protocol.TokenParallelModel`: Ulysses (Jacobs et al., 2023), as diffusers has it."""

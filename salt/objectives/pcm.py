@@ -6,7 +6,7 @@ lie on a teacher's path, t > t_next >= t_e, with t_e the end of the phase that t
 
 import torch
 
-from salt.flow.path import Velocity
+from salt.flow.path import Velocity, expand
 from salt.flow.shapes import PerSample, State
 from salt.flow.transport import euler_step
 
@@ -26,3 +26,13 @@ def phased_target(velocity: Velocity, x_next: State, t_next: PerSample, t_e: Per
 def phased_consistency_loss(x_e: State, target: State, huber: float) -> PerSample:
     """Return mean(sqrt((x_e - target)^2 + huber^2) - huber) over the elements of each sample (pseudo-Huber)."""
     return (((x_e - target).square() + huber**2).sqrt() - huber).flatten(1).mean(1)
+
+
+def renoised(x_e: State, noise: State, t_e: PerSample, t: PerSample) -> State:
+    """A state at t_e < 1, noised to t >= t_e, as in PCM's code: ((1 - t) x_e + (t - t_e) noise) / (1 - t_e).
+
+    Were `noise` the noise that x_e has, this would be the path itself. It is fresh, so what comes out has a little less
+    noise than belongs to t, unless t_e is 0.
+    """
+    t_e, t = expand(t_e, x_e), expand(t, x_e)
+    return ((1 - t) * x_e + (t - t_e) * noise) / (1 - t_e)

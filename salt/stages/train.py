@@ -67,8 +67,9 @@ def run(
             judge = exact_teacher(assets, latents, about_bank(assets), device)
         method = build_method(experiment, generator, teacher, Streams(seed), judge)
         if experiment.train.recompute:
-            for network in method.trainable.values():
-                recompute_blocks(network)
+            for role, network in method.trainable.items():
+                if role != "discriminator":
+                    recompute_blocks(network)
         return method, data
 
     def preview(step: int, generator: nn.Module) -> None:

@@ -133,10 +133,11 @@ def iterate(job: Job, state: TrainState) -> dict[str, float]:
 
 
 def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
-    """One update of one role: accumulate, average, check, clip, step."""
-    config, workers, network = job.config, job.workers, state.networks[role]
-    parameters = list(network.parameters())
-    network.zero_grad(set_to_none=True)
+    """One update of one role: accumulate, average, check, clip, step; of each network that it trains."""
+    config, workers = job.config, job.workers
+    networks = {name: state.networks[name] for name in job.method.updated(role)}
+    for network in networks.values():
+        network.zero_grad(set_to_none=True)
     first = sum(state.updates.values()) * config.batch_size
     metrics: dict[str, float] = {}
     for samples in workers.slices(first, config.batch_size, config.accumulate):
@@ -145,23 +146,30 @@ def _update(job: Job, state: TrainState, role: str) -> dict[str, float]:
             loss, extra = job.method.loss(role, batch, state.step)
         # processes that share samples each hold a part of the gradient: their sum, not their mean, enters the average;
         # an ensemble's loss is the mean over its members, each of which is trained by its own
-        torch.autograd.backward(loss * members.number(network) * workers.context / config.accumulate)
+        number = members.number(state.networks[role])
+        torch.autograd.backward(loss * number * workers.context / config.accumulate)
         for name, value in {"loss": loss.item(), **extra}.items():
             metrics[name] = metrics.get(name, 0.0) + value / config.accumulate
     if not state.split:  # split networks average their gradients in backward
-        workers.average_gradients(parameters)
+        workers.average_gradients([weight for network in networks.values() for weight in network.parameters()])
     metrics = workers.mean(metrics)
-    optimisation = state.configs[role]
-    if isinstance(network, Ensemble):
-        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}  # not so if one diverged
-        metrics |= members.clip(network, optimisation.clip, f"{job.run}: step {state.step + 1}, {role}")
-    else:
-        metrics["grad_norm"] = gathered(nn.utils.clip_grad_norm_(parameters, optimisation.clip)).item()
+    where = f"{job.run}: step {state.step + 1}, {role}"
+    for name, network in networks.items():
+        largest = state.configs[name].clip
+        if isinstance(network, Ensemble):
+            metrics = {key: value for key, value in metrics.items() if math.isfinite(value)}  # not so if one diverged
+            clipped = members.clip(network, largest, where)
+        else:
+            norm = nn.utils.clip_grad_norm_(network.parameters(), largest)
+            clipped = {"grad_norm": gathered(norm).item()}
+        metrics |= {key if name == role else f"{name}_{key}": value for key, value in clipped.items()}
     _refuse_non_finite(job, state.step, role, metrics)
-    factor = lr_factor(optimisation, state.updates[role], state.step / config.iterations)
-    take_step(state.optimisers[role], factor)
+    for name in networks:
+        factor = lr_factor(state.configs[name], state.updates[role], state.step / config.iterations)
+        take_step(state.optimisers[name], factor)
+        metrics["lr" if name == role else f"{name}_lr"] = state.configs[name].lr * factor
     state.updates[role] += 1
-    return metrics | {"lr": optimisation.lr * factor}
+    return metrics
 
 
 def _refuse_non_finite(job: Job, step: int, role: str, metrics: Mapping[str, float]) -> None:

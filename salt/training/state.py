@@ -63,7 +63,7 @@ class TrainState:
         networks: role -> network.
         split: whether every process holds a part of them only.
         step: iterations (generator updates) done.
-        updates: role -> updates done.
+        updates: role -> updates done; networks that are updated with another role count none.
         seconds: wall time spent so far, over all sessions.
     """
 
@@ -73,6 +73,8 @@ class TrainState:
         self.configs = {"generator": config.optimiser}
         if config.critic is not None:
             self.configs["critic"] = config.critic.optimiser
+        if config.discriminator is not None:
+            self.configs["discriminator"] = config.discriminator.optimiser
         self.ema = EMA(networks["generator"], config.ema.decay, config.ema.start)
         if self.split:
             self._bones = sharding.skeleton(self.ema.module)

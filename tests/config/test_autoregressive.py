@@ -133,7 +133,7 @@ def message(name):
         (
             "align: {}",
             "dmd: null\n  flow_matching: {}\ntrain: {critic: null}",
-            "objectives: sc, align and scm are added to dmd, but flow_matching drives: remove them",
+            "objectives: sc: not added to flow_matching; accepted beside it: none",
         ),
         ("align: {}", "ode: {}", "objectives: driving objectives given: dmd, ode; accepted: exactly one of dmd"),
     ],
@@ -153,7 +153,7 @@ def test_autoregressive_experiment_file(repository, old, new, told):
     [
         ("pairs: {teacher: ar}\n", "", "objectives.ode and pairs belong together: give both or neither"),
         ("{ode: {}}", "{flow_matching: {}}", "objectives.ode and pairs belong together: give both or neither"),
-        ("{ode: {}}", "{ode: {}, sc: {}}", "sc, align and scm are added to dmd, but ode drives: remove them"),
+        ("{ode: {}}", "{ode: {}, sc: {}}", "sc: not added to ode; accepted beside it: none"),
         ("{ode: {}}", "{ode: {}, dmd: {}}", "objectives: driving objectives given: dmd, ode; accepted: exactly one"),
         ("causal: {chunk: 1}\n", "", "ode.yaml: objectives.ode starts causal students: give causal.chunk"),
         (

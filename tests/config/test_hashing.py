@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.config import Experiment, content_hash, load_experiment, resolved_yaml, training_hash
-from salt.config.objectives import NoiseLaw
+from salt.config.noise import NoiseLaw
 from salt.config.schema import Grid
 
 

@@ -235,7 +235,7 @@ def test_alignment_is_eq_12_on_features_of_both_rollouts_noised_alike(monkeypatc
         eps = (args_ref[0] - (1 - t) * better.detach()) / t
         assert 0.6 < eps.std() < 1.4
         z_low, z_ref = (
-            networks["teacher"].features((1 - t) * x + t * eps, t.flatten(), batch.text, 0) for x in (x_0, better)
+            networks["teacher"].features((1 - t) * x + t * eps, t.flatten(), batch.text, [0])[0] for x in (x_0, better)
         )
         torch.testing.assert_close(args_low[0], (1 - t) * x_0 + t * eps, **CLOSE)
         unit_low, unit_ref = (z / z.norm(dim=-1, keepdim=True) for z in (z_low, z_ref.detach()))

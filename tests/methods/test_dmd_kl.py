@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from salt.config.objectives import NoiseLaw
+from salt.config.noise import NoiseLaw
 from salt.data.exact import modes_of
 from salt.methods.draws import Draws
 from salt.methods.rollouts import RolloutOutput, build_rollout

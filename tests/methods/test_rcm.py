@@ -82,7 +82,7 @@ def test_it_trains(tmp_path, scm):
     [
         ({"train__shard": True}, "forward_mode needs whole networks .* accepted otherwise: difference"),
         ({"causal": {"chunk": 1}, "rollout": {"kind": "autoregressive"}}, "scm is for whole clips"),
-        ({"objectives": {"flow_matching": {}, "scm": {}}, "train__critic": None}, "sc, align and scm are added to dmd"),
+        ({"objectives": {"flow_matching": {}, "scm": {}}, "train__critic": None}, "scm: not added to flow_matching"),
     ],
 )
 def test_what_does_not_go_with_it_is_refused(changes, told):

@@ -214,11 +214,11 @@ def test_features_are_tokens_of_four_numbers_for_every_frame() -> None:
     assert isinstance(critic, EnsembleVelocity)
     x, t = normal(8, 2, 4, 1, 1, dtype=torch.float32), torch.rand(8)
     text = torch.ones(8, 1, 1)
-    features = critic.features(x, t, text, None)
+    (features,) = critic.features(x, t, text, [0])
     assert features.shape == (8, 4, 4, 4)
     moved = x.clone()
     moved[0] += 1
-    changed = (critic.features(moved, t, text, None) - features).flatten(1).any(1)
+    changed = (critic.features(moved, t, text, [0])[0] - features).flatten(1).any(1)
     assert changed.tolist() == [True] + [False] * 7
 
 

@@ -172,19 +172,19 @@ def outputs(model: WanVelocity) -> list[list[torch.Tensor]]:
     return seen
 
 
-@pytest.mark.parametrize(("block", "layer"), [(0, 0), (1, 1), (2, 2), (None, 1)])
-def test_features_are_what_the_block_gives_out_and_later_blocks_rest(
-    deep: WanVelocity, block: int | None, layer: int
-) -> None:
+@pytest.mark.parametrize("blocks", [[0], [1], [2], [0, 2], [2, 1]])
+def test_features_are_what_blocks_give_out_and_later_blocks_rest(deep: WanVelocity, blocks: list[int]) -> None:
     seen, given = outputs(deep), inputs()
     before = deep(*given)
-    features = deep.features(*given, block)
-    assert features.shape == (2, 3, 16, 24)
-    assert torch.equal(features.flatten(1, 2), seen[layer][0])
-    assert [len(calls) for calls in seen] == [2 if i <= layer else 1 for i in range(3)]
+    features = deep.features(*given, blocks)
+    assert [each.shape for each in features] == [(2, 3, 16, 24)] * len(blocks)
+    assert (deep.width, deep.depth) == (24, 3)
+    for block, each in zip(blocks, features, strict=True):
+        assert torch.equal(each.flatten(1, 2), seen[block][0])
+    assert [len(calls) for calls in seen] == [2 if i <= max(blocks) else 1 for i in range(3)]
     assert torch.equal(deep(*given), before), "all blocks are back"
-    assert len(seen[layer]) == 3
-    assert len(deep.transformer.blocks[layer]._forward_hooks) == 1, "none but the one of this test"
+    assert [len(calls) for calls in seen] == [3 if i <= max(blocks) else 2 for i in range(3)]
+    assert [len(block._forward_hooks) for block in deep.transformer.blocks] == [1] * 3, "none but those of this test"
 
 
 def test_features_of_a_frame_are_where_its_tokens_are(deep: WanVelocity) -> None:
@@ -192,13 +192,13 @@ def test_features_of_a_frame_are_where_its_tokens_are(deep: WanVelocity) -> None
     x_t, t, text = inputs()
     changed = x_t.clone()
     changed[:, :, 2, 1, 3] += 1
-    change = (deep.features(changed, t, text, 0) - deep.features(x_t, t, text, 0)).norm(dim=-1)
+    change = (deep.features(changed, t, text, [0])[0] - deep.features(x_t, t, text, [0])[0]).norm(dim=-1)
     assert change.flatten(1).argmax(1).tolist() == [2 * 16 + 1 * 4 + 3] * 2
 
 
 def test_features_carry_the_gradient_to_the_latents(deep: WanVelocity) -> None:
     x_t, t, text = inputs()
-    deep.features(x_t.requires_grad_(), t, text, 1).square().sum().backward()
+    deep.features(x_t.requires_grad_(), t, text, [1])[0].square().sum().backward()
     assert x_t.grad is not None
     assert x_t.grad.abs().amin((1, 3, 4)).min() > 0, "every frame"
     reached = [parameter.grad is not None for parameter in deep.transformer.blocks.parameters()]
@@ -206,15 +206,9 @@ def test_features_carry_the_gradient_to_the_latents(deep: WanVelocity) -> None:
     assert reached == [True] * 2 * number + [False] * number
 
 
-@pytest.mark.parametrize("block", [3, 99])
-def test_a_block_that_is_not_there_is_named(deep: WanVelocity, block: int) -> None:
-    with pytest.raises(SaltError, match=rf"objectives\.align\.block={block}: accepted: 0 to 2"):
-        deep.features(*inputs(), block)
-
-
 def test_a_broken_call_leaves_the_network_whole(deep: WanVelocity) -> None:
     x_t, t, text = inputs()
     with pytest.raises(RuntimeError):
-        deep.features(x_t, t, text[..., :2], 0)
+        deep.features(x_t, t, text[..., :2], [0])
     assert len(deep.transformer.blocks) == 3
     assert not deep.transformer.blocks[0]._forward_hooks

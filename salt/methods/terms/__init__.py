@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from salt.config.objectives import Objectives
+from salt.methods.terms.adversarial import AdversarialTerm
 from salt.methods.terms.align import Alignment
 from salt.methods.terms.dmd import DistributionMatching
 from salt.methods.terms.protocol import Components, Output, Term
@@ -20,6 +21,7 @@ TERMS: dict[str, Callable[[Any, Components], Term]] = {
     "sc": SelfConsistency,
     "align": Alignment,
     "scm": ContinuousConsistency,
+    "adversarial": AdversarialTerm,
 }
 """Section of `objectives` -> its term, made from the section and what terms share. They are added in this order."""
 

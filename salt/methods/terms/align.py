@@ -1,13 +1,11 @@
 """Cache-conditioned alignment as a term: a rollout of few steps against a denser one of the same noise."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from salt.config.objectives import Align
 from salt.flow.path import interpolate
+from salt.methods.adversary import frozen
 from salt.methods.rollouts import RolloutOutput
 from salt.methods.terms.protocol import Components, Output, Term
 from salt.models.protocol import Batch
@@ -22,6 +20,7 @@ class Alignment(Term):
         self._config, self._draws, self._rollout = config, components.draws, components.rollout
         frozen_one = components.teacher if components.own is None else components.own
         self._network = frozen_one if config.features == "teacher" else components.critic
+        self._blocks = (self._network.depth // 2 if config.block is None else config.block,)
 
     def loss(self, output: Output, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]] | None:
         """Acts where the rollout has a reference in this update."""
@@ -31,9 +30,9 @@ class Alignment(Term):
         reference = self._rollout.reference(batch, step, "generator", rollout, self._config.references[rollout.steps])
         t, eps = self._draws.noising(self._config.noise, "align", batch, step)
         with frozen(self._network):
-            low = self._network.features(interpolate(rollout.x_0, eps, t), t, batch.text, self._config.block)
+            low = self._network.features(interpolate(rollout.x_0, eps, t), t, batch.text, self._blocks)[0]
         with torch.no_grad():
-            ref = self._network.features(interpolate(reference, eps, t), t, batch.text, self._config.block)
+            ref = self._network.features(interpolate(reference, eps, t), t, batch.text, self._blocks)[0]
         align = alignment_loss(low, ref, self._config.margin).mean()
         return align, {"align": align.item()}
 
@@ -43,16 +42,3 @@ class Alignment(Term):
         if not int(rollout.sample.index[0]):  # both would take the one and the same step
             return False
         return self._draws.shared("generator/align", batch, step) < self._config.probability
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Keep gradients out of a network's parameters for what is computed inside, not out of what flows through it."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)

@@ -35,6 +35,15 @@ class Term(Protocol):
         """
         ...
 
+    @property
+    def trainable(self) -> dict[str, nn.Module]:
+        """Networks of its own, by role, that learn against the generator."""
+        return {}
+
+    def discriminate(self, output: RolloutOutput, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]] | None:
+        """What the networks of `trainable` lose on samples, which are constants; None: there are none."""
+        return None
+
     def acts_alone(self, step: int) -> bool:
         """Whether in this iteration all other terms, and the critic, wait for this one: its warm-up."""
         return False
