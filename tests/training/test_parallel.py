@@ -57,6 +57,12 @@ def together(spawn: Spawn, setting: Experiment, folder: Path, size: int) -> None
     assert finish(start(spawn, setting, folder, size)) == [0] * size
 
 
+ADVERSARIAL = {
+    "objectives__adversarial": {"features": "critic", "r1": {"weight": 1.0}, "head": {"width": 8}},
+    "train__discriminator": {"optimiser": {"lr": 1e-3}},
+}
+
+
 def assert_alike(first: Path, second: Path, tolerance: float = 1e-5) -> None:
     """The same run, up to the order of sums."""
     for one, two in zip(metrics_of(first), metrics_of(second), strict=True):
@@ -86,10 +92,11 @@ def test_two_processes_equal_one(spawn: Spawn, tmp_path: Path) -> None:
         (simulated, 4, SHARED | {"train__recompute": True}),
         (shown_experiment, 2, SHARED),
         (shown_experiment, 2, SHARED | {"train__shard": False}),
+        (experiment, 2, ADVERSARIAL),
     ],
     ids=[
         *("SC-DMD", "four, recomputed", "accumulated", "backward simulation", "Salt under caches", "Muon"),
-        *("shared", "two groups that share", "shared, with first frames", "shared, not split"),
+        *("shared", "two groups that share", "shared, with first frames", "shared, not split", "adversarial"),
     ],
 )
 def test_split_networks_train_as_whole_ones(

@@ -23,13 +23,31 @@ from salt.errors import EXIT_INTERRUPTED, SaltError
 from salt.files import sha256
 from salt.models.wan import WEIGHTS
 from salt.training.checkpoint import list_checkpoints
-from support.tiny import Clips, experiment, metrics_of, run, salt_experiment, steps_done, teacher_experiment, wait_for
+from support.tiny import (
+    OPTIMISER,
+    Clips,
+    experiment,
+    metrics_of,
+    run,
+    salt_experiment,
+    steps_done,
+    teacher_experiment,
+    wait_for,
+)
 
 KILLS = int(os.environ.get("SALT_KILLS", "3"))
 Spawn = Callable[..., ForkServerProcess]
 
 
-@pytest.mark.parametrize("method", [experiment, salt_experiment], ids=["SC-DMD", "Salt under caches"])
+def adversarial(**changes: Any) -> Experiment:
+    """With a third role, in updates of its own."""
+    given = {"objectives__adversarial": {"r1": {}}, "train__discriminator": {"optimiser": OPTIMISER, "ratio": 1}}
+    return experiment(**given | changes)
+
+
+@pytest.mark.parametrize(
+    "method", [experiment, salt_experiment, adversarial], ids=["SC-DMD", "Salt under caches", "adversarial"]
+)
 def test_a_run_killed_at_random_moments_ends_as_the_unbroken_one(
     spawn: Spawn, tmp_path: Path, method: Callable[..., Experiment]
 ) -> None:
