@@ -55,6 +55,10 @@ class Adversarial(Section):
     start: NonNegativeInt = 0
     """Generator updates before the student's first loss; the discriminator learns from the first on."""
 
+    def blocks_in(self, depth: int) -> tuple[int, ...]:
+        """The blocks of a network of `depth`; by default FastGen's 15, 22 and 29 of Wan's 30."""
+        return self.blocks or tuple(sorted({depth // 2, 3 * depth // 4, depth - 1}))
+
     def check(self, train: Train, depth: int, exact: bool) -> None:
         """Refuse what does not fit together.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.adversarial import Adversarial
-from salt.config.base import Beta, Section, Share, is_none
+from salt.config.base import Beta, Probability, Section, Share, is_none
 from salt.config.noise import NoiseLaw
 
 
@@ -106,6 +106,30 @@ class PCM(Section):
     """c of the distance sqrt(d^2 + c^2) - c."""
 
 
+class FlowMapMatching(Section):
+    """The law of flow maps on noised data, u(x_t, t, s) = v - (t - s) du/dt (AnyFlow, arXiv 2605.13724)."""
+
+    weight: NonNegativeFloat = 1.0
+    shift: PositiveFloat = 5.0
+    """Of the two uniform times, of which the later is s."""
+    velocity_share: Probability = 0.5
+    """Of samples with s = t: flow matching."""
+    end_share: Probability = 0.25
+    """Of samples with s = 0."""
+    step: PositiveFloat = 0.005
+    """Of t, in the difference that stands for du/dt."""
+    cfg_weight: PositiveFloat = 3.0
+    """w of uncond + w (cond - uncond), with which the network answers when it is asked once."""
+
+    @model_validator(mode="after")
+    def _shares(self) -> "FlowMapMatching":
+        if self.velocity_share + self.end_share > 1:
+            raise ValueError(
+                f"velocity_share={self.velocity_share:g} and end_share={self.end_share:g}: accepted: at most 1 together"
+            )
+        return self
+
+
 class SCM(Section):
     """Continuous-time consistency (sCM, arXiv 2410.11081) with a guided teacher, beside dmd: rCM (arXiv 2510.08431)."""
 
@@ -129,12 +153,12 @@ class SCM(Section):
     """Step of `derivative: difference`; larger where networks compute in bfloat16."""
 
 
-DRIVING = ("dmd", "flow_matching", "ode", "pcm")
+DRIVING = ("dmd", "flow_matching", "ode", "pcm", "flow_map")
 """Of these exactly one is given; all other objectives stand beside dmd, and adversarial beside pcm as well."""
 
 
 class Objectives(Section):
-    """What judges the samples; an objective that is absent is off. Exactly one of the first four drives the training;
+    """What judges the samples; an objective that is absent is off. Exactly one of the first five drives the training;
     the others are added to dmd, `adversarial` to pcm as well.
     """
 
@@ -142,6 +166,7 @@ class Objectives(Section):
     flow_matching: FlowMatching | None = None
     ode: ODE | None = None
     pcm: PCM | None = Field(default=None, exclude_if=is_none)
+    flow_map: FlowMapMatching | None = Field(default=None, exclude_if=is_none)
     sc: SC | None = None
     align: Align | None = None
     scm: SCM | None = Field(default=None, exclude_if=is_none)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.backbone import Backbone
-from salt.config.base import Name, Section, Solver, is_none
+from salt.config.base import Name, Section, Share, Solver, is_none
 from salt.config.lab import TOKEN_WIDTH, Exact
 from salt.config.memory import Memory
 from salt.config.objectives import PCM, Align, Objectives
@@ -51,6 +51,13 @@ class Causal(Section):
     """KV-cache policy in training, and in sampling up to the training length."""
     long_memory: Memory | None = Field(default=None, exclude_if=is_none)
     """KV-cache policy beyond the training length; None: the scale's `evaluation.long.memory`."""
+
+
+class FlowMap(Section):
+    """A network of two times: the one it is at, and the earlier one it goes to."""
+
+    gate: Share = 0.25
+    """Share of the later time's embedding in the mix (AnyFlow's published networks)."""
 
 
 class Pairs(Section):
@@ -95,6 +102,8 @@ class Experiment(Section):
     """The generator's initial weights: `teacher`, `random`, or those of an experiment."""
     causal: Causal | None = None
     """How a causal generator makes its chunks; None: it generates all frames at once."""
+    flow_map: FlowMap | None = Field(default=None, exclude_if=is_none)
+    """Whether its network takes the time it goes to as well; None: the time it is at, alone."""
     grid: Grid
     """T^(K) and T_train: steps, train_steps, shift."""
     rollout: Rollout = Rollout()
@@ -137,6 +146,12 @@ class Experiment(Section):
             raise ValueError(
                 "rollout.kind=autoregressive needs a causal generator and objectives.dmd: give causal.chunk"
             )
+        if self.flow_map is None and (self.objectives.flow_map is not None or self.rollout.kind == "flow_map"):
+            raise ValueError(
+                "objectives.flow_map and rollout.kind=flow_map are of networks of two times: give flow_map"
+            )
+        if self.flow_map is not None:
+            self._of_two_times()
         if self.rollout.kind == "backward_simulation" and self.causal is not None:
             raise ValueError("rollout.kind=backward_simulation makes whole clips: autoregressive is the causal one")
         if self.objectives.dmd is not None and self.objectives.dmd.teacher == "larger" and self.scale.larger is None:
@@ -171,6 +186,17 @@ class Experiment(Section):
             self._whole_chunks(frames, self.causal.chunk)
             self._within_rotary_table(frames, self.causal.memory)
         return self
+
+    def _of_two_times(self) -> None:
+        if self.causal is not None:
+            raise ValueError("flow_map: networks of two times make whole clips: leave causal out")
+        if self.objectives.dmd is not None and self.rollout.kind != "flow_map":
+            raise ValueError(f"rollout.kind={self.rollout.kind}: accepted of networks of two times: flow_map")
+        known = {"dmd", "adversarial", "flow_map"}
+        if beside := sorted(self.objectives.given().keys() - known):
+            raise ValueError(
+                f"objectives.{beside[0]} is not of networks of two times; accepted: {', '.join(sorted(known))}"
+            )
 
     def _features_of_rollouts(self, align: Align) -> None:
         if self.rollout.kind != "autoregressive":

@@ -6,7 +6,7 @@ one float for the whole batch or one value per sample, `(B,)`.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,19 @@ from salt.flow.shapes import PerSample, State, Time
 
 Velocity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(x_t `(B, ...)`, t `(B,)`) -> v `(B, ...)`, with the condition bound: any network, any closed form."""
+
+
+@runtime_checkable
+class MeanVelocity(Protocol):
+    """A velocity field that also knows its mean along the flow, from t down to s <= t."""
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The velocity at (x_t, t)."""
+        ...
+
+    def mean_velocity(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """The u of the exact step x_s = x_t - (t - s) u; at s = t it is the velocity."""
+        ...
 
 
 def expand(t: Time, like: State) -> Tensor:

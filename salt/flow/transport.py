@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeAlias, overload, runtime_checkable
 from torch import Tensor
 
 from salt.flow.grid import check_grid
-from salt.flow.path import Velocity, batch_time, expand, interpolate, x0_from_velocity
+from salt.flow.path import MeanVelocity, Velocity, batch_time, expand, interpolate, x0_from_velocity
 from salt.flow.shapes import State, Time
 
 Renoise: TypeAlias = Callable[[int, Tensor], Tensor]
@@ -33,11 +33,18 @@ def euler_step(x: State, v: State, t: Time, s: Time) -> State:
     return x - (expand(t, x) - expand(s, x)) * v
 
 
+def velocity_of_step(velocity: Velocity, x: State, t: Time, s: Time) -> State:
+    """The velocity of a step from t to s: the mean of the field on the way, where it knows that, else the one at t."""
+    if isinstance(velocity, MeanVelocity):
+        return velocity.mean_velocity(x, batch_time(t, x), batch_time(s, x))
+    return velocity(x, batch_time(t, x))
+
+
 def euler_operator(velocity: Velocity) -> FlowMap:
-    """Return the flow map that takes one step of Eq. (5) with `velocity`."""
+    """Return the flow map that takes one step of Eq. (5) with `velocity`; see `velocity_of_step`."""
 
     def psi(x_t: Tensor, t: Time, s: Time) -> Tensor:
-        return euler_step(x_t, velocity(x_t, batch_time(t, x_t)), t, s)
+        return euler_step(x_t, velocity_of_step(velocity, x_t, t, s), t, s)
 
     return psi
 
@@ -108,9 +115,9 @@ def _cm_states(velocity: Velocity, noise: Tensor, grid: Sequence[float], renoise
     x = noise
     yield x
     for i, (t, s) in enumerate(pairwise(grid)):
-        x = cm_step(x, velocity(x, batch_time(t, x)), renoise(i, x), t, s)
+        x = cm_step(x, velocity_of_step(velocity, x, t, 0.0), renoise(i, x), t, s)
         yield x
-    yield x0_from_velocity(x, velocity(x, batch_time(grid[-1], x)), grid[-1])
+    yield x0_from_velocity(x, velocity_of_step(velocity, x, grid[-1], 0.0), grid[-1])
 
 
 def _last(states: Iterator[Tensor]) -> Tensor:

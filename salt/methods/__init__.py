@@ -7,6 +7,7 @@ from torch import nn
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.methods.distill import Distill
+from salt.methods.flow_map import FlowMapMethod
 from salt.methods.flow_matching import FlowMatching
 from salt.methods.pcm import PhasedConsistency
 from salt.methods.protocol import Method
@@ -14,7 +15,7 @@ from salt.methods.regression import Regression
 from salt.methods.terms import Components, build_terms
 from salt.streams import Streams
 
-__all__ = ["Distill", "FlowMatching", "Method", "PhasedConsistency", "Regression", "build_method"]
+__all__ = ["Distill", "FlowMapMethod", "FlowMatching", "Method", "PhasedConsistency", "Regression", "build_method"]
 
 
 def build_method(
@@ -27,8 +28,8 @@ def build_method(
     """The method that an experiment's objectives ask for.
 
     Args:
-        experiment: its driving objective decides: flow_matching trains a teacher, ode regresses trajectories, pcm and
-            dmd (with the terms beside it) distil a teacher.
+        experiment: its driving objective decides: flow_matching trains a teacher, flow_map a network of two times, ode
+            regresses trajectories, pcm and dmd (with the terms beside it) distil a teacher.
         generator: the network to train, initialised as `experiment.init` says; causal where `experiment.causal` is.
         teacher: what is distilled, and what the critic starts from; bidirectional. dmd and pcm need it.
         streams: where all random draws come from.
@@ -40,6 +41,8 @@ def build_method(
     """
     if experiment.objectives.flow_matching is not None:
         return FlowMatching(experiment, generator, streams, judge)
+    if experiment.objectives.flow_map is not None:
+        return FlowMapMethod(experiment, generator, streams)
     if experiment.objectives.ode is not None:
         return Regression(experiment, generator, streams)
     if teacher is None:

@@ -32,7 +32,7 @@ class Adversary:
     def of(cls, config: Adversarial, network: Any, streams: Streams) -> "Adversary":
         """With a head of random weights, on the network's device."""
         seeds = streams.seeds if isinstance(streams, MemberStreams) else (streams.seed,)
-        head = build_discriminator(config.head, network, len(blocks_of(config, network.depth)), seeds)
+        head = build_discriminator(config.head, network, len(config.blocks_in(network.depth)), seeds)
         return cls(config, network, head.to(next(network.parameters()).device), streams)
 
     @property
@@ -85,7 +85,7 @@ class Adversary:
 
     def _features(self, x_t: Tensor, t: Tensor, batch: Batch) -> list[Tensor]:
         found: list[Tensor] = self.network.features(
-            x_t, t, batch.text, blocks_of(self.config, self.network.depth), batch.image
+            x_t, t, batch.text, self.config.blocks_in(self.network.depth), batch.image
         )
         return found
 
@@ -93,11 +93,6 @@ class Adversary:
         height, width = x_t.shape[-2:]
         logits: Tensor = self.head(features, rows(features[0].shape[2], height, width))
         return logits
-
-
-def blocks_of(config: Adversarial, depth: int) -> tuple[int, ...]:
-    """The blocks whose features are looked at, in a network of `depth`; FastGen's 15, 22, 29 of Wan's 30 by default."""
-    return config.blocks or tuple(sorted({depth // 2, 3 * depth // 4, depth - 1}))
 
 
 @contextmanager

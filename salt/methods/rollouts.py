@@ -17,10 +17,20 @@ from salt.config.rollout import History
 from salt.config.schema import Causal, Experiment
 from salt.errors import SaltError
 from salt.flow.grid import time_grid
+from salt.flow.path import MeanVelocity
 from salt.methods.draws import Draws
 from salt.models.conditioning import bind
 from salt.models.protocol import Batch
-from salt.rollout import Sample, autoregressive, backward_simulation, by_chunk, fold_chunks, noised_data, unfold_chunks
+from salt.rollout import (
+    Sample,
+    autoregressive,
+    backward_simulation,
+    by_chunk,
+    flow_map_simulation,
+    fold_chunks,
+    noised_data,
+    unfold_chunks,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +107,27 @@ class BackwardSimulation(Rollout):
         velocity = bind(self.model, batch.text, batch.image)
         renoise = partial(_renoise, self.draws, batch, step, role, 1)
         sample = backward_simulation(velocity, noise, self.grid, index, renoise, max_over_ranks(int(index.max())))
+        return RolloutOutput(sample, sample.x_0, len(self.grid))
+
+
+@dataclass(frozen=True)
+class FlowMapSimulation(Rollout):
+    """`rollout.kind: flow_map`."""
+
+    kind: ClassVar[str] = "flow_map"
+    model: Any
+    grid: Sequence[float]
+    draws: Draws
+    last: float = 0.0
+
+    def __call__(self, batch: Batch, step: int, role: str) -> RolloutOutput:
+        """Every sample by way of its own t_s, in three steps."""
+        index = self.draws.exits(self.last, role, batch, step, len(self.grid))
+        noise = self.draws.normal(f"{role}/noise", batch, step)
+        velocity = bind(self.model, batch.text, batch.image)
+        if not isinstance(velocity, MeanVelocity):
+            raise SaltError(f"rollout.kind={self.kind}: the network takes one time; accepted: one of two (flow_map)")
+        sample = flow_map_simulation(velocity, noise, self.grid, index)
         return RolloutOutput(sample, sample.x_0, len(self.grid))
 
 
@@ -188,6 +219,8 @@ def build_rollout(experiment: Experiment, model: Any, draws: Draws) -> Rollout:
     grid = time_grid(levels, shift)
     if rollout.kind == "backward_simulation":
         return BackwardSimulation(model, grid, draws, rollout.last)
+    if rollout.kind == "flow_map":
+        return FlowMapSimulation(model, grid, draws, rollout.last)
     return NoisedData(model, grid, causal, draws, rollout.last, rollout.clean)
 
 

@@ -1,16 +1,41 @@
 """From a network to a velocity field: captions and first frames bound to it, with guidance or without."""
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from salt.flow.path import Velocity, guide
-from salt.models.protocol import Batch, FirstFrame, ImageToVideoModel, VelocityModel
+from salt.flow.path import MeanVelocity, Velocity, guide
+from salt.models.protocol import Batch, FirstFrame, FlowMapModel, ImageToVideoModel, VelocityModel
 
 
-def bind(model: VelocityModel | ImageToVideoModel, text: Tensor, image: FirstFrame | None = None) -> Velocity:
-    """The velocity field (x_t, t) -> v of a network under a caption `(B, L, D)`, and a first frame where it has one."""
+@dataclass(frozen=True, eq=False)
+class BoundFlowMap(MeanVelocity):
+    """The velocity field of a network that knows its mean, under captions and first frames."""
+
+    model: FlowMapModel
+    text: Tensor
+    image: FirstFrame | None
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The velocity."""
+        return self.model.mean_velocity(x_t, t, t, self.text, self.image)
+
+    def mean_velocity(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Its mean from t to s."""
+        return self.model.mean_velocity(x_t, t, s, self.text, self.image)
+
+
+def bind(
+    model: VelocityModel | ImageToVideoModel | FlowMapModel, text: Tensor, image: FirstFrame | None = None
+) -> Velocity:
+    """The velocity field (x_t, t) -> v of a network under a caption `(B, L, D)`, and a first frame where it has one.
+
+    That of a `FlowMapModel` is a `MeanVelocity`.
+    """
+    if isinstance(model, FlowMapModel):
+        return BoundFlowMap(model, text, image)
     if image is None:
         plain = cast(VelocityModel, model)
         return lambda x_t, t: plain(x_t, t, text)

@@ -22,6 +22,7 @@ from salt.config.lab import TOKEN_WIDTH, SmallNetwork
 from salt.config.memory import Memory
 from salt.errors import SaltError
 from salt.files import whole_folder
+from salt.models.conditioning import told
 from salt.models.protocol import FirstFrame
 
 FILE = "ensemble.safetensors"
@@ -114,6 +115,19 @@ class EnsembleVelocity(nn.Module):
         """The last hidden layer, its width shared among the T frames: `(E * B, T, tokens, 4)`, for each of `blocks`."""
         hidden = self.mlp.hidden(x_t.flatten(1), t, text).flatten(0, 1)
         return [hidden.unflatten(1, (x_t.shape[2], -1, TOKEN_WIDTH))] * len(blocks)
+
+
+class EnsembleFlowMap(EnsembleVelocity):
+    """Members that see whole states and the time they go to, as a token beside the caption: a `FlowMapModel`."""
+
+    def forward(self, x_t: Tensor, t: Tensor, text: Tensor, s: Tensor | None = None) -> Tensor:
+        """`(E * B, C, T, H, W)`, `(E * B,)`, `(E * B, 1, D)`, s `(E * B,)` -> u; without s the velocity at t."""
+        return super().forward(x_t, t, told(text, t if s is None else s))
+
+    def mean_velocity(self, x_t: Tensor, t: Tensor, s: Tensor, text: Tensor, image: FirstFrame | None = None) -> Tensor:
+        """See `salt.models.protocol.FlowMapModel`."""
+        found: Tensor = self(x_t, t, text, s)
+        return found
 
 
 @dataclass

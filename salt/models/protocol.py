@@ -55,6 +55,15 @@ class ImageToVideoModel(Protocol):
         ...
 
 
+@runtime_checkable
+class FlowMapModel(VelocityModel, Protocol):
+    """A velocity model that also knows its mean on the way to an earlier time s."""
+
+    def mean_velocity(self, x_t: Tensor, t: Tensor, s: Tensor, text: Tensor, image: FirstFrame | None = None) -> Tensor:
+        """The u `(B, C, T, H, W)` of the step x_s = x_t - (t - s) u; times `(B,)`, t >= s."""
+        ...
+
+
 class FeatureModel(VelocityModel, Protocol):
     """A velocity model that gives access to its intermediate features."""
 

@@ -174,6 +174,8 @@ def student(experiment: Experiment) -> Evaluations:
     whole = whole_clip(experiment)
     if experiment.rollout.kind == "noised_data":
         return whole
+    if experiment.rollout.kind == "flow_map":
+        return replace(whole, graded=3 * whole.graded)
     together = train.batch_size // train.accumulate  # a batch takes the steps of its last sample
     before = sum(1 - (i / levels) ** together for i in range(1, levels))
     return replace(whole, plain=before * whole.graded)
@@ -204,7 +206,15 @@ def iteration(experiment: Experiment) -> dict[str, float]:
     learn = 4.0 if train.recompute else 3.0
     if objectives.pcm is not None:
         own = whole_clip(experiment)
-        return {"generator": (learn + 1) * own.graded - own.entry, "judging": judging(experiment)}
+        jump = judging(experiment) + 2 * own.graded
+        return {
+            "generator": (learn + 1) * own.graded - own.entry,
+            "judging": judging(experiment),
+            **_adversary(experiment, jump),
+        }
+    if objectives.flow_map is not None:  # two evaluations for the derivative, one without a caption
+        own, guidance = whole_clip(experiment), float(objectives.flow_map.cfg_weight != 1)
+        return {"generator": (learn + 2 + guidance) * own.graded - own.entry}
     if objectives.dmd is None:
         doubled = experiment.of_clean_chunks or objectives.flow_matching is not None
         own = whole_clip(experiment, doubled=doubled)
@@ -219,6 +229,7 @@ def iteration(experiment: Experiment) -> dict[str, float]:
     if objectives.scm is not None and objectives.scm.weight:  # its derivative is another evaluation or two
         own = whole_clip(experiment)
         parts["consistency"] = (learn + 2) * own.graded - own.entry + judging(experiment)
+    parts |= _adversary(experiment, made.plain + made.graded)
     levels = experiment.grid.train_steps
     law = experiment.rollout.steps or {levels: 1.0}
     if objectives.sc is not None and objectives.sc.weight:
@@ -232,6 +243,30 @@ def iteration(experiment: Experiment) -> dict[str, float]:
             for steps in objectives.align.references
         )
     return parts
+
+
+def _adversary(experiment: Experiment, made: float) -> dict[str, float]:
+    """Operations of the discriminator's features, for the student and for itself; its head counts for nothing.
+
+    Args:
+        experiment: with or without one.
+        made: operations of the samples of an update of its own.
+    """
+    adversarial, train = experiment.objectives.adversarial, experiment.train
+    if adversarial is None or not adversarial.weight or train.discriminator is None:
+        return {}
+    shared = adversarial.features == "critic"
+    whole = whole_clip(experiment.model_copy(update={"causal": None}))
+    judge, backbone = (
+        (whole, experiment.scale.backbone) if shared else (judged_by(experiment), experiment.teacher_backbone)
+    )
+    features = judge.graded * (max(adversarial.blocks_in(backbone.num_layers)) + 1) / backbone.num_layers
+    seen = 2 + (adversarial.r1 is not None) + (adversarial.r2 is not None)
+    own = train.discriminator.ratio
+    updates = own or (1 if train.critic is None else train.critic.ratio)
+    samples = made if own or train.critic is None else 0.0
+    learn = (4.0 if train.recompute else 3.0) if shared else 1.0
+    return {"adversary": 2 * features + updates * (samples + seen * learn * features)}
 
 
 def _alignment(experiment: Experiment, align: Align, steps: int) -> float:

@@ -10,9 +10,9 @@ from itertools import islice, pairwise
 
 import torch
 
-from salt.flow.path import Velocity, batch_time, interpolate, x0_from_velocity
+from salt.flow.path import MeanVelocity, Velocity, interpolate, x0_from_velocity
 from salt.flow.shapes import PerSample, Places, State
-from salt.flow.transport import Renoise, cm_step
+from salt.flow.transport import Renoise, cm_step, euler_operator, euler_step, velocity_of_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Sample:
     """One evaluation of a student per sample; v_s and x_0 carry the gradient."""
 
     x_s: State
-    """States at t_s, constant."""
+    """States at t_s; constant, but on the way of a flow map."""
     t_s: PerSample
     v_s: State
     """The student's velocity at (x_s, t_s)."""
@@ -50,9 +50,23 @@ def backward_simulation(
     x = noise
     with torch.no_grad():
         for i, (t, s) in enumerate(islice(pairwise(grid), max(steps, int(index.max())))):
-            moved = cm_step(x, velocity(x, batch_time(t, x)), renoise(i, x), t, s)
+            moved = cm_step(x, velocity_of_step(velocity, x, t, 0.0), renoise(i, x), t, s)
             x = torch.where((index > i).view(-1, *[1] * (x.ndim - 1)), moved, x)
     return evaluate(velocity, x, noise.new_tensor(grid)[index], index)
+
+
+def flow_map_simulation(velocity: MeanVelocity, noise: State, grid: Sequence[float], index: Places) -> Sample:
+    """AnyFlow's backward simulation: from noise to t_s = grid[index], from there to the next level, and then to 0.
+
+    Each is one step of the flow map, and all three carry the gradient, as published. Where a sample is there already, a
+    step is of no length.
+    """
+    psi, levels = euler_operator(velocity), noise.new_tensor((*grid, 0.0))
+    t_s, t_e = levels[index], levels[index + 1]
+    x_s = psi(noise, grid[0], t_s)
+    v_s = velocity.mean_velocity(x_s, t_s, t_e)
+    x_0 = psi(euler_step(x_s, v_s, t_s, t_e), t_e, 0.0)
+    return Sample(x_s, t_s, v_s, x_0, index, velocity)
 
 
 def evaluate(velocity: Velocity, x_s: State, t_s: PerSample, index: Places) -> Sample:

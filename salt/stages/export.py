@@ -15,8 +15,8 @@ from salt.files import whole_file, write_text
 from salt.foreign import read_object
 from salt.models.names import to_original
 from salt.models.released import released_weights
-from salt.models.wan import load_wan, save_wan
-from salt.stages.shared.networks import trained_as
+from salt.models.wan import save_wan
+from salt.stages.shared.networks import load_weights, trained_as
 from salt.stages.shared.pipeline import write_pipeline
 from salt.training.provenance import NAME, check_unchanged, hash_files
 
@@ -60,7 +60,7 @@ def ship(folder: Path, scale: str, out: Path) -> None:
     if training_hash(experiment) != training_hash(known):
         raise SaltError(f"{folder}: trained with another configuration than {known.name} has at scale {scale} today")
     trained = read_object(folder / NAME)
-    save_wan(load_wan(folder, experiment.scale.backbone), out, torch.float16)
+    save_wan(load_weights(folder, experiment), out, torch.float16)
     stored = {"experiment": experiment.model_dump(mode="json"), "weights": hash_files(out)}
     origin = {"from": {"scale": known.scale.name, "weights": trained["weights"], "stored_as": "float16"}}
     write_text(out / NAME, json.dumps(trained | stored | origin, indent=1) + "\n")

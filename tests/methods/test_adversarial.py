@@ -6,7 +6,6 @@ from torch.nn.functional import relu, softplus
 
 from salt.flow.grid import time_grid
 from salt.methods import Distill, PhasedConsistency, build_method
-from salt.methods.adversary import blocks_of
 from salt.methods.terms import Components, build_terms
 from support.lab import arm, build
 from support.students import CLOSE, LATENT, Exact, clips, network
@@ -172,10 +171,10 @@ def test_a_discriminator_that_learns_tells_samples_from_data():
 
 def test_blocks_by_default_are_fastgens_in_wan():
     config = setting().objectives.adversarial
-    assert blocks_of(config, 30) == (15, 22, 29)
-    assert blocks_of(config, 3) == (1, 2)
-    assert blocks_of(config, 1) == (0,)
-    assert blocks_of(setting({"blocks": [2, 0]}).objectives.adversarial, 3) == (2, 0)
+    assert config.blocks_in(30) == (15, 22, 29)
+    assert config.blocks_in(3) == (1, 2)
+    assert config.blocks_in(1) == (0,)
+    assert setting({"blocks": [2, 0]}).objectives.adversarial.blocks_in(3) == (2, 0)
 
 
 # ------------------------------------------------------------------------------------ of an ensemble, of PCM

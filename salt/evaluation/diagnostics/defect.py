@@ -34,9 +34,9 @@ from salt.evaluation.sampling.solvers import Draw, Network, first_broken, initia
 from salt.evaluation.scorer import digest, low_precision, size_of_vae
 from salt.evaluation.scorers import diagnosed_prompts
 from salt.flow.grid import time_grid
-from salt.flow.path import Velocity, batch_time
+from salt.flow.path import MeanVelocity, Velocity, batch_time
 from salt.flow.semigroup import composed_endpoint, direct_endpoint, semigroup_defect
-from salt.flow.transport import Renoise
+from salt.flow.transport import Renoise, euler_operator
 
 DEFECT_COLUMNS = (*RECORD_COLUMNS, "t_s", "t_m", "t_e")
 TRAJECTORY_COLUMNS = ("sample", "solver", "nfe", "step", "t", "pc1", "pc2")
@@ -86,9 +86,13 @@ def path_defects(velocity: Velocity, path: States, grid: Sequence[float], middle
     """
     defects = []
     for x_s, t_s, t_m, t_e in zip(path[:-1], grid, middle, (*grid[1:], 0.0), strict=True):
-        v_s = velocity(x_s, batch_time(t_s, x_s))
-        x_1 = direct_endpoint(x_s, v_s, t_s, t_e)
-        x_2 = composed_endpoint(velocity, x_s, v_s, t_s, t_m, t_e)
+        if isinstance(velocity, MeanVelocity):  # its direct step has another velocity than the first of the two
+            psi = euler_operator(velocity)
+            x_1, x_2 = psi(x_s, t_s, t_e), psi(psi(x_s, t_s, t_m), t_m, t_e)
+        else:
+            v_s = velocity(x_s, batch_time(t_s, x_s))
+            x_1 = direct_endpoint(x_s, v_s, t_s, t_e)
+            x_2 = composed_endpoint(velocity, x_s, v_s, t_s, t_m, t_e)
         defects.append(semigroup_defect(x_1, x_2, x_s))
     return torch.stack(defects, dim=1)
 

@@ -13,6 +13,7 @@ from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.foreign import read_object, reason
 from salt.models.causal import CausalWan
+from salt.models.flow_map import FlowMapWan, load_flow_map, with_second_time
 from salt.models.wan import WanVelocity, build_wan, load_wan
 from salt.stages.shared.assets import Assets
 from salt.training.provenance import NAME, check_unchanged
@@ -21,7 +22,9 @@ RANDOM = "random"
 
 
 def as_experiment(network: WanVelocity, experiment: Experiment) -> nn.Module:
-    """A network as an experiment uses it: made causal, with the memory policy, if the experiment is."""
+    """A network as an experiment uses it: told a second time, or made causal with the memory policy, if it is so."""
+    if experiment.flow_map is not None and not isinstance(network, FlowMapWan):
+        return with_second_time(network, experiment.flow_map.gate)
     if experiment.causal is None:
         return network
     return CausalWan(network.transformer, experiment.causal.chunk, experiment.causal.memory)
@@ -30,7 +33,13 @@ def as_experiment(network: WanVelocity, experiment: Experiment) -> nn.Module:
 def load_student(weights: Path, experiment: Experiment) -> nn.Module:
     """The trained network of an experiment, unchanged since it was exported."""
     check_unchanged(weights)
-    return as_experiment(load_wan(weights, experiment.scale.backbone), experiment)
+    return as_experiment(load_weights(weights, experiment), experiment)
+
+
+def load_weights(folder: Path, experiment: Experiment) -> WanVelocity:
+    """The network that an experiment trained: of one time, or of two."""
+    load = load_wan if experiment.flow_map is None else load_flow_map
+    return load(folder, experiment.scale.backbone)
 
 
 def student_of(name: str, scale: str, assets: Assets, weights: Path | None) -> nn.Module:
@@ -55,7 +64,7 @@ def start_of(experiment: Experiment, seed: int, assets: Assets, init: Path | Non
     if init is None:
         return as_experiment(assets.teacher(), experiment)
     check_unchanged(init)
-    return as_experiment(load_wan(init, backbone), experiment)
+    return as_experiment(load_weights(init, trained_as(init)[0]), experiment)
 
 
 # -------------------------------------------------------------------------------------------- provenance
