@@ -18,7 +18,7 @@ from salt.config.objectives import PCM, Align, Objectives
 from salt.config.released import Released
 from salt.config.rollout import Rollout
 from salt.config.scale import Scale
-from salt.config.train import Train
+from salt.config.train import Critic, Train
 
 
 # ------------------------------------------------------------------------------------------ the method
@@ -171,8 +171,8 @@ class Experiment(Section):
             self._exact_teacher()
         if self.scale.exact is not None:
             self._small_networks(self.scale.exact)
-        if self.train.critic is not None and self.train.critic.knows_exit:
-            self._one_exit_of_a_clip()
+        if self.train.critic is not None and (self.train.critic.knows_exit or self.train.critic.knows_steps):
+            self._one_token_of_a_clip(self.train.critic)
         if self.objectives.pcm is not None:
             self._whole_phases(self.objectives.pcm)
         if self.objectives.ode is not None and self.causal is None and self.scale.exact is None:
@@ -263,16 +263,16 @@ class Experiment(Section):
         if self.rollout.history is not None:
             raise ValueError("rollout.history: an exact world has no clips before the judged one; accepted: null")
 
-    def _one_exit_of_a_clip(self) -> None:
-        """What a critic can be told: one time for each clip, as a token beside its caption."""
-        if self.causal is not None and self.rollout.kind == "noised_data":
+    def _one_token_of_a_clip(self, critic: Critic) -> None:
+        """What a critic can be told: one number for each clip, as a token beside its caption."""
+        if critic.knows_exit and self.causal is not None and self.rollout.kind == "noised_data":
             raise ValueError(
                 "train.critic.knows_exit: noised data of a causal student have an exit for each chunk; accepted: false"
             )
         if self.scale.image_to_video:
             raise ValueError(
-                f"train.critic.knows_exit: networks of scale {self.scale.name} take captions of one length; accepted: "
-                "false"
+                f"train.critic.knows_exit, knows_steps: networks of scale {self.scale.name} take captions of one "
+                "length; accepted: false"
             )
 
     def _whole_phases(self, pcm: PCM) -> None:

@@ -35,6 +35,16 @@ class Critic(Section):
     """Critic updates per generator update."""
     knows_exit: bool = Field(default=False, exclude_if=lambda value: not value)
     """Whether it sees, beside the caption, the t_s at which the student left its sample; published critics do not."""
+    knows_steps: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether it sees, beside the caption, 1 / K of the rollout that made the sample; not with `knows_exit`."""
+
+    @model_validator(mode="after")
+    def _one_token(self) -> "Critic":
+        if self.knows_exit and self.knows_steps:
+            raise ValueError(
+                "knows_exit and knows_steps: a critic is told one thing beside the caption; accepted: one of them"
+            )
+        return self
 
 
 class Discriminator(Section):

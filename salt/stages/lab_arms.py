@@ -28,7 +28,14 @@ from salt.evaluation.lab.records import BrokenSamples, exact_of
 from salt.files import sha256, whole_file, write_text
 from salt.methods import build_method
 from salt.methods.protocol import Method
-from salt.models.ensemble import EnsembleCausal, EnsembleVelocity, load_ensemble, lost_members, save_ensemble
+from salt.models.ensemble import (
+    EnsembleCausal,
+    EnsembleFlowMap,
+    EnsembleVelocity,
+    load_ensemble,
+    lost_members,
+    save_ensemble,
+)
 from salt.models.exact import ExactTeacher
 from salt.readers import read_json
 from salt.streams import MemberStreams
@@ -192,7 +199,8 @@ class Workshop:
                 len(self.seeds), exact.world.latent_shape[0], text, exact.network
             )
         else:
-            network = EnsembleVelocity(len(self.seeds), exact.world.latent_shape, text, exact.network)
+            kind = EnsembleVelocity if experiment.flow_map is None else EnsembleFlowMap
+            network = kind(len(self.seeds), exact.world.latent_shape, text, exact.network)
         network.mlp.initialise(self.seeds)
         return network
 
@@ -206,7 +214,8 @@ class Workshop:
     def _build(self, experiment: Experiment, inputs: Mapping[str, Path]) -> tuple[Method, Data]:
         exact, dmd = exact_of(experiment), experiment.objectives.dmd
         generator = self._loaded(experiment, inputs.get("init"))
-        critic = None if dmd is None else self._loaded(experiment, inputs["critic"], causal=False)
+        whole = experiment.model_copy(update={"flow_map": None})  # a critic takes one time
+        critic = None if dmd is None else self._loaded(whole, inputs["critic"], causal=False)
         judge = ExactTeacher(modes_of(exact.world)) if dmd is not None and dmd.teacher == "exact" else None
         method = build_method(experiment, generator, critic, self._streams, judge)
         return method, self._data(experiment)

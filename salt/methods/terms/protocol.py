@@ -61,12 +61,18 @@ class Components:
     draws: Draws
     knows_exit: bool = False
     """Whether the critic is told the t_s of the samples it judges."""
+    knows_steps: bool = False
+    """Whether it is told 1 / K of the rollout that made them."""
     own: Any = None
     """The scale's own teacher, frozen, where what is distilled is a closed form, which has no features."""
 
     def critic_of(self, batch: Batch, output: RolloutOutput) -> Velocity:
         """The critic under a batch's conditions, for samples that a rollout made of it."""
-        text = told(batch.text, output.sample.t_s) if self.knows_exit else batch.text
+        text = batch.text
+        if self.knows_exit:
+            text = told(text, output.sample.t_s)
+        if self.knows_steps:
+            text = told(text, text.new_full((len(text),), 1 / output.steps))
         return bind(self.critic, text, batch.image)
 
     @classmethod
@@ -82,5 +88,6 @@ class Components:
         """Those of an experiment: its networks, and the rollout that it asks for."""
         draws = Draws(streams, experiment.train.batch_size)
         rollout = build_rollout(experiment, generator, draws)
-        knows_exit = experiment.train.critic is not None and experiment.train.critic.knows_exit
-        return cls(generator, critic, teacher, experiment.grid, rollout, draws, knows_exit, own)
+        told_of = experiment.train.critic
+        knows_exit, knows_steps = (False, False) if told_of is None else (told_of.knows_exit, told_of.knows_steps)
+        return cls(generator, critic, teacher, experiment.grid, rollout, draws, knows_exit, knows_steps, own)
