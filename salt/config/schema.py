@@ -12,6 +12,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from salt.config.backbone import Backbone
 from salt.config.base import Name, Section, Solver, is_none
+from salt.config.grid import Grid
 from salt.config.lab import TOKEN_WIDTH, Exact
 from salt.config.memory import Memory
 from salt.config.objectives import PCM, Objectives
@@ -22,26 +23,6 @@ from salt.config.train import Train
 
 
 # ------------------------------------------------------------------------------------------ the method
-class Grid(Section):
-    """T^(K) and T_train (Eq. 9): `steps` levels for inference, `train_steps` for training, both shifted."""
-
-    steps: PositiveInt
-    """K, the number of student evaluations at inference."""
-    train_steps: PositiveInt
-    """|T_train|; a multiple of K, so that T^(K) is nested in T_train."""
-    shift: PositiveFloat
-    """s of t = s u / (1 + (s - 1) u)."""
-
-    @model_validator(mode="after")
-    def _nested(self) -> "Grid":
-        if self.train_steps % self.steps:
-            raise ValueError(
-                f"T^({self.steps}) is not on the training grid: train_steps={self.train_steps} must be a multiple "
-                f"of steps={self.steps}, e.g. {self.steps}, {2 * self.steps} or {4 * self.steps}"
-            )
-        return self
-
-
 class Causal(Section):
     """A generator that makes a video chunk by chunk, each conditioned on the ones before."""
 
@@ -62,7 +43,8 @@ class Pairs(Section):
     count: PositiveInt = 768
     shard_size: PositiveInt = 256
     solver_steps: PositiveInt = 48
-    """Euler steps of the teacher; states on the grid of `grid.train_steps` are kept."""
+    """Euler steps of the teacher, on the shifted grid; states at the times of T_train are kept, at which the solver
+    stops besides where `grid.levels` lie off its grid."""
     cfg_weight: PositiveFloat = 5.0
     """w of uncond + w (cond - uncond)."""
 
@@ -96,7 +78,7 @@ class Experiment(Section):
     causal: Causal | None = None
     """How a causal generator makes its chunks; None: it generates all frames at once."""
     grid: Grid
-    """T^(K) and T_train: steps, train_steps, shift."""
+    """T^(K) and T_train: steps, train_steps, and shift or levels."""
     rollout: Rollout = Rollout()
     objectives: Objectives
     """What judges the samples: dmd, alone or with sc, align, scm; or pcm, flow_matching (a teacher), ode (a start)."""
@@ -146,6 +128,11 @@ class Experiment(Section):
             )
         if flow_matching is not None and flow_matching.target == "exact" and self.causal is not None:
             raise ValueError("objectives.flow_matching.target=exact is of whole clips; accepted, with causal: sample")
+        if flow_matching is not None and self.grid.levels is not None:
+            raise ValueError(
+                "grid.levels are a student's; objectives.flow_matching draws its times from all of [0, 1]; accepted: "
+                "null"
+            )
         distilled = (self.objectives.dmd, self.objectives.pcm)
         if any(objective is not None and objective.teacher == "exact" for objective in distilled):
             self._exact_teacher()
@@ -332,7 +319,7 @@ class Experiment(Section):
         if align is not None:
             named["objectives.align.references"] = tuple(align.references.values())
             acts_on["objectives.align.references"] = tuple(align.references)
-        if self.pairs is not None and self.pairs.solver_steps % self.grid.train_steps:
+        if self.pairs is not None and self.grid.levels is None and self.pairs.solver_steps % self.grid.train_steps:
             raise ValueError(
                 f"pairs.solver_steps={self.pairs.solver_steps} does not pass the levels of T_train: a multiple of "
                 f"grid.train_steps={self.grid.train_steps} is accepted"

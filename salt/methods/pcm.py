@@ -35,7 +35,7 @@ class PhasedConsistency:
         self._teacher = teacher.requires_grad_(False)
         self.constant: tuple[nn.Module, ...] = (teacher,)
         self._config, self._draws = pcm, Draws(streams, experiment.train.batch_size)
-        self._fine = (*time_grid(pcm.solver_steps, experiment.grid.shift), 0.0)
+        self._fine = (*time_grid(pcm.solver_steps, experiment.grid.warp), 0.0)
         self._ends = phase_ends(pcm.solver_steps, experiment.grid.steps)
 
     def roles(self, step: int) -> tuple[str, ...]:
