@@ -261,7 +261,9 @@ def trajectories(experiment: Experiment) -> float:
     assert pairs is not None
     bidirectional = not experiment.of_clean_chunks
     seen = experiment.model_copy(update={"causal": None}) if bidirectional else experiment
-    return 2.0 * pairs.count * pairs.solver_steps * whole_clip(seen, doubled=not bidirectional).graded
+    stops = experiment.grid.train_steps if experiment.grid.levels is not None else 0  # at most, off the solver's grid
+    steps = pairs.solver_steps + stops
+    return 2.0 * pairs.count * steps * whole_clip(seen, doubled=not bidirectional).graded
 
 
 def video(experiment: Experiment, nfe: int, clips: int = 1, memory: Memory | None = None) -> float:

@@ -13,9 +13,11 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 from salt.config import load_experiment
 from salt.config.released import MARK
 from salt.data.prompts import report_prompts
+from salt.errors import SaltError
 from salt.evaluation.sampling.solvers import Network
 from salt.flow.grid import time_grid
 from salt.flow.transport import euler_sample
+from salt.stages.shared import pipeline
 from salt.stages.shared.assets import load_assets
 from salt.stages.shared.networks import load_student, trained_as
 from salt.training.provenance import hash_files, is_complete
@@ -162,6 +164,16 @@ def test_an_exported_pipeline_samples_what_the_student_samples(salt, made, tmp_p
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     refused(salt, [*words, "--out", tmp_path / "mine"], "thesis.txt is in the way; accepted: a folder that is new")
+
+
+def test_no_pipeline_of_diffusers_has_levels_of_its_own(made, tmp_path, monkeypatch):
+    known, seed = trained_as(made.weights)
+    grid = known.grid.model_copy(update={"levels": (1.0, 0.9, 0.7, 0.5)})
+    own = known.model_copy(update={"grid": grid})
+    monkeypatch.setattr(pipeline, "trained_student", lambda weights, scale, overrides: (own, seed))
+    with pytest.raises(SaltError, match=r"\(grid\.levels\), which no scheduler of diffusers can state"):
+        pipeline.write_pipeline(made.weights, "smoke", made.teacher, tmp_path / "pipeline")
+    assert not (tmp_path / "pipeline").exists()
 
 
 def test_a_shipped_student_is_the_trained_one_in_half_precision(salt, made, tmp_path):

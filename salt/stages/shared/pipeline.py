@@ -70,6 +70,11 @@ def write_pipeline(weights: Path, scale: str, assets: Path, out: Path) -> None:
         raise SaltError(
             f"{weights}: scale {scale} is of image-to-video; accepted for --layout diffusers: text-to-video"
         )
+    if experiment.grid.levels is not None:
+        raise SaltError(
+            f"{weights}: {experiment.name} is evaluated at levels of its own (grid.levels), which no scheduler of "
+            "diffusers can state; accepted: --layout wan or self-forcing, which hold weights alone"
+        )
     parts = [TEXT_ENCODER, TOKENIZER, CODEC if experiment.scale.vae is None else VAE]
     for source in (weights, *(assets / part for part in parts)):
         check_unchanged(source)
