@@ -67,24 +67,6 @@ def test_no_two_experiments_are_one(scale):
         assert one.title != other.title, f"{one.name} and {other.name} have one title"
 
 
-@pytest.mark.parametrize("scale", sorted({*VIDEO} - {*SHOWN}))
-def test_frame_by_frame_the_chunks_and_the_start_alone_are_others(scale):
-    other = {"name", "title", "about", "released", "init", "causal"}
-    for name, framewise in FRAMEWISE.items():
-        chunks, frames = (load_experiment(one, scale) for one in (name, framewise))
-        assert (frames.causal.chunk, frames.causal.memory) == (1, chunks.causal.memory)
-        assert frames.model_dump(exclude=other) == chunks.model_dump(exclude=other)
-
-
-@pytest.mark.parametrize("scale", sorted({*VIDEO} - {*SHOWN}))
-def test_students_start_from_chunks_of_their_own_length(scale):
-    students = [load_experiment(name, scale) for name in CAUSAL]
-    started = [one for one in students if one.init not in ("teacher", "random")]
-    assert started
-    for student in started:
-        assert student.causal.chunk == load_experiment(student.init, scale).causal.chunk, student.name
-
-
 @pytest.mark.parametrize("scale", VIDEO)
 def test_students_are_what_their_names_say(scale):
     every = {name: load_experiment(name, scale) for name in names_at(scale) if name != "teacher"}
@@ -346,15 +328,3 @@ def test_rows_in_two_tables_agree():
 def test_contradictions_are_noted():
     noted = {(v.table, v.row, v.nfe) for v in paper_values() if v.conflict}
     assert {("table2", "Ours - Causal Forcing", 4), ("text", "Ours - Causal Forcing", 4), ("table1", "PCM", 8)} <= noted
-
-
-@pytest.mark.parametrize("scale", sorted({*VIDEO} - {*SHOWN}))
-def test_students_start_from_the_levels_that_they_train_on(scale: str) -> None:
-    """CausVid alone has a grid of its own: its published weights were trained on that one."""
-    students = [load_experiment(name, scale) for name in experiment_names()]
-    started = [
-        one for one in students if one.causal and one.init not in ("teacher", "random") and one.name != "causvid"
-    ]
-    assert started
-    for student in started:
-        assert student.grid.shift == load_experiment(student.init, scale).grid.shift, student.name
