@@ -20,12 +20,13 @@ from torch.nn import functional
 from salt.config.backbone import Backbone
 from salt.errors import SaltError
 from salt.files import whole_folder
-from salt.foreign import one_line, read_object, reason
+from salt.foreign import one_line, reason
 from salt.models.finite import check_answer, check_finite, computing
 from salt.models.names import is_original, to_diffusers
 from salt.models.protocol import FirstFrame
 from salt.models.released import fill
 from salt.models.stored import check_sizes
+from salt.readers import read_json
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 WORDS_BESIDE_IMAGE = 512
@@ -240,7 +241,7 @@ def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | N
 def _check_config(folder: Path, kind: str, expect: Backbone | None) -> None:
     """Refuse a folder whose `config.json` is missing, broken, of another class or of another shape."""
     path = folder / CONFIG
-    config = read_object(path)
+    config = read_json(path)
     if (found := config.get("_class_name")) != kind:
         raise SaltError(f"{path}: _class_name={one_line(found)!r}, but {kind} is expected")
     for key, value in (expect.model_dump(mode="json") if expect else {}).items():
