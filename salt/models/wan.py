@@ -6,6 +6,7 @@ diffusers takes seconds to import, so each function imports it itself.
 """
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -168,6 +169,14 @@ def save_wan(model: nn.Module, folder: Path, dtype: torch.dtype | None = None) -
             transformer = copy.deepcopy(transformer).to(dtype)
     with whole_folder(folder) as temporary:
         transformer.save_pretrained(temporary)
+        _forget_place(temporary / CONFIG)
+
+
+def _forget_place(config: Path) -> None:
+    """Leave out the folder that a network was read from: one of this machine, which diffusers writes down."""
+    known = read_json(config)
+    if known.pop("_name_or_path", None) is not None:
+        config.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")  # as diffusers does
 
 
 def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:

@@ -158,6 +158,9 @@ def test_an_exported_pipeline_samples_what_the_student_samples(salt, made, tmp_p
     with torch.no_grad():
         ours = euler_sample(velocity, noise, time_grid(4, known.grid.shift))
     assert torch.norm(theirs - ours) < 0.02 * torch.norm(ours)
+    stated = [path for path in (tmp_path / "pipeline").rglob("*") if path.suffix in (".json", ".md")]
+    assert len(stated) > 5
+    assert not [path for path in stated if str(made.folder) in path.read_text()], "a place on this machine"
     card = (tmp_path / "pipeline" / "README.md").read_text()
     assert f"height={size['height']}, width={size['width']}, num_frames={size['num_frames']}" in card
     assert f"`{known.name}` at scale `smoke`, training seed 0" in card
@@ -186,6 +189,7 @@ def test_a_shipped_student_is_the_trained_one_in_half_precision(salt, made, tmp_
     known = json.loads((tmp_path / "student" / "provenance.json").read_text())
     assert known["from"]["weights"] == json.loads((made.weights / "provenance.json").read_text())["weights"]
     assert known["weights"] == hash_files(tmp_path / "student")
+    assert str(made.folder) not in (tmp_path / "student" / "config.json").read_text()
     refused(
         salt,
         ["export", made.weights, "--scale", "tiny", "--layout", "shipped", "--out", tmp_path / "other"],
