@@ -52,7 +52,7 @@ def measure(scale: str, length: int) -> None:
     model = CausalWan(build_wan(scale_.backbone, 0).transformer.eval(), experiment.causal.chunk)
     text = RandomText(scale_.text.tokens, scale_.backbone.text_dim)
     shape = codec.latent_shape(scale_.world.frames, scale_.world.size)
-    source = SampledByChunk(model, text, asked.memory(experiment.causal.memory), experiment.grid.shift, shape, length)
+    source = SampledByChunk(model, text, asked.memory(experiment.causal.memory), experiment.grid.warp, shape, length)
     cells = asked.cells(EXPERIMENT, experiment.title, scale_, 0, causal=True)
     start, chunks = time.perf_counter(), asked.chunks(experiment)
     with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,6 @@ What is read is a regular file: a named pipe would be waited for without end, a 
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,7 +23,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Literal
+from typing import Literal
 
 from salt.errors import SaltError
 
@@ -242,24 +241,6 @@ def opened(path: Path) -> BufferedReader:
 
 def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # does not wait, should a pipe have taken the file's place
-
-
-def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without a byte order mark; raises as `opened`, and ValueError for other bytes."""
-    with opened(path) as file:
-        return file.read().decode("utf-8-sig")
-
-
-def read_json(path: Path) -> Any:
-    """The value that a JSON file holds; raises as `read_text`, and ValueError for what is no strict JSON."""
-    try:
-        return json.loads(read_text(path), parse_constant=_refuse_constant)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}")
 
 
 def sha256(path: Path) -> str:

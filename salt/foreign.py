@@ -1,13 +1,10 @@
-"""Files that others made: regular ones, of a bounded size, and what is wrong with them said in one line."""
+"""Files that others made: regular ones, and what is wrong with them said in one line."""
 
 import re
 from pathlib import Path
-from typing import Any
 
 from salt.errors import SaltError
-from salt.readers import parse_json, read_json
 
-ACCEPTED = "a JSON object"
 _ESCAPE_CODE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -41,17 +38,3 @@ def check_file(path: Path) -> None:
     except OSError as error:  # a name that is too long, a folder that may not be read
         raise SaltError(f"{one_line(path)}: a file is expected: {reason(error)}") from error
     raise SaltError(f"{path}: a file is expected; {'this is none' if there else 'there is none'}")
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        SaltError: there is no such file, or it holds something else.
-    """
-    return read_json(path, ACCEPTED)
-
-
-def as_object(text: str, source: Path) -> dict[str, Any]:
-    """The object that a JSON text is; raises as `read_object`."""
-    return parse_json(text, str(source), ACCEPTED)

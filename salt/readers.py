@@ -1,6 +1,7 @@
-"""Small files that salt or a user wrote, read whole: JSON, JSON lines and CSV, packed or not.
+"""The one door for text: files that salt, a user or others wrote, read whole; JSON, JSON lines, CSV, packed or not.
 
-Whatever a file holds, it is read, or refused in one line that names it, its line, what is wrong and what is accepted.
+Whatever a file holds, it is read, or refused in one line that names it, its line, what is wrong and what is accepted:
+a regular file, in UTF-8, of a bounded size. `tests/architecture/test_reading.py` holds that nobody else reads text.
 """
 
 import csv
@@ -21,33 +22,58 @@ if TYPE_CHECKING:
 
 MOST = 1 << 28
 """Bytes of the longest text, unpacked; the largest that salt writes has a tenth of it."""
+OBJECT = "a JSON object"
 
 
-def read_text(path: Path, accepted: str) -> str:
+class Unreadable(SaltError):
+    """A file that is absent, cut off, too long, or not of its format; what is no file at all is another `SaltError`."""
+
+
+def read_text(path: Path, accepted: str, shown: str = "") -> str:
     """A text in UTF-8; unpacked, of a name that ends in `.gz`.
 
     Args:
         path: the file.
         accepted: what a message says of the right file, as in "as `salt score` wrote it".
+        shown: the file as messages name it; empty: its path.
 
     Raises:
-        SaltError: there is no such file, it is no regular one, cut off, too long, or no text.
+        Unreadable: there is no such file, or it is cut off, too long, or no text.
+        SaltError: it is no regular file.
     """
+    place = shown or path
     try:
         with opened(path) as packed, gzip.open(packed) if path.suffix == ".gz" else packed as file:
             data = file.read(MOST + 1)
         if len(data) > MOST:
-            raise SaltError(f"{path}: cannot be read: more than {MOST >> 20} MiB of text; accepted: {accepted}")
+            raise Unreadable(f"{place}: cannot be read: more than {MOST >> 20} MiB of text; accepted: {accepted}")
         return data.decode("utf-8-sig")
     except OSError as error:
-        raise SaltError(f"{path}: cannot be read: {error.strerror or error}; accepted: {accepted}") from error
+        raise Unreadable(f"{place}: cannot be read: {error.strerror or error}; accepted: {accepted}") from error
     except (EOFError, ValueError, zlib.error) as error:
-        raise SaltError(f"{path}: cannot be read: {error}; accepted: {accepted}") from error
+        raise Unreadable(f"{place}: cannot be read: {error}; accepted: {accepted}") from error
 
 
-def read_json(path: Path, accepted: str) -> dict[str, Any]:
+def tail(path: Path, most: int) -> bytes:
+    """The end of a log, as it is: at most so many bytes.
+
+    Raises:
+        SaltError: it is no regular file.
+        OSError: there is none, or it may not be read.
+    """
+    with opened(path) as file:
+        file.seek(max(file.seek(0, io.SEEK_END) - most, 0))
+        return file.read(most)
+
+
+def read_json(path: Path, accepted: str = OBJECT, finite: bool = False) -> dict[str, Any]:
     """A JSON object; arguments and errors as of `read_text`, and `parse_json`."""
-    return parse_json(read_text(path, accepted), str(path), accepted)
+    return parse_json(read_text(path, accepted), str(path), accepted, finite)
+
+
+def read_list(path: Path, accepted: str) -> list[Any]:
+    """A JSON list; arguments and errors as of `read_text`, and as `parse_json` for an object."""
+    return parse_list(read_text(path, accepted), str(path), accepted)
 
 
 def read_jsonl(path: Path, accepted: str) -> list[dict[str, Any]]:
@@ -56,26 +82,57 @@ def read_jsonl(path: Path, accepted: str) -> list[dict[str, Any]]:
     return [parse_json(line, f"{path}: line {number}", accepted) for number, line in enumerate(lines, 1)]
 
 
-def parse_json(text: str, place: str, accepted: str) -> dict[str, Any]:
+def parse_json(text: str, place: str, accepted: str = OBJECT, finite: bool = False) -> dict[str, Any]:
     """The object of a JSON text.
 
     Args:
         text: the text.
         place: the file, and the line where it has many, for messages.
         accepted: as of `read_text`.
+        finite: whether NaN and infinities, which are no JSON, are refused.
 
     Raises:
-        SaltError: it is not JSON, no object, too deep, or has a key twice.
+        Unreadable: it is not JSON, no object, too deep, or has a key twice.
     """
-    try:
-        value = json.loads(text, object_pairs_hook=_unrepeated)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else error
-        raise SaltError(f"{place}: cannot be read as JSON: {reason}; accepted: {accepted}") from error
+    value = _parsed(text, place, accepted, finite)
     if not isinstance(value, dict):
-        kind = "nothing (null)" if value is None else f"a {type(value).__name__}"
-        raise SaltError(f"{place}: {kind} in place of a JSON object; accepted: {accepted}")
+        raise Unreadable(f"{place}: {_kind(value)} in place of a JSON object; accepted: {accepted}")
     return value
+
+
+def parse_list(text: str, place: str, accepted: str) -> list[Any]:
+    """The list of a JSON text, without NaN; arguments and errors as of `parse_json`, but for keys that are given twice.
+
+    Lists are published by others, who let the last one count.
+    """
+    value = _parsed(text, place, accepted, finite=True, unrepeated=False)
+    if not isinstance(value, list):
+        raise Unreadable(f"{place}: {_kind(value)} in place of a JSON list; accepted: {accepted}")
+    return value
+
+
+def loads(text: str, finite: bool = False, unrepeated: bool = True) -> Any:
+    """The value of a JSON text; ValueError where it is not JSON, is too deep, or has a key twice."""
+    hook = _unrepeated if unrepeated else None
+    try:
+        return json.loads(text, object_pairs_hook=hook, parse_constant=_refused if finite else None)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _parsed(text: str, place: str, accepted: str, finite: bool, unrepeated: bool = True) -> Any:
+    try:
+        return loads(text, finite, unrepeated)
+    except ValueError as error:
+        raise Unreadable(f"{place}: cannot be read as JSON: {error}; accepted: {accepted}") from error
+
+
+def _kind(value: Any) -> str:
+    return "nothing (null)" if value is None else f"a {type(value).__name__}"
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"it holds {name}")
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

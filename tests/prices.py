@@ -35,6 +35,7 @@ class Target(NamedTuple):
 TARGETS = (
     Target("check published weights: seven rows, no training", "published", ("weights=released",), ("paper", None)),
     Target("one ablation", "ablation_sc_dmd_released"),
+    Target("Self Forcing frame by frame, from its own start", "ablation_self_forcing_framewise"),
     Target("Table 4", "table4"),
     Target("all, published weights where there are some", "all", ("weights=released",), ("paper", None)),
     Target("all, the published rCM", "all", (), ("paper", None)),

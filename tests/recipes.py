@@ -92,7 +92,7 @@ def shown(value: Any) -> str:
         return ", ".join(f"{k}: {shown(v)}" for k, v in value.items())
     if isinstance(value, list):
         return ", ".join(map(shown, value))
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool):  # 1 is no `true`, though equal to it
         return {None: "none", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import os
 import string
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.errors import SaltError
-from salt.readers import MOST, read_json, read_jsonl, read_rows, read_table, read_text
+from salt.readers import MOST, Unreadable, read_json, read_jsonl, read_list, read_rows, read_table, read_text, tail
 
 ACCEPTED = "as a test wrote it"
 TABLE = "name,value\n" + "".join(f"video {i},{i / 7}\n" for i in range(40))
@@ -127,3 +128,43 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     assert "; accepted: a file" in refusal("rows.csv", tmp_path / "rows.csv")
     with pytest.raises(SaltError, match="No such file or directory; accepted: as a test wrote it"):
         read_text(tmp_path / "absent", ACCEPTED)
+
+
+# ---------------------------------------------------------------------------------------------- the rest of the door
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_json_is_refused_where_numbers_must_be_finite(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "object.json"
+    path.write_text(f'{{"score": {number}}}')
+    assert not math.isfinite(read_json(path, ACCEPTED)["score"])
+    with pytest.raises(Unreadable, match=f"object.json: cannot be read as JSON: it holds {number}; accepted: as a"):
+        read_json(path, ACCEPTED, finite=True)
+
+
+def test_a_list_is_read_as_others_publish_it(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text('[{"a": 1, "a": 2}]')
+    assert read_list(path, ACCEPTED) == [{"a": 2}]
+    path.write_text("{}")
+    with pytest.raises(Unreadable, match=f"list.json: a dict in place of a JSON list; accepted: {ACCEPTED}"):
+        read_list(path, ACCEPTED)
+
+
+def test_what_is_no_file_is_another_error_than_one_that_cannot_be_read(tmp_path: Path) -> None:
+    """Whoever makes a damaged file anew does not take a pipe for one."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SaltError) as refused:
+        read_text(tmp_path / "pipe", ACCEPTED)
+    assert not isinstance(refused.value, Unreadable)
+    for content in (b"\xff", b"{"):
+        (tmp_path / "file").write_bytes(content)
+        with pytest.raises(Unreadable):
+            read_json(tmp_path / "file", ACCEPTED)
+    with pytest.raises(Unreadable, match=f"^shown: cannot be read: No such file or directory; accepted: {ACCEPTED}$"):
+        read_text(tmp_path / "none", ACCEPTED, "shown")
+
+
+@pytest.mark.parametrize(("size", "most"), [(0, 4), (3, 4), (4, 4), (10, 4)])
+def test_the_end_of_a_log_is_its_last_bytes(tmp_path: Path, size: int, most: int) -> None:
+    content = bytes(range(250, 250 - size, -1))
+    (tmp_path / "log").write_bytes(content)
+    assert tail(tmp_path / "log", most) == content[-most:]

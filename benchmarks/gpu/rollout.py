@@ -74,7 +74,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     def video(nfe: int) -> list[float]:
         """Seconds of each chunk."""
-        grid = time_grid(nfe, experiment.grid.shift)
+        grid = time_grid(nfe, experiment.grid.warp)
         memory = model.open_memory(policy, 1, height, width, frames)
         noise = torch.randn(1, channels, frames, height, width, device=device, dtype=dtype)
         chunks = roll(

@@ -18,6 +18,7 @@ import yaml
 import salt
 from salt.config import strict_yaml
 from salt.errors import SaltError
+from salt.readers import read_text
 
 NOT_EXPERIMENTS = ("claims", "paper_values", "tables")
 
@@ -85,11 +86,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         SaltError: the file is absent, empty, not YAML, or not a mapping at its top level.
     """
     source = relative(path)
-    try:
-        value = parse_yaml(path.read_bytes(), source)
-    except OSError as error:
-        raise SaltError(f"{source}: cannot be read: {error.strerror}") from error
-    return as_mapping(value, source)
+    return as_mapping(parse_yaml(read_text(path, "a mapping of keys to values, in YAML", source), source), source)
 
 
 def as_mapping(value: Any, source: str) -> dict[str, Any]:

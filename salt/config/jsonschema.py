@@ -21,6 +21,7 @@ from salt.config.paper import PaperRows
 from salt.config.scale import Scale
 from salt.config.schema import Experiment
 from salt.files import write_text
+from salt.readers import read_text
 
 Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str]) -> int:
     stale = []
     for name, schema in schemas().items():
         path, text = folder / f"{name}.schema.json", json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or read_text(path, "as `--fix` wrote it") != text:
             stale.append(path.name)
             if fix:
                 folder.mkdir(exist_ok=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from salt.config.files import accepted
 from salt.config.lab import Chain, Exact, Mixture
 from salt.errors import SaltError
-from salt.flow.grid import time_grid
+from salt.flow.grid import merged_grid, time_grid
 from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
 from salt.models.exact import Modes
@@ -146,7 +146,7 @@ class ExactPairs:
 def pairs_of(
     exact: Exact,
     teacher: VelocityModel,
-    levels: int,
+    times: Sequence[float],
     shift: float,
     solver_steps: int,
     cfg_weight: float,
@@ -157,9 +157,9 @@ def pairs_of(
     Args:
         exact: the world.
         teacher: its exact teacher.
-        levels: |T_train|, the levels that are kept.
-        shift: of both grids.
-        solver_steps: Euler steps, a multiple of `levels`.
+        times: T_train, at which states are kept.
+        shift: of the solver's grid.
+        solver_steps: Euler steps, besides those that end at `times` off their grid.
         cfg_weight: w of the guidance.
         streams: by which members draw from the pool.
     """
@@ -167,9 +167,15 @@ def pairs_of(
     text = captions.encode([captions.names[i % len(captions.names)] for i in range(exact.pool)])
     empty = captions.encode([""])
     noise = MemberStreams([POOL_SEED]).normal("pairs/noise", 0, range(exact.pool), shape)
-    path = euler_sample(guided_teacher(teacher, text, empty, cfg_weight), noise, time_grid(solver_steps, shift), True)
-    stride = solver_steps // levels
-    return ExactPairs(torch.stack([*path[:-1:stride], path[-1]], dim=1), text, empty, streams)
+    path = _states(guided_teacher(teacher, text, empty, cfg_weight), noise, times, time_grid(solver_steps, shift))
+    return ExactPairs(torch.stack(path, dim=1), text, empty, streams)
+
+
+def _states(velocity: Velocity, noise: Tensor, times: Sequence[float], solver: Sequence[float]) -> list[Tensor]:
+    """At `times` and 0, of Euler's path on the grid `solver`, which stops at every one of them."""
+    grid = merged_grid(solver, times)
+    path = euler_sample(velocity, noise, grid, True)
+    return [*(path[grid.index(t)] for t in times), path[-1]]
 
 
 def guided_teacher(teacher: VelocityModel, text: Tensor, empty: Tensor, cfg_weight: float) -> Velocity:
@@ -217,7 +223,9 @@ class CausalTeacher(torch.nn.Module):
 
 
 @torch.no_grad()
-def causal_pairs_of(exact: Exact, levels: int, shift: float, solver_steps: int, streams: MemberStreams) -> ExactPairs:
+def causal_pairs_of(
+    exact: Exact, times: Sequence[float], shift: float, solver_steps: int, streams: MemberStreams
+) -> ExactPairs:
     """The same of the exact causal teacher of a chain, every chunk given the clean one before it."""
     world = exact.world
     if not isinstance(world, Chain):
@@ -231,9 +239,8 @@ def causal_pairs_of(exact: Exact, levels: int, shift: float, solver_steps: int, 
     text = captions.encode(["chain"] * exact.pool)
     noise = pool.normal("pairs/noise", 0, every, world.latent_shape)
     velocity = partial(_given, CausalTeacher(world), text, clean)
-    path = euler_sample(velocity, noise, time_grid(solver_steps, shift), True)
-    stride = solver_steps // levels
-    return ExactPairs(torch.stack([*path[:-1:stride], path[-1], clean], dim=1), text, captions.encode([""]), streams)
+    path = _states(velocity, noise, times, time_grid(solver_steps, shift))
+    return ExactPairs(torch.stack([*path, clean], dim=1), text, captions.encode([""]), streams)
 
 
 def _given(teacher: CausalTeacher, text: Tensor, clean: Tensor, x_t: Tensor, t: Tensor) -> Tensor:

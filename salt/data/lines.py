@@ -8,7 +8,6 @@ that one of a thousand does not refuse the others; the numbers of the good ones 
 
 import csv
 import io
-import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from salt.errors import SaltError
 from salt.files import opened
+from salt.readers import loads
 
 Row = dict[str, Any]
 Found = tuple[str, int, Row | str]
@@ -162,8 +162,8 @@ def _objects(file: BinaryIO) -> Iterator[Found]:
         try:
             if isinstance(text, ValueError):
                 raise text
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            row = loads(text, unrepeated=False)
+        except ValueError as error:
             row = str(error)
         else:
             row = row if isinstance(row, dict) else f"a {type(row).__name__}, no object"

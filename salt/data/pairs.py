@@ -1,8 +1,8 @@
 """ODE pairs: a teacher's trajectories from noise to data, in a store (`salt.data.store`).
 
-A trajectory is the teacher's states x_t at the times (*grid, 0), `(S + 1, C, T, h, w)`, noise first and clean latents
-last. A causal teacher's trajectories have one more state, again at time 0: the clean latents of the data, to which
-every chunk attended as its past.
+A trajectory is the teacher's states x_t at the times (*grid, 0), `(S + 1, C, T, h, w)`, that of most noise first and
+clean latents last. A causal teacher's trajectories have one more state, again at time 0: the clean latents of the data,
+to which every chunk attended as its past.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class About(Section):
     seed: NonNegativeInt
     """Seed of the noise."""
     solver_steps: PositiveInt
-    """Euler steps; `times` is a subset of their grid."""
+    """Euler steps, besides those that end at `times` off their grid."""
     shift: PositiveFloat
     """Shift of the solver's grid."""
     cfg_weight: NonNegativeFloat

@@ -23,6 +23,7 @@ from salt.config.base import Section
 from salt.errors import SaltError
 from salt.files import sha256, whole_file, write_text
 from salt.models.protocol import TextEncoder
+from salt.readers import parse_list, read_text
 
 INDEX, PROGRESS = "index.json", "progress"
 KEY, HEADER = "latents", "captions"
@@ -162,7 +163,8 @@ class Store(Generic[About]):
             _check_shard(folder, name, index, repair, hashed)
             with safe_open(folder / name, "pt") as file:
                 self._shards.append(file.get_tensor(KEY))
-                self.captions.extend(json.loads(file.metadata()[HEADER]))
+                captions = (file.metadata() or {}).get(HEADER, "")
+                self.captions.extend(parse_list(captions, f"{folder / name}: {HEADER}", f"a shard by `{command}`"))
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -211,15 +213,14 @@ def _check_shard(folder: Path, name: str, index: Index[Any], repair: str, hashed
 
 
 def _read(path: Path, kind: type[About], command: str) -> Index[About]:
-    accepted = f"accepted: an index written by `{command}`"
+    accepted = f"an index written by `{command}`"
+    text = read_text(path, accepted)
     try:
-        return Index[kind].model_validate_json(path.read_bytes())  # type: ignore[valid-type]
+        return Index[kind].model_validate_json(text)  # type: ignore[valid-type]
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise SaltError(f"{path}: {key}: {first['msg']}; {accepted}") from error
-    except OSError as error:
-        raise SaltError(f"{path}: cannot be read ({error.strerror}); {accepted}") from error
+        raise SaltError(f"{path}: {key}: {first['msg']}; accepted: {accepted}") from error
 
 
 def _same(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], remedy: str) -> None:

@@ -14,8 +14,11 @@ from typing import Any
 from salt.config.vbench import OF_ANY_PROMPT, VBench
 from salt.data.prompts import OF_KIND, Kind, Prompt, Variant
 from salt.errors import SaltError
-from salt.files import read_json, read_text, sha256
+from salt.files import sha256
+from salt.readers import read_list, read_text
 
+LIST = "a list of VBench, [{prompt_en, dimension, ...}]"
+LINES = "a text file in UTF-8, one prompt a line"
 MOST_ALIKE = 0.1
 """Largest share of extended prompts that may equal the short ones; beyond it, the file is taken for the short list."""
 
@@ -66,14 +69,14 @@ def read_vbench_prompts(folder: Path, protocol: VBench) -> list[VBenchPrompt]:
     """
     path = folder / protocol.prompt_list
     _check_hash(path, protocol.prompt_list_hash, "evaluation.vbench.prompt_list_hash")
+    if path.suffix == ".txt":
+        rows: list[Any] = [{"prompt_en": line, "dimension": OF_ANY_PROMPT} for line in filter(None, _lines(path, LIST))]
+    else:
+        rows = read_list(path, LIST)
     try:
-        if path.suffix == ".txt":
-            rows: Any = [{"prompt_en": line, "dimension": OF_ANY_PROMPT} for line in filter(None, _lines(path))]
-        else:
-            rows = read_json(path)
         entries = [_entry(row) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SaltError(f"{path}: {error!r}; accepted: a list of VBench, [{{prompt_en, dimension, ...}}]") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SaltError(f"{path}: {error!r}; accepted: {LIST}") from error
     short = [entry[0] for entry in entries]
     more = short if protocol.extended_list is None else _extended(folder / protocol.extended_list, protocol, short)
     return [
@@ -92,16 +95,13 @@ def _entry(row: dict[str, Any]) -> tuple[str, tuple[str, ...], dict[str, Any], s
     return prompt, tuple(map(str, dimensions)), dict(row.get("auxiliary_info", {})), image
 
 
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in read_text(path).removesuffix("\n").split("\n")]
+def _lines(path: Path, accepted: str) -> list[str]:
+    return [line.strip() for line in read_text(path, accepted).removesuffix("\n").split("\n")]
 
 
 def _extended(path: Path, protocol: VBench, short: Sequence[str]) -> list[str]:
     _check_hash(path, protocol.extended_list_hash, "evaluation.vbench.extended_list_hash")
-    try:
-        lines = _lines(path)
-    except (OSError, ValueError) as error:
-        raise SaltError(f"{path}: {error}; accepted: a text file in UTF-8, one prompt a line") from error
+    lines = _lines(path, LINES)
     if len(lines) != len(short) or not all(lines):
         raise SaltError(f"{path}: {sum(map(bool, lines))} prompts; accepted: {len(short)}, one a line, as the list has")
     alike = sum(one == other for one, other in zip(lines, short, strict=True))

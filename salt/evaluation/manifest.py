@@ -15,7 +15,8 @@ from salt.evaluation.cells import MANIFEST, ModelCell
 from salt.evaluation.scorer import Scorer
 from salt.evaluation.vbench.view import first
 from salt.evaluation.video import check_stored
-from salt.files import read_json, sha256
+from salt.files import sha256
+from salt.readers import read_json
 
 SAMPLE_AGAIN = "sample again, which keeps what is whole"
 
@@ -43,17 +44,13 @@ def read_manifest(videos: Path) -> Manifest:
         SaltError: it is missing or broken.
     """
     path = videos / MANIFEST
-    accepted = "accepted: the folder of videos that `salt sample` has made to their end"
+    accepted = "the folder of videos that `salt sample` has made to their end"
     try:
-        return Manifest.model_validate(read_json(path))
-    except FileNotFoundError as error:
-        raise SaltError(f"{path}: there is no such file; {accepted}") from error
+        return Manifest.model_validate(read_json(path, accepted, finite=True))
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, fault["loc"])) or "it"
-        raise SaltError(f"{path}: {place}: {fault['msg']}; {accepted}") from error
-    except (OSError, ValueError) as error:
-        raise SaltError(f"{path}: {error}; {accepted}") from error
+        raise SaltError(f"{path}: {place}: {fault['msg']}; accepted: {accepted}") from error
 
 
 def check_videos(

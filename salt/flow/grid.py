@@ -1,8 +1,10 @@
-"""Grids of times: shifted schedules, and the triples on which the semigroup law is asked to hold.
+"""Grids of times: warped schedules, and the triples on which the semigroup law is asked to hold.
 
-Setting: times go down, 1 >= t_s > t_m > t_e >= 0. A grid is a tuple of `steps` levels in (0, 1], the first of them 1;
-the final 0 (the paper's t_K) is left out, for a student is never evaluated there. Levels are 1 - i / steps before the
-shift t = s u / (1 + (s - 1) u), so grids whose numbers of steps divide each other are nested exactly: T^(4) in T^(8).
+Setting: times go down, 1 >= t_s > t_m > t_e >= 0. A grid is a tuple of `steps` levels in (0, 1]; the final 0 (the
+paper's t_K) is left out, for a student is never evaluated there. Levels are 1 - i / steps before a warp u -> t, so
+grids whose numbers of steps divide each other are nested exactly: T^(4) in T^(8). The warp is a shift,
+t = s u / (1 + (s - 1) u), whose first level is 1, or a list of levels of a student's own, whose first may lie below 1:
+samplers start there from pure noise all the same, as published ones do.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,8 @@ from salt.flow.shapes import Flags, PerSample, Places, UniformPairs
 
 TimeLike = TypeVar("TimeLike", float, Tensor)
 TeLaw: TypeAlias = Literal["uniform", "top2"]
+Warp: TypeAlias = float | tuple[float, ...]
+"""How u in [0, 1] becomes a time: the s of `shift_time`, or the levels of `level_time`."""
 
 
 def shift_time(u: TimeLike, shift: float) -> TimeLike:
@@ -27,6 +31,18 @@ def shift_time(u: TimeLike, shift: float) -> TimeLike:
 def unshift_time(t: TimeLike, shift: float) -> TimeLike:
     """Return u = t / (s - (s - 1) t), the inverse of `shift_time`."""
     return t / (t + shift * (1 - t))
+
+
+def level_time(u: float, levels: Sequence[float]) -> float:
+    """Return t on the line through (1, levels[0]), (1 - 1 / K, levels[1]), ..., (0, 0), with K = len(levels).
+
+    At the knots 1 - i / K it is the level itself, bit for bit.
+    """
+    knots, times = [1 - i / len(levels) for i in range(len(levels) + 1)], (*levels, 0.0)
+    i = next(i for i, knot in enumerate(knots) if knot <= u)
+    if i == 0:
+        return times[0]
+    return times[i] + (u - knots[i]) / (knots[i - 1] - knots[i]) * (times[i - 1] - times[i])
 
 
 def check_grid(times: Sequence[float]) -> None:
@@ -46,15 +62,30 @@ def check_grid(times: Sequence[float]) -> None:
             raise SaltError(f"grid: times[{i}]={t} is followed by times[{i + 1}]={s}; {accepted}")
 
 
-def time_grid(steps: int, shift: float) -> tuple[float, ...]:
-    """Return T^(K) for K = `steps`: the levels 1 - i / K, i = 0 .. K - 1, shifted.
+def time_grid(steps: int, warp: Warp) -> tuple[float, ...]:
+    """Return T^(K) for K = `steps`: the levels 1 - i / K, i = 0 .. K - 1, warped.
 
     Raises:
-        SaltError: if `shift` is so extreme that neighbouring levels round to the same float.
+        SaltError: if `warp` is so extreme that neighbouring levels round to the same float, or lists no grid.
     """
-    grid = tuple(shift_time(1 - i / steps, shift) for i in range(steps))
+    uniform = [1 - i / steps for i in range(steps)]
+    if isinstance(warp, tuple):
+        check_grid(warp)
+        grid = tuple(level_time(u, warp) for u in uniform)
+    else:
+        grid = tuple(shift_time(u, warp) for u in uniform)
     check_grid(grid)
     return grid
+
+
+def merged_grid(*grids: Sequence[float]) -> tuple[float, ...]:
+    """All levels of all grids, from noise to data; nested grids share their levels exactly."""
+    return tuple(sorted({t for grid in grids for t in grid}, reverse=True))
+
+
+def warp_settings(warp: Warp) -> dict[str, float | list[float]]:
+    """A warp by the key of `grid` that states it, as manifests of videos record it."""
+    return {"levels": list(warp)} if isinstance(warp, tuple) else {"shift": warp}
 
 
 class Triple(NamedTuple):

@@ -57,7 +57,7 @@ class PhasedConsistency(Method):
         self._teacher = teacher.requires_grad_(False)
         self.constant: tuple[nn.Module, ...] = (teacher,) if own is None else (teacher, own)
         self._config, self._draws = pcm, Draws(streams, experiment.train.batch_size)
-        self._fine = (*time_grid(pcm.solver_steps, experiment.grid.shift), 0.0)
+        self._fine = (*time_grid(pcm.solver_steps, experiment.grid.warp), 0.0)
         self._ends = phase_ends(pcm.solver_steps, experiment.grid.steps)
         self._each = pcm.solver_steps // experiment.grid.steps
         self._adversary: Adversary | None = None

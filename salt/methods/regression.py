@@ -33,7 +33,7 @@ class Regression(Method):
         self.constant: tuple[nn.Module, ...] = ()
         self._generator, self._weight, self._causal = generator, ode.weight, experiment.causal
         self._clean_context = experiment.of_clean_chunks
-        self._times = time_grid(experiment.grid.train_steps, experiment.grid.shift)
+        self._times = time_grid(experiment.grid.train_steps, experiment.grid.warp)
         self._clean = experiment.rollout.clean
         self._draws = Draws(streams, experiment.train.batch_size)
 

@@ -16,7 +16,7 @@ from torch import Tensor, distributed
 from salt.config.rollout import History
 from salt.config.schema import Causal, Experiment
 from salt.errors import SaltError
-from salt.flow.grid import time_grid
+from salt.flow.grid import Warp, time_grid
 from salt.flow.path import MeanVelocity
 from salt.methods.draws import Draws
 from salt.models.conditioning import bind
@@ -143,7 +143,7 @@ class Autoregressive(Rollout):
     history: History | None
     levels: int
     """|T_train|."""
-    shift: float
+    warp: Warp
     draws: Draws
     last: float = 0.0
     carry: bool = False
@@ -173,7 +173,7 @@ class Autoregressive(Rollout):
             memory,
             lambda start: text_before if start < judged_from else batch.text,
             clipwise(lambda name: self.draws.normal(f"{name}/noise", batch, step)),
-            time_grid(steps, self.shift),
+            time_grid(steps, self.warp),
             index,
             lambda i, like: clipwise(
                 lambda name: _renoise(self.draws, batch, step, name, self.levels // steps, i, like)
@@ -210,13 +210,13 @@ class Autoregressive(Rollout):
 
 def build_rollout(experiment: Experiment, model: Any, draws: Draws) -> Rollout:
     """The rollout that an experiment asks for, of a student."""
-    levels, shift = experiment.grid.train_steps, experiment.grid.shift
+    levels, warp = experiment.grid.train_steps, experiment.grid.warp
     rollout, causal = experiment.rollout, experiment.causal
     if rollout.kind == "autoregressive" and causal is not None:
         law = rollout.steps or {levels: 1.0}
         carry = rollout.cache_gradient == "exit"
-        return Autoregressive(model, causal, law, rollout.history, levels, shift, draws, rollout.last, carry)
-    grid = time_grid(levels, shift)
+        return Autoregressive(model, causal, law, rollout.history, levels, warp, draws, rollout.last, carry)
+    grid = time_grid(levels, warp)
     if rollout.kind == "backward_simulation":
         return BackwardSimulation(model, grid, draws, rollout.last)
     if rollout.kind == "flow_map":

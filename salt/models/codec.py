@@ -21,9 +21,10 @@ from torch.nn import functional
 
 from salt.config.scale import Codec as CodecConfig
 from salt.errors import SaltError
-from salt.foreign import read_object, reason
+from salt.foreign import reason
 from salt.models.finite import check_answer, check_finite, computing
 from salt.models.stored import check_sizes
+from salt.readers import read_json
 
 STRIDE_T = 4
 CUES = 4
@@ -272,7 +273,7 @@ def load_codec(folder: Path) -> TinyCodec:
     """
     try:
         check_sizes(folder / CONFIG, lambda config: TinyCodec(CodecConfig(**config)), folder)
-        codec = TinyCodec(CodecConfig(**read_object(folder / CONFIG)))
+        codec = TinyCodec(CodecConfig(**read_json(folder / CONFIG)))
         codec.load_state_dict(load_file(folder / WEIGHTS))
     except Exception as error:
         raise SaltError(f"{folder}: not a codec ({CONFIG} and {WEIGHTS} are expected): {reason(error)}") from error

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from salt.errors import SaltError
-from salt.foreign import one_line, read_object
+from salt.foreign import one_line
 from salt.models.finite import check_answer, computing
 from salt.models.text import read_pair
+from salt.readers import read_json
 
 LARGEST = 4096
 """Side of a picture that a processor makes, in pixels; CLIP's are of 224."""
@@ -90,7 +91,7 @@ def load_image_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> CLIP
 
 def _check_sides(path: Path) -> None:
     """Refuse a processor of pictures that would fill the memory, before it makes one."""
-    known = read_object(path)
+    known = read_json(path)
     for key in ("size", "crop_size"):
         given = known.get(key)
         sides = given.values() if isinstance(given, dict) else [given]

@@ -15,11 +15,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from salt.errors import SaltError
-from salt.foreign import as_object, one_line, read_object
+from salt.foreign import one_line
 from salt.models.finite import check_finite
 from salt.models.names import is_original, to_diffusers, to_original
 from salt.models.released import bare_name, held
 from salt.models.stored import SAFE
+from salt.readers import parse_json, read_json
 
 _PART = re.compile(
     r"(?:lora_unet_+)?(?P<module>.+)\.(?:"
@@ -147,11 +148,11 @@ def _alpha_beside(path: Path) -> float | None:
     beside = (path if path.is_dir() else path.parent) / "adapter_config.json"
     settings: dict[str, Any] = {}
     if beside.is_file() and (path.is_dir() or path.stem == "adapter_model"):
-        settings = read_object(beside)
+        settings = read_json(beside)
     elif path.name.endswith(SAFE):
         with safe_open(path, framework="pt") as file:
             head = (file.metadata() or {}).get("lora_adapter_metadata", "{}")
-        settings = {key.rpartition(".")[2]: value for key, value in as_object(head, path).items()}
+        settings = {key.rpartition(".")[2]: value for key, value in parse_json(head, str(path)).items()}
     for key in ("use_rslora", "use_dora", "alpha_pattern"):
         if settings.get(key):
             raise SaltError(f"{path}: {key}={one_line(settings[key])}; a LoRA without it is accepted")

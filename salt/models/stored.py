@@ -20,7 +20,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from salt.errors import SaltError
-from salt.foreign import check_file, one_line, read_object, reason
+from salt.foreign import check_file, one_line, reason
+from salt.readers import read_json
 
 SAFE, PICKLED, INDEX = ".safetensors", (".pt", ".pth", ".bin", ".ckpt"), ".index.json"
 DCP = ".metadata"
@@ -94,7 +95,7 @@ def shard_of(index: Path) -> dict[str, str]:
     Raises:
         SaltError: the index is no index, or a file is missing or lies elsewhere, where no hash would cover it.
     """
-    found = read_object(index).get("weight_map")
+    found = read_json(index).get("weight_map")
     if not isinstance(found, dict) or not found or not all(isinstance(shard, str) for shard in found.values()):
         raise SaltError(f"{index}: an index of shards is expected: `weight_map` from names of weights to files")
     shards = sorted(set(found.values()))
@@ -130,7 +131,7 @@ def check_sizes(config: Path, build: Callable[[dict[str, Any]], nn.Module], fold
         SaltError: the folder has no whole safetensors, the configuration is none, or the network has more than twice as
             many numbers (a table may be stored once and used twice).
     """
-    known, sizes = read_object(config), stored_sizes(folder)
+    known, sizes = read_json(config), stored_sizes(folder)
     inner = [pair for part in known.values() if isinstance(part, dict) for pair in part.items()]
     for key, value in [*known.items(), *inner]:
         count = len(value) if isinstance(value, list) else value if key.startswith("num_") else 0

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from salt.errors import SaltError
-from salt.foreign import one_line, read_object
+from salt.foreign import one_line
 from salt.models.finite import check_answer, computing
 from salt.models.wan import CONFIG, pretrained
+from salt.readers import read_json
 
 
 class WanVAE(nn.Module):
@@ -89,7 +90,7 @@ def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> WanVAE:
 
 def _check_config(path: Path) -> None:
     """Refuse what diffusers would fill in with the constants of another autoencoder, or take as it is."""
-    config = read_object(path)
+    config = read_json(path)
     if config.get("patch_size") is not None:
         raise SaltError(f"{path}: patch_size={one_line(config['patch_size'])}; null is expected: that of Wan 2.1")
     channels = config.get("z_dim")

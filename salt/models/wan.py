@@ -6,6 +6,7 @@ diffusers takes seconds to import, so each function imports it itself.
 """
 
 import copy
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -20,12 +21,13 @@ from torch.nn import functional
 from salt.config.backbone import Backbone
 from salt.errors import SaltError
 from salt.files import whole_folder
-from salt.foreign import one_line, read_object, reason
+from salt.foreign import one_line, reason
 from salt.models.finite import check_answer, check_finite, computing
 from salt.models.names import is_original, to_diffusers
 from salt.models.protocol import FirstFrame
 from salt.models.released import fill
 from salt.models.stored import check_sizes
+from salt.readers import read_json
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 WORDS_BESIDE_IMAGE = 512
@@ -186,6 +188,14 @@ def save_wan(model: nn.Module, folder: Path, dtype: torch.dtype | None = None) -
             transformer = copy.deepcopy(transformer).to(dtype)
     with whole_folder(folder) as temporary:
         transformer.save_pretrained(temporary)
+        _forget_place(temporary / CONFIG)
+
+
+def _forget_place(config: Path) -> None:
+    """Leave out the folder that a network was read from: one of this machine, which diffusers writes down."""
+    known = read_json(config)
+    if known.pop("_name_or_path", None) is not None:
+        config.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")  # as diffusers does
 
 
 def load_wan(folder: Path, expect: Backbone | None = None) -> WanVelocity:
@@ -259,7 +269,7 @@ def pretrained(kind: Any, folder: Path, dtype: torch.dtype, expect: Backbone | N
 def _check_config(folder: Path, kind: str, expect: Backbone | None) -> None:
     """Refuse a folder whose `config.json` is missing, broken, of another class or of another shape."""
     path = folder / CONFIG
-    config = read_object(path)
+    config = read_json(path)
     if (found := config.get("_class_name")) != kind:
         raise SaltError(f"{path}: _class_name={one_line(found)!r}, but {kind} is expected")
     for key, value in (expect.model_dump(mode="json") if expect else {}).items():

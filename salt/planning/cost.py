@@ -248,23 +248,18 @@ def iteration(experiment: Experiment) -> dict[str, float]:
 def _adversary(experiment: Experiment, made: float) -> dict[str, float]:
     """Operations of the discriminator's features, for the student and for itself; its head counts for nothing.
 
-    Args:
-        experiment: with or without one.
-        made: operations of the samples of an update of its own.
+    `made`: operations of the samples of an update of its own.
     """
     adversarial, train = experiment.objectives.adversarial, experiment.train
     if adversarial is None or not adversarial.weight or train.discriminator is None:
         return {}
-    shared = adversarial.features == "critic"
-    whole = whole_clip(experiment.model_copy(update={"causal": None}))
-    judge, backbone = (
-        (whole, experiment.scale.backbone) if shared else (judged_by(experiment), experiment.teacher_backbone)
-    )
-    features = judge.graded * (max(adversarial.blocks_in(backbone.num_layers)) + 1) / backbone.num_layers
+    shared, depth = adversarial.features == "critic", experiment.looked_through(adversarial.features).num_layers
+    judge = whole_clip(experiment.model_copy(update={"causal": None})) if shared else judged_by(experiment)
+    features = judge.graded * (max(adversarial.blocks_in(depth)) + 1) / depth
     seen = 2 + (adversarial.r1 is not None) + (adversarial.r2 is not None)
-    own = train.discriminator.ratio
-    updates = own or (1 if train.critic is None else train.critic.ratio)
-    samples = made if own or train.critic is None else 0.0
+    own, critic = train.discriminator.ratio, train.critic
+    updates = own or (1 if critic is None else critic.ratio)
+    samples = made if own or critic is None else 0.0
     learn = (4.0 if train.recompute else 3.0) if shared else 1.0
     return {"adversary": 2 * features + updates * (samples + seen * learn * features)}
 
@@ -296,7 +291,9 @@ def trajectories(experiment: Experiment) -> float:
     assert pairs is not None
     bidirectional = not experiment.of_clean_chunks
     seen = experiment.model_copy(update={"causal": None}) if bidirectional else experiment
-    return 2.0 * pairs.count * pairs.solver_steps * whole_clip(seen, doubled=not bidirectional).graded
+    stops = experiment.grid.train_steps if experiment.grid.levels is not None else 0  # at most, off the solver's grid
+    steps = pairs.solver_steps + stops
+    return 2.0 * pairs.count * steps * whole_clip(seen, doubled=not bidirectional).graded
 
 
 def video(experiment: Experiment, nfe: int, clips: int = 1, memory: Memory | None = None) -> float:

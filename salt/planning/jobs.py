@@ -1,6 +1,5 @@
 """The jobs of a target as Snakemake plans them: rules, wildcards, logs and benchmarks are the workflow's own."""
 
-import json
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from typing import Any
 
 from salt.config.files import repository_root
 from salt.errors import SaltError
-from salt.readers import read_table
+from salt.readers import loads, read_table
 
 BESIDE = "beside_"
 """What the rules of the scale beside this one begin with (`Scale.beside`)."""
@@ -87,7 +86,7 @@ def jobs_of(
         lines = [line.strip() for line in done.stderr.splitlines()]
         said = [line for line in lines if line and not line.startswith("File ")]
         raise SaltError(f"snakemake {' '.join(targets)}: {said[-1] if said else 'it failed and said nothing'}")
-    graph = [json.loads(line) for line in done.stdout.splitlines() if line]
+    graph = [loads(line) for line in done.stdout.splitlines() if line]
     places = {job["rule"]: number for number, job in enumerate(graph) if job["target"]}
     return {target: _before(places[target], graph, root) for target in targets}
 

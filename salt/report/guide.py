@@ -17,7 +17,7 @@ from salt.config.lab_figures import FIGURES, load_lab_figures
 from salt.config.load import load_scale
 from salt.errors import SaltError
 from salt.files import write_text
-from salt.readers import read_json, read_rows
+from salt.readers import read_json, read_rows, read_text
 from salt.report.glossary import Terms, glossary
 from salt.report.render import heading, markdown_lines
 from salt.report.suite import load_suite
@@ -25,6 +25,7 @@ from salt.report.suite import load_suite
 LINE = 120
 """Characters of a line, tables aside."""
 CLAIMS, LAB_CLAIMS, LAB_CONTROLS = "claims.md", "tables/lab_claims.md", "tables/lab_controls.md"
+WRITTEN = "as its verb wrote it"
 PAPER, OURS = "the paper's", "our own"
 """Whose claims they are."""
 RECORDS = (
@@ -63,20 +64,20 @@ class Part:
 
     def said(self, file: str) -> str:
         """The first paragraph below a file's heading, which is its summary."""
-        paragraphs = (self.folder / file).read_text(encoding="utf-8").split("\n\n")
+        paragraphs = read_text(self.folder / file, WRITTEN).split("\n\n")
         return " ".join(paragraphs[1].strip("*").split())
 
     @property
     def tables(self) -> dict[str, str]:
         """Stem of a table -> its heading."""
         paths = sorted((self.folder / "tables").glob("*.md"))
-        return {path.stem: path.read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# ") for path in paths}
+        return {path.stem: read_text(path, WRITTEN).split("\n", 1)[0].removeprefix("# ") for path in paths}
 
     @property
     def claims(self) -> dict[str, list[dict[str, str]]]:
         """Whose claims -> those of them that were judged, of the lab on confirming seeds."""
         path = self.folder / (LAB_CLAIMS if self.is_lab else CLAIMS)
-        lines = read_rows(path.with_suffix(".csv"), ("phase", "by") if self.is_lab else (), "as its verb wrote it")
+        lines = read_rows(path.with_suffix(".csv"), ("phase", "by") if self.is_lab else (), WRITTEN)
         if not self.is_lab:
             return {PAPER: lines}
         lines = [line for line in lines if line["phase"] == "confirm"]
@@ -86,7 +87,7 @@ class Part:
     @property
     def commits(self) -> tuple[str, ...]:
         """Of the program, as tables, claims and the lab's runs name it."""
-        texts = [path.read_text(encoding="utf-8") for path in sorted(self.folder.rglob("*.md"))]
+        texts = [read_text(path, WRITTEN) for path in sorted(self.folder.rglob("*.md"))]
         named = {found for text in texts for found in re.findall(r"(?:Records|Code): commit (\w+)", text)}
         return tuple(sorted(named | {run["commit"][:7] for run in self.runs if run["commit"]}))
 

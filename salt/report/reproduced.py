@@ -15,7 +15,6 @@ third or so. A difference outside its range therefore says that more than roundi
 say that the two are equal, only that one cannot tell them apart by their scores.
 """
 
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from scipy.special import stdtrit
 from salt.config.load import load_experiment, load_scale
 from salt.errors import SaltError
 from salt.evaluation.cells import Cell
+from salt.readers import read_text
 from salt.report.metrics import metrics_of, percent, title
 from salt.report.records import Records, one_protocol
 from salt.report.statistics import LEVEL
@@ -157,13 +157,9 @@ def _other_lines(cell: Cell, made: Path, committed: Path) -> tuple[int, int]:
     return lines, other
 
 
-def _lines(path: Path) -> list[bytes]:
+def _lines(path: Path) -> list[str]:
     """Those below the head."""
-    try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).splitlines()[1:]
-    except (OSError, EOFError) as error:
-        raise SaltError(f"{path}: cannot be read ({error}); accepted: records as `salt score` writes them") from error
+    return read_text(path, "records as `salt score` writes them").splitlines()[1:]
 
 
 # ------------------------------------------------------------------------------------------------- as text

@@ -12,10 +12,10 @@ from salt.config import load_experiment
 from salt.config.hashing import training_hash
 from salt.errors import SaltError
 from salt.files import whole_file, write_text
-from salt.foreign import read_object
 from salt.models.names import to_original
 from salt.models.released import released_weights
 from salt.models.wan import save_wan
+from salt.readers import read_json
 from salt.stages.shared.networks import load_weights, trained_as
 from salt.stages.shared.pipeline import write_pipeline
 from salt.training.provenance import NAME, check_unchanged, hash_files
@@ -59,7 +59,7 @@ def ship(folder: Path, scale: str, out: Path) -> None:
     experiment = load_experiment(known.name, scale)
     if training_hash(experiment) != training_hash(known):
         raise SaltError(f"{folder}: trained with another configuration than {known.name} has at scale {scale} today")
-    trained = read_object(folder / NAME)
+    trained = read_json(folder / NAME)
     save_wan(load_weights(folder, experiment), out, torch.float16)
     stored = {"experiment": experiment.model_dump(mode="json"), "weights": hash_files(out)}
     origin = {"from": {"scale": known.scale.name, "weights": trained["weights"], "stored_as": "float16"}}

@@ -26,6 +26,7 @@ from salt.evaluation.lab.columns import CLOUD_COLUMNS
 from salt.evaluation.lab.measure import clouds, measure_arm
 from salt.evaluation.lab.records import BrokenSamples, exact_of
 from salt.files import sha256, whole_file, write_text
+from salt.flow.grid import time_grid
 from salt.methods import build_method
 from salt.methods.protocol import Method
 from salt.models.ensemble import (
@@ -224,11 +225,11 @@ class Workshop:
         exact, pairs, grid = exact_of(experiment), experiment.pairs, experiment.grid
         if pairs is None:
             return ExactData(exact, self._streams)
-        levels, shift, steps = grid.train_steps, grid.shift, pairs.solver_steps
+        times, shift, steps = time_grid(grid.train_steps, grid.warp), grid.shift, pairs.solver_steps
         if isinstance(exact.world, Chain):
-            return causal_pairs_of(exact, levels, shift, steps, self._streams)
+            return causal_pairs_of(exact, times, shift, steps, self._streams)
         teacher = ExactTeacher(modes_of(exact.world))
-        return pairs_of(exact, teacher, levels, shift, steps, pairs.cfg_weight, self._streams)
+        return pairs_of(exact, teacher, times, shift, steps, pairs.cfg_weight, self._streams)
 
 
 def _makes_samples(experiment: Experiment) -> bool:

@@ -17,7 +17,7 @@ from salt.data.store import INDEX
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
 from salt.files import sha256
-from salt.flow.grid import time_grid
+from salt.flow.grid import merged_grid, time_grid
 from salt.flow.path import Velocity, guide
 from salt.flow.transport import euler_sample
 from salt.models.precision import in_precision
@@ -71,7 +71,7 @@ def run(
 def about_pairs(experiment: Experiment, assets: Assets, latents: Path, weights: Path | None) -> About:
     """What determines the trajectories on which an experiment regresses."""
     pairs = _pairs(experiment)
-    grid = time_grid(experiment.grid.train_steps, experiment.grid.shift)
+    grid = time_grid(experiment.grid.train_steps, experiment.grid.warp)
     folder = assets.folder / TRANSFORMER if weights is None else weights
     teacher = EXACT if pairs.teacher == EXACT else weights_hash(folder)
     return About(
@@ -130,8 +130,9 @@ def make_pairs(
         )
     assets.on(device)
     uncond = assets.text_encoder.encode([experiment.scale.text.negative]).to(device)
-    grid = time_grid(pairs.solver_steps, experiment.grid.shift)
-    stride = pairs.solver_steps // experiment.grid.train_steps
+    kept = time_grid(experiment.grid.train_steps, experiment.grid.warp)
+    grid = merged_grid(time_grid(pairs.solver_steps, experiment.grid.shift), kept)
+    places = [*map(grid.index, kept), len(grid)]
 
     def make(start: int, stop: int) -> tuple[Tensor, Sequence[str]]:
         captions: list[str] = []
@@ -145,7 +146,7 @@ def make_pairs(
             velocity = partial(_guided, model, text, uncond.expand_as(text), pairs.cfg_weight, context)
             noise = Streams(SEED).normal("pairs/noise", 0, rows, clean.shape[1:]).to(device)
             states = _trajectory(velocity, noise, grid)
-            parts.append(torch.stack([*states[:-1:stride], states[-1], *context], dim=1).cpu())
+            parts.append(torch.stack([*(states[i] for i in places), *context], dim=1).cpu())
             bar.update(len(rows))
         return torch.cat(parts), captions
 

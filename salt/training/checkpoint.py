@@ -25,7 +25,8 @@ from torch import Tensor
 from salt.digest import json_digest
 from salt.errors import SaltError
 from salt.files import sha256, unfinished, whole_folder
-from salt.foreign import check_file, one_line, read_object, reason
+from salt.foreign import check_file, one_line, reason
+from salt.readers import read_json
 from salt.training.parallel import ALONE, Workers
 from salt.training.sharding import read_parts, stored_shapes, write_parts
 from salt.training.state import TrainState
@@ -136,7 +137,7 @@ def _trouble(action: Callable[[], None], workers: Workers) -> str | None:
 
 def _counters(path: Path) -> dict[str, Any]:
     """What `state.json` says; that of an earlier version has no digest."""
-    known = read_object(path / COUNTERS)
+    known = read_json(path / COUNTERS)
     if DIGEST in known and known.pop(DIGEST) != json_digest(known):
         raise SaltError(f"the digest of {COUNTERS} is not the one that it states")
     if path.name != f"step_{int(known['step']):06d}":

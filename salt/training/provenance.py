@@ -18,8 +18,9 @@ from salt.config.hashing import training_hash
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.files import sha256
-from salt.foreign import one_line, read_object
+from salt.foreign import one_line
 from salt.git import ask_git
+from salt.readers import read_json
 
 NAME = "provenance.json"
 LIBRARIES = ("torch", "diffusers", "numpy")
@@ -83,7 +84,7 @@ def recorded(folder: Path) -> dict[str, str] | None:
         path, within = folder.parent / NAME, f"{folder.name}/"
         if not path.is_file():
             return None
-    known = read_object(path)
+    known = read_json(path)
     files = known.get("weights", known.get("files"))
     if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):
         raise SaltError(f"{path}: `weights` or `files` is expected: the SHA-256 of every file")
@@ -126,7 +127,7 @@ def git_state() -> dict[str, Any] | None:
 def is_complete(out: Path, experiment: Experiment, seed: int) -> bool:
     """Whether `out` holds the whole, unchanged weights of exactly this training."""
     try:
-        known = read_object(out / NAME)
+        known = read_json(out / NAME)
         same = (known["training_hash"], known["seed"]) == (training_hash(experiment), seed)
         trained = "released" not in known  # `salt import-released` writes the same, of weights that others trained
         return same and trained and known["weights"].items() <= hash_files(out).items()

@@ -23,7 +23,7 @@ from salt.config.hashing import NOT_TRAINING, differences
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.files import write_text
-from salt.readers import read_json
+from salt.readers import Unreadable, read_json, read_text
 from salt.training.parallel import ALONE, Workers
 
 LEASE = 300.0  # seconds; longer than a process is ever too busy to touch it, and the same in all processes
@@ -168,7 +168,10 @@ def _who() -> str:
 
 
 def _read(holder: Path) -> str:
-    return holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+    try:
+        return read_text(holder, "the name of a process")
+    except Unreadable:
+        return "another process"
 
 
 def claim_run(run: Path, experiment: Experiment, seed: int) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from salt.readers import tail
+
 Lacking = Literal["memory", "time"]
 SAID: dict[Lacking, re.Pattern[bytes]] = {
     "memory": re.compile(
@@ -36,10 +38,4 @@ def lacked(what: Lacking, logs: Path, rule: str, wildcards: Iterable[str], attem
     found = [log for name in (rule, f"beside_{rule}") for log in (logs / f"rule_{name}" / of_job).glob("*.log")]
     ended = sorted((log for log in found if log.stem.isdecimal()), key=lambda log: int(log.stem))
     # as many as the number of this attempt: the job that it becomes has a log of its own there too
-    return any(SAID[what].search(_tail(log)) for log in ended[-attempt:])
-
-
-def _tail(log: Path) -> bytes:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL))
-        return file.read()
+    return any(SAID[what].search(tail(log, TAIL)) for log in ended[-attempt:])

@@ -126,10 +126,12 @@ class Layout:
         return [self.weights(init, 0)] if self.states.is_student(init) else []
 
     def pairs_of(self, name: str) -> list[str]:
-        """The trajectories that it regresses, where it regresses some."""
+        """The trajectories that it regresses, where it regresses some: made once for all that regress the same."""
         if self.states.experiments[name].pairs is None:
             return []
-        return [f"{self.pairs(name, digest(self.states.ode_pairs(name)))}/index.json"]
+        state = self.states.ode_pairs(name)
+        first = next(other for other in sorted(self.states.experiments) if self.states.ode_pairs(other) == state)
+        return [f"{self.pairs(first, digest(state))}/index.json"]
 
     def pairs_teacher(self, name: str) -> list[str]:
         """The weights of the causal teacher whose trajectories these are, where it is one."""

@@ -17,6 +17,7 @@ from snakemake.persistence.file import FilePersistence
 
 from salt.errors import SaltError
 from salt.files import sha256, write_text
+from salt.readers import loads, read_text
 
 NAME = "made.jsonl"
 KEPT = ("rule", "params", "input", "input_checksums", "record_format_version")
@@ -176,15 +177,15 @@ def read_made(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     lines = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    keys = ("output", "sha256", *KEPT)
+    accepted = f"a JSON object with {', '.join(keys)}; without the file all of {path.parent} is made again"
+    for number, text in enumerate(read_text(path, accepted).splitlines(), 1):
         try:
-            line = json.loads(text)
-            if {"output", "sha256", *KEPT} - line.keys():
-                raise ValueError
-        except (ValueError, AttributeError):
-            raise SaltError(
-                f"{path}: line {number} is not what the workflow wrote (a merge?); accepted: a JSON object with "
-                f"{', '.join(('output', 'sha256', *KEPT))}; without the file all of {path.parent} is made again"
-            ) from None
+            line = loads(text)
+            whole = isinstance(line, dict) and not {*keys} - line.keys()
+        except ValueError:
+            whole = False
+        if not whole:
+            raise SaltError(f"{path}: line {number} is not what the workflow wrote (a merge?); accepted: {accepted}")
         lines.append(line)
     return lines

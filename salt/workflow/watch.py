@@ -1,11 +1,14 @@
 """What a job that runs has done so far, and why one has failed: read from its run directory and its log."""
 
-import json
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from salt.errors import SaltError
+from salt.readers import loads, read_json
+from salt.readers import tail as read_tail
 
 LOST = "its log says nothing"
 TAIL = 64 * 1024
@@ -82,10 +85,10 @@ def of_training(run: Path) -> Progress | None:
     """How far a training is, by the metrics in its run directory; None: it has not written any."""
     lines = list(tail(run / "metrics.jsonl"))
     try:
-        total = int(json.loads((run / "config.json").read_text(encoding="utf-8"))["train"]["iterations"])
-        rows = [json.loads(line) for line in lines[-RECENT:]]
+        total = int(read_json(run / "config.json")["train"]["iterations"])
+        rows = [loads(line) for line in lines[-RECENT:]]
         done, seconds = int(rows[-1]["step"]), sum(float(row["seconds"]) for row in rows)
-    except (OSError, ValueError, KeyError, TypeError, IndexError):  # not begun, or in the middle of a line
+    except (SaltError, ValueError, KeyError, TypeError, IndexError):  # not begun, or in the middle of a line
         return None
     return Progress(done, total, len(rows) / seconds if seconds else None)
 
@@ -99,14 +102,11 @@ def last_count(line: str) -> tuple[int, int] | None:
 def tail(path: Path) -> Iterator[str]:
     """The whole lines at the end of a file; a bar's states count as lines."""
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(size - TAIL, 0))
-            text = file.read().decode(errors="replace")
-    except OSError:
+        data = read_tail(path, TAIL)
+    except (OSError, SaltError):
         return
-    lines = re.split(r"[\r\n]", text)
-    yield from (line for line in lines[1 if size > TAIL else 0 :] if line.strip())
+    lines = re.split(r"[\r\n]", data.decode(errors="replace"))
+    yield from (line for line in lines[1 if len(data) == TAIL else 0 :] if line.strip())
 
 
 def reason(log: Path | None) -> str:

@@ -124,20 +124,30 @@ def test_the_teacher_samples_own_captions(salt, made, tmp_path):
     assert len(list((tmp_path / "videos").rglob("own0000/0.mp4"))) == 1
 
 
-def test_a_student_trained_with_set_is_sampled_and_measured_with_it(salt, made, tmp_path):
-    """What was overridden in training decides the videos: here the shift of the grid."""
-    change = "grid.shift=5.0"
+T = 1 - 1 / 8
+"""The node of T^(8) between the first two of T^(4), before the shift."""
+
+
+@pytest.mark.parametrize(
+    ("change", "recorded", "t_m"),
+    [
+        ("grid.shift=5.0", {"shift": 5.0}, 5 * T / (1 + 4 * T)),
+        ("grid.levels=[0.99, 0.93, 0.85, 0.61]", {"levels": [0.99, 0.93, 0.85, 0.61]}, 0.96),
+    ],
+)
+def test_a_student_trained_with_set_is_sampled_and_measured_with_it(salt, made, tmp_path, change, recorded, t_m):
+    """What was overridden in training decides the videos: here the times of the grid."""
     words = made.words("train", run_dir=tmp_path / "run", out=tmp_path / "weights", set=change)
     assert salt(*words).code == 0
     videos, records = tmp_path / "videos", tmp_path / "x_defect.csv"
     assert salt(*made.words("sample", weights=tmp_path / "weights", out=videos, set=change)).code == 0
-    assert json.loads((videos / "manifest.json").read_text())["shift"] == 5.0
+    manifest = json.loads((videos / "manifest.json").read_text())
+    assert {key: manifest[key] for key in ("shift", "levels") if key in manifest} == recorded
     words = made.words("defect", out=records, set=change)
     words[1] = tmp_path / "weights"
     assert salt(*words).code == 0
     times = {row["t_m"] for row in csv.DictReader(records.open()) if row["metric"] == "defect[0]"}
-    t = 1 - 1 / 8  # the node of T^(8) between the first two of T^(4)
-    assert [float(time) for time in times] == pytest.approx([5 * t / (1 + 4 * t)])
+    assert [float(time) for time in times] == pytest.approx([t_m])
 
 
 # ---------------------------------------------------------------------------------------- once more

@@ -164,15 +164,15 @@ def edited(change):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "it holds nothing; accepted: VBench's"),
-        ("[1]", "it holds a list; accepted: VBench's"),
+        ("{}", "it holds nothing; accepted: VBench's"),
+        ("[1]", "a list in place of a JSON object; accepted: VBench's"),
         ("{", "Expecting property name"),
         ('{"scene": [NaN, []]}', "it holds NaN"),
         ('{"scene": 3}', "not subscriptable"),
         ('{"scene": [0.5, 3]}', "scene is no score and list"),
         ('{"scene": [0.5, [{"video_path": "a"}]]}', "'video_results' is missing"),
         ('{"scene": [0.5, [{"video_path": "a", "video_results": "b"}]]}', "video_results of a is no number"),
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 100_000, "nested too deep"),
         (edited(lambda body: body.update(beauty=body["scene"])), "beauty: no dimension of"),
         (edited(lambda body: body["scene"].__setitem__(0, 0.9)), "scene: VBench says 0.9, but the mean over videos is"),
         (edited(lambda body: body["scene"][1].pop()), r"scene: 1 of 2 videos have no result \(v0002/1.mp4\)"),

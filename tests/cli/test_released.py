@@ -13,9 +13,11 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 from salt.config import load_experiment
 from salt.config.released import MARK
 from salt.data.prompts import report_prompts
+from salt.errors import SaltError
 from salt.evaluation.sampling.solvers import Network
 from salt.flow.grid import time_grid
 from salt.flow.transport import euler_sample
+from salt.stages.shared import pipeline
 from salt.stages.shared.assets import load_assets
 from salt.stages.shared.networks import load_student, trained_as
 from salt.training.provenance import hash_files, is_complete
@@ -156,12 +158,25 @@ def test_an_exported_pipeline_samples_what_the_student_samples(salt, made, tmp_p
     with torch.no_grad():
         ours = euler_sample(velocity, noise, time_grid(4, known.grid.shift))
     assert torch.norm(theirs - ours) < 0.02 * torch.norm(ours)
+    stated = [path for path in (tmp_path / "pipeline").rglob("*") if path.suffix in (".json", ".md")]
+    assert len(stated) > 5
+    assert not [path for path in stated if str(made.folder) in path.read_text()], "a place on this machine"
     card = (tmp_path / "pipeline" / "README.md").read_text()
     assert f"height={size['height']}, width={size['width']}, num_frames={size['num_frames']}" in card
     assert f"`{known.name}` at scale `smoke`, training seed 0" in card
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     refused(salt, [*words, "--out", tmp_path / "mine"], "thesis.txt is in the way; accepted: a folder that is new")
+
+
+def test_no_pipeline_of_diffusers_has_levels_of_its_own(made, tmp_path, monkeypatch):
+    known, seed = trained_as(made.weights)
+    grid = known.grid.model_copy(update={"levels": (1.0, 0.9, 0.7, 0.5)})
+    own = known.model_copy(update={"grid": grid})
+    monkeypatch.setattr(pipeline, "trained_student", lambda weights, scale, overrides: (own, seed))
+    with pytest.raises(SaltError, match=r"\(grid\.levels\), which no scheduler of diffusers can state"):
+        pipeline.write_pipeline(made.weights, "smoke", made.teacher, tmp_path / "pipeline")
+    assert not (tmp_path / "pipeline").exists()
 
 
 def test_a_shipped_student_is_the_trained_one_in_half_precision(salt, made, tmp_path):
@@ -174,6 +189,7 @@ def test_a_shipped_student_is_the_trained_one_in_half_precision(salt, made, tmp_
     known = json.loads((tmp_path / "student" / "provenance.json").read_text())
     assert known["from"]["weights"] == json.loads((made.weights / "provenance.json").read_text())["weights"]
     assert known["weights"] == hash_files(tmp_path / "student")
+    assert str(made.folder) not in (tmp_path / "student" / "config.json").read_text()
     refused(
         salt,
         ["export", made.weights, "--scale", "tiny", "--layout", "shipped", "--out", tmp_path / "other"],

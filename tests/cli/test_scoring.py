@@ -46,8 +46,11 @@ def encoded(**settings):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json: there is no such file; accepted: "),
-        (lambda folder: cut_short(folder / "manifest.json"), "manifest.json: Unterminated string"),
+        (
+            lambda folder: (folder / "manifest.json").unlink(),
+            "manifest.json: cannot be read: No such file",
+        ),
+        (lambda folder: cut_short(folder / "manifest.json"), "manifest.json: cannot be read as JSON: Unterminated"),
         (changed(experiment="dmd_4"), "manifest.json: experiment is 'dmd_4'; accepted: 'sc_dmd'"),
         (changed(experiment=3), "manifest.json: experiment: Input should be a valid string"),
         (changed(seed=1), "manifest.json: seed is 1; accepted: 0"),

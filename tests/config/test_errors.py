@@ -238,7 +238,8 @@ def test_a_long_value_is_cut(repository):
 
 def test_unreadable_file(repository):
     text = message(read_mapping, repository.root / "experiments" / "none.yaml")
-    assert text == "experiments/none.yaml: cannot be read: No such file or directory"
+    told = "cannot be read: No such file or directory; accepted: a mapping of keys to values, in YAML"
+    assert text == f"experiments/none.yaml: {told}"
     assert message(read_mapping, Path("/nonexistent.yaml")).startswith("/nonexistent.yaml: cannot be read")
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.config import Experiment, content_hash, load_experiment, resolved_yaml, training_hash
+from salt.config.grid import Grid
 from salt.config.noise import NoiseLaw
-from salt.config.schema import Grid
 
 
 def test_pinned():

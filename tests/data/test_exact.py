@@ -13,6 +13,7 @@ from salt.streams import MemberStreams
 from support.lab import exact_of, mixture
 
 SEEDS = (1, 2, 3, 4)
+T_8 = time_grid(8, 5.0)
 
 
 def pool(scale: str, **changes: int) -> Exact:
@@ -85,7 +86,7 @@ def test_a_caption_without_modes_is_refused_in_one_line() -> None:
 # -------------------------------------------------------------------------------------------- trajectories
 def trajectories(weight: float, steps: int = 64) -> ExactPairs:
     exact = pool("lab")
-    return pairs_of(exact, ExactTeacher(modes_of(exact.world)), 8, 5.0, steps, weight, MemberStreams(SEEDS))
+    return pairs_of(exact, ExactTeacher(modes_of(exact.world)), T_8, 5.0, steps, weight, MemberStreams(SEEDS))
 
 
 def test_trajectories_begin_in_noise_and_end_in_the_world() -> None:
@@ -110,6 +111,20 @@ def test_states_of_a_trajectory_lie_at_the_levels_of_t_train() -> None:
         torch.testing.assert_close(step, pairs.states[:, i + 1], rtol=1e-5, atol=1e-5)
 
 
+def test_the_solver_stops_at_levels_off_its_grid() -> None:
+    """Between two of them it takes the Euler steps of its own grid, and one more to each; noise is at t = 1."""
+    exact, levels = pool("lab"), (0.95, 0.757, 0.522)
+    teacher = ExactTeacher(modes_of(exact.world))
+    pairs = pairs_of(exact, teacher, levels, 5.0, 4, 1.0, MemberStreams(SEEDS))
+    x, t = trajectories(1.0).states[:, 0], 1.0
+    stops = [0.9375, 0.95, 0.833333333, 0.757, 0.625, 0.522, 0.0]
+    for stop in sorted(stops, reverse=True):
+        x = x - (t - stop) * teacher(x, torch.full((512,), t), pairs.text)
+        t = stop
+        if t in (*levels, 0.0):
+            torch.testing.assert_close(pairs.states[:, [*levels, 0.0].index(t)], x, rtol=1e-4, atol=1e-4)
+
+
 def test_a_guided_teacher_narrows_and_saturates() -> None:
     plain, strong = (trajectories(weight).states[:, -1].flatten(1) for weight in (1.0, 4.0))
     left = trajectories(1.0).text[:, 0, 0] == 1
@@ -129,7 +144,7 @@ def test_every_member_draws_its_own_of_one_pool() -> None:
 
 
 def test_trajectories_of_the_causal_teacher_keep_the_clip_they_are_conditioned_on() -> None:
-    pairs = causal_pairs_of(pool("lab_chain"), 8, 5.0, 64, MemberStreams(SEEDS))
+    pairs = causal_pairs_of(pool("lab_chain"), T_8, 5.0, 64, MemberStreams(SEEDS))
     assert pairs.states.shape == (512, 10, 2, 4, 1, 1)
     end, clean = pairs.states[:, -2].flatten(2), pairs.states[:, -1].flatten(2)
     assert not torch.equal(end, clean)
@@ -145,4 +160,4 @@ def test_trajectories_of_the_causal_teacher_keep_the_clip_they_are_conditioned_o
 
 def test_a_mixture_has_no_causal_trajectories() -> None:
     with pytest.raises(SaltError, match="causal teacher: accepted: the world of kind chain"):
-        causal_pairs_of(pool("lab"), 8, 5.0, 64, MemberStreams(SEEDS))
+        causal_pairs_of(pool("lab"), T_8, 5.0, 64, MemberStreams(SEEDS))

@@ -284,7 +284,7 @@ def test_an_unfinished_store_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
         write(tmp_path, stops)
     assert sorted(content(tmp_path)) == ["progress.json", SHARDS[0]]
-    with pytest.raises(SaltError, match=r"index\.json: cannot be read \(No such file or directory\)"):
+    with pytest.raises(SaltError, match=r"index\.json: cannot be read: No such file or directory; accepted: an index"):
         read(tmp_path)
     write(tmp_path)
     assert content(tmp_path) == content(write(tmp_path.with_name("whole")))
@@ -330,5 +330,5 @@ def test_a_broken_index_is_reported_in_one_line(store: Path, text: str) -> None:
 
 
 def test_a_missing_store_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(SaltError, match=r"index\.json: cannot be read \(No such file or directory\)"):
+    with pytest.raises(SaltError, match=r"index\.json: cannot be read: No such file or directory; accepted: an index"):
         read(tmp_path / "nowhere")

@@ -210,7 +210,7 @@ def test_a_table_has_a_column_of_captions(tmp_path, head):
         ("mine.jsonl", '{"caption": 3}', "line 1: the caption is a int"),
         ("mine.jsonl", '{"words": "a"}', "line 1: no caption, prompt, text among words"),
         ("mine.jsonl", '{"caption": "\\ud800"}', r"character 1 is U\+D800"),
-        ("mine.jsonl", "[" * 100_000, "line 1: maximum recursion"),
+        ("mine.jsonl", "[" * 100_000, "line 1: nested too deep"),
         ("mine.jsonl", '{"caption": "a", "image": "../"}', r"line 1: there is no file '\.\./'"),
     ],
 )

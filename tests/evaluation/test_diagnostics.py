@@ -17,13 +17,12 @@ from salt.evaluation.diagnostics.defect import (
     TRAJECTORY_COLUMNS,
     defect_protocol,
     measure,
-    merged_grid,
     path_defects,
     principal_plane,
     rms,
 )
 from salt.evaluation.sampling.solvers import Draw, initial_noise
-from salt.flow.grid import time_grid
+from salt.flow.grid import merged_grid, time_grid
 from salt.flow.transport import euler_sample
 from salt.report.records import Records, read_measurements
 from support.fields import LATENT, network, small

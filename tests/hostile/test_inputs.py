@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from salt.config.data import Data
+from salt.config.files import read_mapping
 from salt.config.vbench import VBench
 from salt.data.captions import check_length, read_captions, read_clip, read_first_frame
+from salt.data.pairs import COMMAND, About
 from salt.data.prompts import read_prompts
+from salt.data.store import Store
 from salt.data.vbench_prompts import read_vbench_prompts
 from salt.errors import SaltError
 from salt.evaluation.manifest import read_manifest
@@ -19,13 +22,18 @@ from salt.evaluation.sampling.videos import Hashes
 from salt.evaluation.vbench.elsewhere import form_of, read_results_elsewhere
 from salt.evaluation.vbench.results import read_results
 from salt.evaluation.video import check_stored, read_mp4
-from salt.files import opened, read_json, read_text, sha256
+from salt.files import opened, sha256
+from salt.readers import read_json, read_list, read_text, tail
 from salt.report.records import read_measurements
 
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "opened": ("a", opened),
-    "text": ("a", read_text),
+    "text": ("a", lambda path: read_text(path, "a text")),
     "json": ("a", read_json),
+    "list": ("a", lambda path: read_list(path, "a list")),
+    "log": ("a", lambda path: tail(path, 10)),
+    "configuration": ("a.yaml", read_mapping),
+    "index of a store": ("index.json", lambda path: Store(path.parent, About, {}, COMMAND)),
     "hash": ("a", sha256),
     "captions": ("a.txt", read_prompts),
     "table of captions": ("a.csv", read_prompts),
@@ -84,7 +92,7 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, reader: str, make, found: s
         read(tmp_path / name)
 
 
-@pytest.mark.parametrize("reader", sorted(READERS.keys() - {"opened", "text", "json", "hash", "hashes of videos"}))
+@pytest.mark.parametrize("reader", sorted(READERS.keys() - {"opened", "log", "hash", "hashes of videos"}))
 def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, reader: str) -> None:
     name, read = READERS[reader]
     (tmp_path / name).symlink_to("nowhere")

@@ -69,6 +69,16 @@ def test_saving_replaces_a_folder_as_a_whole(folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
+def test_a_folder_does_not_say_where_its_network_was_read_from(folder: Path, tmp_path: Path) -> None:
+    """What is saved again is the same bytes, wherever it lay; so one training has one hash on any machine."""
+    again = tmp_path / "again"
+    save_wan(load_wan(folder), again)
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
+    assert str(tmp_path) not in (again / "config.json").read_text()
+
+
 def test_a_failed_save_leaves_the_old_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WanTransformer3DModel, "save_pretrained", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OSError, match="full"):

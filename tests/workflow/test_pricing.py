@@ -91,6 +91,12 @@ def test_work_that_is_shared_is_priced_where_it_is_done(snakemake: Snakemake, tm
     assert float(row(told, "latents_part")[5]) > 100
 
 
+def test_levels_off_the_solvers_grid_cost_a_step_each_at_most() -> None:
+    levels = {"grid.levels": "[1, 0.94, 0.83, 0.62]"}
+    shifted, own = (load_experiment("ode_init", "paper", changes) for changes in ({}, levels))
+    assert cost.trajectories(own) / cost.trajectories(shifted) == pytest.approx((48 + 4) / 48)
+
+
 @pytest.mark.parametrize("target", [t for t in prices.TARGETS if t.target in ("published", "table4")], ids=str)
 def test_the_docs_print_what_a_plan_says(target: prices.Target) -> None:
     assert prices.line(target) in prices.PAGE.read_text(encoding="utf-8").splitlines()

@@ -1,5 +1,6 @@
 """What decides each output, value by value: what a change touches is made again, and nothing else is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ def test_weights_are_decided_by_the_experiment_its_data_and_its_start(smoke: Wor
     assert pairs[0] == 1
     assert content_hash(smoke.experiments[start].pairs) in pairs
     assert states.ode_pairs("sc_dmd") == []
+
+
+def test_trajectories_are_made_once_for_all_that_regress_the_same(paper: Workflow) -> None:
+    """The chunks of a student are no part of them; another grid is, and so is another teacher."""
+    layout, states = paper.layout, paper.states
+    assert layout.pairs_of("ode_init_framewise") == layout.pairs_of("ode_init")
+    assert "/pairs/ode_init/" in layout.pairs_of("ode_init")[0]
+    assert layout.pairs_of("causal_ode") != layout.pairs_of("ode_init")
+    grid = paper.experiments["ode_init_framewise"].grid.model_copy(update={"shift": 8.0})
+    own = replace(layout, states=changed(states, "ode_init_framewise", grid=grid)).pairs_of("ode_init_framewise")
+    assert "/pairs/ode_init_framewise/" in own[0]
 
 
 def test_a_change_reaches_what_starts_from_it_and_nothing_beside_it(smoke: Workflow) -> None:

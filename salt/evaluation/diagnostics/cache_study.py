@@ -119,7 +119,7 @@ def measure_caches(
         model: on `device`, as `codec` is.
         text_encoder: gives embeddings on any device.
         codec: draws the videos.
-        experiment: the student's: its memory, its shift and its scale.
+        experiment: the student's: its memory, its grid and its scale.
         seed: the training seed, for the records.
         latent_shape: `(C, T, H, W)`.
         device: where latents are computed.
@@ -146,7 +146,7 @@ def measure_caches(
             text_encoder.encode([prompt.extended for prompt in batch]).to(device),
             initial_noise(draws, latent_shape).to(device),
             evaluation.main_solver,
-            experiment.grid.shift,
+            experiment.grid.warp,
             renoise_of(draws),
         )
         decoded = DecodedChunks(codec, scale, batch, causal.chunk)

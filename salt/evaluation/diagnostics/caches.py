@@ -22,7 +22,7 @@ from salt.config.memory import Memory
 from salt.errors import SaltError
 from salt.evaluation.diagnostics.defect import path_defects
 from salt.evaluation.sampling.solvers import trajectory
-from salt.flow.grid import time_grid
+from salt.flow.grid import Warp, time_grid
 from salt.flow.path import Velocity
 from salt.flow.transport import Renoise
 from salt.models.protocol import CausalModel, ChunkMemory
@@ -39,7 +39,7 @@ class ChunkedSampling:
         text: `(B, L, D)`.
         noise: `(B, C, T, H, W)`, of all chunks.
         solver: euler or cm.
-        shift: of the grids.
+        warp: of the grids.
         renoise: of the CM solver, for all chunks at once.
     """
 
@@ -48,7 +48,7 @@ class ChunkedSampling:
     text: Tensor
     noise: Tensor
     solver: str
-    shift: float
+    warp: Warp
     renoise: Renoise
 
     def chunks(self) -> tuple[Tensor, ...]:
@@ -89,7 +89,7 @@ def cache_matrix(rollout: ChunkedSampling, steps: Sequence[int]) -> dict[tuple[i
             f"{last.shape[2]} latent frames with chunk={rollout.model.chunk} are one chunk, made without a cache; "
             "accepted: two chunks or more"
         )
-    grids = {count: time_grid(count, rollout.shift) for count in steps}
+    grids = {count: time_grid(count, rollout.warp) for count in steps}
     matrix = {}
     for k_cache, grid in grids.items():
         memory = rollout.memory()
@@ -127,7 +127,7 @@ def endpoint_mismatch(rollout: ChunkedSampling, steps: int) -> Tensor:
     Returns:
         `(B, n, K)`: chunks in order, intervals of T^(K) from noise to data.
     """
-    grid, middle = time_grid(steps, rollout.shift), time_grid(2 * steps, rollout.shift)[1::2]
+    grid, middle = time_grid(steps, rollout.warp), time_grid(2 * steps, rollout.warp)[1::2]
     defects = []
 
     def solve(velocity: Velocity, noise: Tensor, start: int) -> Tensor:

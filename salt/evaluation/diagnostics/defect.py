@@ -33,7 +33,7 @@ from salt.evaluation.sampling.conditioning import Condition, no_condition
 from salt.evaluation.sampling.solvers import Draw, Network, first_broken, initial_noise, renoise_of, trajectory
 from salt.evaluation.scorer import digest, low_precision, size_of_vae
 from salt.evaluation.scorers import diagnosed_prompts
-from salt.flow.grid import time_grid
+from salt.flow.grid import Warp, merged_grid, time_grid
 from salt.flow.path import MeanVelocity, Velocity, batch_time
 from salt.flow.semigroup import composed_endpoint, direct_endpoint, semigroup_defect
 from salt.flow.transport import Renoise, euler_operator
@@ -97,11 +97,6 @@ def path_defects(velocity: Velocity, path: States, grid: Sequence[float], middle
     return torch.stack(defects, dim=1)
 
 
-def merged_grid(*grids: Sequence[float]) -> tuple[float, ...]:
-    """All levels of all grids, from noise to data; nested grids share their levels exactly."""
-    return tuple(sorted({t for grid in grids for t in grid}, reverse=True))
-
-
 def principal_plane(path: Tensor) -> tuple[Tensor, Tensor]:
     """The plane in which one sample's path `(S, ...)` moves most.
 
@@ -124,13 +119,15 @@ class _Plan:
 
     evaluation: Evaluation
     steps: int
+    warp: Warp
     shift: float
+    """Of the teacher's own grid."""
     nfes: Sequence[int]
     """The numbers of evaluations whose paths are compared with each other and with the teacher's; empty: Eq. (16)
     alone is measured, on the path of `steps`."""
 
     def grid(self, nfe: int) -> tuple[float, ...]:
-        return time_grid(nfe, self.shift)
+        return time_grid(nfe, self.warp)
 
     @property
     def middle(self) -> tuple[float, ...]:
@@ -140,7 +137,7 @@ class _Plan:
     @property
     def fine(self) -> tuple[float, ...]:
         """The times of the teacher's path."""
-        return merged_grid(*(self.grid(nfe) for nfe in (self.evaluation.teacher_nfe, *self.nfes)))
+        return merged_grid(time_grid(self.evaluation.teacher_nfe, self.shift), *map(self.grid, self.nfes))
 
     @property
     def teacher(self) -> tuple[str, int]:
@@ -227,7 +224,7 @@ def measure(
     Args:
         student: without guidance.
         teacher: with it, on the same device.
-        experiment: the student's; its `grid` gives K and the shift, its scale all the rest.
+        experiment: the student's; its `grid` gives K and all times, its scale all the rest.
         seed: the training seed, for the records.
         latent_shape: `(C, T, H, W)`.
         condition: what conditions networks besides captions.
@@ -237,7 +234,8 @@ def measure(
         SaltError: states that are not finite, naming path and prompt.
     """
     evaluation = experiment.scale.evaluation
-    plan = _Plan(evaluation, experiment.grid.steps, experiment.grid.shift, () if alone else evaluation.nfe)
+    grid, nfes = experiment.grid, () if alone else evaluation.nfe
+    plan = _Plan(evaluation, grid.steps, grid.warp, grid.shift, nfes)
     prompts = diagnosed_prompts(experiment.scale)
     measured: dict[Quantity, list[Tensor]] = {}
     projected: list[tuple[object, ...]] = []

@@ -68,7 +68,8 @@ def analytic_controls(lab: Scale, shift: float, repeats: int = 16, floors: int =
         raise SaltError(f"scale {lab.name}: its world cannot name its modes; accepted: a scale with `exact`")
     seeds = tuple(range(repeats))
     teacher, mapped, injected, closed = (
-        Arm(method, method, exact, seeds, Guidance(1.0, shift)) for method in (TEACHER, MAP, INJECTED, CLOSED_FORM)
+        Arm(method, method, exact, seeds, Guidance(1.0, shift), shift)
+        for method in (TEACHER, MAP, INJECTED, CLOSED_FORM)
     )
     world, rows = exact.world, list[Row]()
     if isinstance(world, Chain):
@@ -253,12 +254,12 @@ def _injected_rows(arm: Arm, world: Mixture) -> Iterator[Row]:
     q = gaussian.quantiles(directions, measured.samples)
     noise = CommonNoise(arm.seeds, measured.samples, world.latent_shape, number)
     for solver, nfe in _consistency(arm.exact):
-        x = sample(injected_field(gaussian, DELTA), noise, nfe, solver, arm.guidance.shift)
+        x = sample(injected_field(gaussian, DELTA), noise, nfe, solver, arm.warp)
         yield from arm.rows(Cell(nfe, solver), distances(x, directions, q))
 
 
 def _closed_rows(arm: Arm, world: Mixture) -> Iterator[Row]:
     gaussian, directions = gaussian_of(world), directions_of(arm.exact.measured.directions)
     for solver, nfe in _consistency(arm.exact):
-        w1 = injected_w1(gaussian, DELTA, time_grid(nfe, arm.guidance.shift), directions)
+        w1 = injected_w1(gaussian, DELTA, time_grid(nfe, arm.warp), directions)
         yield from arm.rows(Cell(nfe, solver), {"sliced_w1": torch.full((len(arm.seeds),), w1).double()}, n=0)

@@ -39,7 +39,7 @@ from salt.evaluation.lab.truth import (
     sample_chains,
 )
 from salt.evaluation.sampling.solvers import trajectory
-from salt.flow.grid import time_grid
+from salt.flow.grid import Warp, time_grid
 from salt.models.conditioning import bind
 from salt.models.ensemble import lost_members
 from salt.models.protocol import CausalModel, VelocityModel
@@ -81,7 +81,9 @@ def measure_arm(
     """
     exact = exact_of(experiment)
     lost = tuple({*lost_members(network), *left_out})
-    arm = Arm(method, experiment.name, exact, tuple(seeds), guidance_of(experiment), updates, lost)
+    arm = Arm(
+        method, experiment.name, exact, tuple(seeds), guidance_of(experiment), experiment.grid.warp, updates, lost
+    )
     if not arm.living:
         return table([])
     if isinstance(exact.world, Mixture):
@@ -125,9 +127,7 @@ def mixture_rows(arm: Arm, fields: Sequence[Field], cells: Cells | None = None, 
     euler: dict[int, list[Tensor]] = {}
     for solver, nfe in every_cell(arm.exact) if cells is None else cells:
         cell = Cell(nfe, solver)
-        made = [
-            sample(field, noise, nfe, solver, arm.guidance.shift) for field, noise in zip(fields, noises, strict=True)
-        ]
+        made = [sample(field, noise, nfe, solver, arm.warp) for field, noise in zip(fields, noises, strict=True)]
         for x, truth in zip(made, truths, strict=True):
             arm.check_finite(x, cell, truth.caption)
         numbers = mean_of(
@@ -140,7 +140,7 @@ def mixture_rows(arm: Arm, fields: Sequence[Field], cells: Cells | None = None, 
                 numbers["cross_step"] = mean_of([{"": cross_step(few, many)} for few, many in pairs])[""]
         yield from arm.rows(cell, numbers)
     if paths:
-        defects = [_defects(field, noise, arm.guidance.shift) for field, noise in zip(fields, noises, strict=True)]
+        defects = [_defects(field, noise, arm.warp) for field, noise in zip(fields, noises, strict=True)]
         yield from arm.rows(Cell(DEFECT_STEPS, "euler"), mean_of(defects))
 
 
@@ -160,9 +160,9 @@ def noises_of(arm: Arm, n: int | None = None) -> list[CommonNoise]:
 
 
 @torch.no_grad()
-def _defects(field: Field, noise: CommonNoise, shift: float) -> Numbers:
+def _defects(field: Field, noise: CommonNoise, warp: Warp) -> Numbers:
     """Eq. (16) along the Euler path, the mean over its intervals."""
-    grid, middle = time_grid(DEFECT_STEPS, shift), time_grid(2 * DEFECT_STEPS, shift)[1::2]
+    grid, middle = time_grid(DEFECT_STEPS, warp), time_grid(2 * DEFECT_STEPS, warp)[1::2]
     members, x = len(noise.seeds), noise.initial().flatten(0, 1)
     velocity = field(len(x))
     path = trajectory(velocity, x, grid, "euler", lambda i, like: like)
@@ -173,14 +173,14 @@ def _defects(field: Field, noise: CommonNoise, shift: float) -> Numbers:
 def clouds(network: nn.Module, experiment: Experiment, method: str, seeds: Sequence[int]) -> pd.DataFrame:
     """Samples of the first living member, for figures: the first 400 of those that are measured; none of a chain."""
     exact, lost = exact_of(experiment), tuple(lost_members(network))
-    arm = Arm(method, experiment.name, exact, tuple(seeds), guidance_of(experiment), lost=lost)
+    arm = Arm(method, experiment.name, exact, tuple(seeds), guidance_of(experiment), experiment.grid.warp, lost=lost)
     rows: list[tuple[object, ...]] = []
     if arm.living and isinstance(exact.world, Mixture):
         noises = noises_of(arm, CLOUD)
         for (caption, field, noise), (solver, nfe) in product(
             zip(exact.world.captions, _fields(network, exact), noises, strict=True), CLOUD_CELLS
         ):
-            x = sample(field, noise, nfe, solver, arm.guidance.shift)
+            x = sample(field, noise, nfe, solver, arm.warp)
             arm.check_finite(x, Cell(nfe, solver), caption)
             rows += [(method, caption, solver, nfe, round(a, 4), round(b, 4)) for a, b in x[arm.living[0]].tolist()]
     return pd.DataFrame(rows, columns=pd.Index(CLOUD_COLUMNS))
@@ -204,7 +204,7 @@ def chain_rows(arm: Arm, model: CausalModel, solver: str = CHAIN_SOLVER, steps: 
     noise = CommonNoise(arm.seeds, exact.measured.samples, (2, world.generated, 1, 1))
     made: dict[int, Tensor] = {}
     for nfe in sorted({*measured, *cache}):
-        x = roll_chains(model, text, noise, nfe, solver, arm.guidance.shift).transpose(2, 3)  # (E, n, T, 2)
+        x = roll_chains(model, text, noise, nfe, solver, arm.warp).transpose(2, 3)  # (E, n, T, 2)
         arm.check_finite(x, Cell(nfe, solver), "chain")
         if nfe in cache:
             made[nfe] = x
@@ -213,7 +213,7 @@ def chain_rows(arm: Arm, model: CausalModel, solver: str = CHAIN_SOLVER, steps: 
     judge, last = _chunk_judge(exact, world), world.chunks
     for before, nfe in product(cache, cache):
         cell, past = Cell(nfe, solver, before, last), made[before][:, :, : last - 1]
-        x = next_chunks(model, text, noise, past.transpose(2, 3), nfe, solver, arm.guidance.shift)
+        x = next_chunks(model, text, noise, past.transpose(2, 3), nfe, solver, arm.warp)
         arm.check_finite(x, cell, "chain")
         yield from arm.rows(cell, judge(past[:, :, -1], x, last))
 
@@ -246,7 +246,8 @@ def measure_floor(exact: Exact, repeats: int = 64) -> pd.DataFrame:
         exact: the world.
         repeats: samples of the truth; each is a "seed" of the method `truth`.
     """
-    arm, n, world = Arm(TRUTH, TRUTH, exact, tuple(range(repeats)), UNGUIDED), exact.measured.samples, exact.world
+    arm = Arm(TRUTH, TRUTH, exact, tuple(range(repeats)), UNGUIDED, UNGUIDED.shift)
+    n, world = exact.measured.samples, exact.world
     if isinstance(world, Chain):
         return table(list(_sequence_rows(arm, world, sample_chains(world, arm.seeds, n), 0, "none")))
     truths, directions = caption_truths(world), directions_of(exact.measured.directions)

@@ -15,6 +15,7 @@ from salt.evaluation.lab.columns import COLUMNS
 from salt.evaluation.lab.measures import SUPPORT, Numbers
 from salt.evaluation.lab.samples import LEVELS
 from salt.evaluation.lab.truth import REFERENCE_SAMPLES, REFERENCE_SEED, Guidance
+from salt.flow.grid import Warp
 
 DIGITS = 6
 """Significant ones of a value in a record."""
@@ -85,7 +86,8 @@ class Arm:
         method, experiment: its names.
         exact: the world, and how it is measured.
         seeds: of all members.
-        guidance: of its teacher; its shift is that of all grids.
+        guidance: of its teacher.
+        warp: of the grids of what is measured.
         updates: of the generator.
         lost: members without rows.
     """
@@ -95,6 +97,7 @@ class Arm:
     exact: Exact
     seeds: tuple[int, ...]
     guidance: Guidance
+    warp: Warp
     updates: int = 0
     lost: tuple[int, ...] = ()
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from salt.config.memory import Memory
 from salt.evaluation.sampling.solvers import generate
-from salt.flow.grid import time_grid
+from salt.flow.grid import Warp, time_grid
 from salt.flow.path import Velocity
 from salt.flow.transport import Renoise
 from salt.models.protocol import CausalModel
@@ -79,9 +79,9 @@ def of_members(x: Tensor, members: int) -> Tensor:
 
 
 @torch.no_grad()
-def sample(field: Field, noise: CommonNoise, nfe: int, solver: str, shift: float) -> Tensor:
+def sample(field: Field, noise: CommonNoise, nfe: int, solver: str, warp: Warp) -> Tensor:
     """The samples of one caption, `(E, n, C)`, in the dtype of the field."""
-    grid, start, members = time_grid(nfe, shift), noise.initial(), len(noise.seeds)
+    grid, start, members = time_grid(nfe, warp), noise.initial(), len(noise.seeds)
     fresh = noise.fresh(nfe) if solver == "cm" else []
     parts = []
     for block in noise.blocks():
@@ -93,7 +93,7 @@ def sample(field: Field, noise: CommonNoise, nfe: int, solver: str, shift: float
 
 # ---------------------------------------------------------------------------------------------------- chains
 @torch.no_grad()
-def roll_chains(model: CausalModel, text: Tensor, noise: CommonNoise, nfe: int, solver: str, shift: float) -> Tensor:
+def roll_chains(model: CausalModel, text: Tensor, noise: CommonNoise, nfe: int, solver: str, warp: Warp) -> Tensor:
     """Whole sequences, every chunk in nfe steps, `(E, n, C, T)`.
 
     Args:
@@ -102,9 +102,9 @@ def roll_chains(model: CausalModel, text: Tensor, noise: CommonNoise, nfe: int, 
         noise: of sequences as long as those that are made.
         nfe: evaluations of each chunk.
         solver: euler or cm.
-        shift: of the grid.
+        warp: of the grid.
     """
-    grid, members = time_grid(nfe, shift), len(noise.seeds)
+    grid, members = time_grid(nfe, warp), len(noise.seeds)
     start, fresh = noise.initial(), noise.fresh(nfe) if solver == "cm" else []
     parts = []
     for block in noise.blocks():
@@ -125,7 +125,7 @@ def roll_chains(model: CausalModel, text: Tensor, noise: CommonNoise, nfe: int, 
 
 @torch.no_grad()
 def next_chunks(
-    model: CausalModel, text: Tensor, noise: CommonNoise, before: Tensor, nfe: int, solver: str, shift: float
+    model: CausalModel, text: Tensor, noise: CommonNoise, before: Tensor, nfe: int, solver: str, warp: Warp
 ) -> Tensor:
     """The chunk after given ones, in nfe steps, `(E, n, C)`: what it would be in a sequence that began with those.
 
@@ -136,9 +136,9 @@ def next_chunks(
         before: the chunks in memory, `(E, n, C, T)`.
         nfe: evaluations of the chunk.
         solver: euler or cm.
-        shift: of the grid.
+        warp: of the grid.
     """
-    grid, members, place = time_grid(nfe, shift), len(noise.seeds), before.shape[3]
+    grid, members, place = time_grid(nfe, warp), len(noise.seeds), before.shape[3]
     start, fresh = noise.initial(), noise.fresh(nfe) if solver == "cm" else []
     chunk = slice(place, place + 1)
     parts = []

@@ -18,7 +18,7 @@ from salt.data.vbench_prompts import AnyPrompt
 from salt.evaluation.cells import Cell
 from salt.evaluation.sampling.conditioning import Condition, no_condition
 from salt.evaluation.sampling.solvers import Draw, Network, generate, initial_noise, renoise_of
-from salt.flow.grid import time_grid
+from salt.flow.grid import Warp, time_grid, warp_settings
 from salt.models.protocol import Codec
 
 
@@ -64,8 +64,8 @@ class Sampled:
     """Latents sampled from a network."""
 
     network: Network
-    shift: float
-    """Shift of the grids."""
+    warp: Warp
+    """Of the grids."""
     latent_shape: tuple[int, ...]
     condition: Condition = no_condition
     """The network's conditioning besides captions."""
@@ -76,13 +76,13 @@ class Sampled:
         noise = initial_noise(draws, self.latent_shape).to(self.network.device)
         captions = [item.prompt.text(cell.variant) for item in items]
         velocity = self.network.velocity(captions, self.condition(items))
-        yield generate(velocity, noise, time_grid(cell.nfe, self.shift), cell.solver, renoise_of(draws))
+        yield generate(velocity, noise, time_grid(cell.nfe, self.warp), cell.solver, renoise_of(draws))
 
     def settings(self) -> dict[str, Any]:
-        """Shift, guidance and negative prompt."""
+        """Warp, guidance and negative prompt."""
         network = self.network
         steered = {"negative": network.negative} if network.negative and network.cfg_weight is not None else {}
-        return {"shift": self.shift, "cfg_weight": network.cfg_weight} | steered
+        return warp_settings(self.warp) | {"cfg_weight": network.cfg_weight} | steered
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from salt.config.memory import Memory
 from salt.evaluation.cells import Cell
 from salt.evaluation.sampling.solvers import generate, initial_noise, renoise_of
 from salt.evaluation.sampling.sources import Item
-from salt.flow.grid import time_grid
+from salt.flow.grid import Warp, time_grid, warp_settings
 from salt.flow.path import Velocity
 from salt.models.protocol import CausalModel, TextEncoder
 from salt.rollout import roll
@@ -31,7 +31,7 @@ class SampledByChunk:
         model: on `device`.
         text_encoder: its embeddings may be on any device.
         memory: the KV-cache policy.
-        shift: of the grids.
+        warp: of the grids.
         latent_shape: `(C, T, H, W)` of a clip.
         length: of a video, in clips.
         device: where latents are computed.
@@ -40,7 +40,7 @@ class SampledByChunk:
     model: CausalModel
     text_encoder: TextEncoder
     memory: Memory
-    shift: float
+    warp: Warp
     latent_shape: tuple[int, ...]
     length: int = 1
     device: str = "cpu"
@@ -54,7 +54,7 @@ class SampledByChunk:
         draws, texts = [item.draw() for item in items], [item.prompt.texts(cell.variant) for item in items]
         (captions,) = {len(text) for text in texts}
         _, frames, height, width = self.latent_shape
-        chunk, total, grid = self.model.chunk, self.length * frames, time_grid(cell.nfe, self.shift)
+        chunk, total, grid = self.model.chunk, self.length * frames, time_grid(cell.nfe, self.warp)
 
         def noises() -> Iterator[Tensor]:
             for block in range(self.length):
@@ -78,5 +78,6 @@ class SampledByChunk:
         return roll(self.model, memory, lambda start: embedded(start * captions // total), noises(), solve)
 
     def settings(self) -> dict[str, Any]:
-        """Shift, chunk and memory."""
-        return {"shift": self.shift, "chunk": self.model.chunk, "memory": self.memory.model_dump(mode="json")}
+        """Warp, chunk and memory."""
+        memory = self.memory.model_dump(mode="json")
+        return warp_settings(self.warp) | {"chunk": self.model.chunk, "memory": memory}

@@ -33,8 +33,9 @@ from salt.evaluation.sampling.solvers import first_broken
 from salt.evaluation.sampling.sources import Item, Source
 from salt.evaluation.scorer import Scorer
 from salt.evaluation.video import decoded, growing_mp4, upscale
-from salt.files import in_the_way, read_json, read_text, sha256, write_text
+from salt.files import in_the_way, sha256, write_text
 from salt.models.protocol import Codec
+from salt.readers import Unreadable, read_json, read_text
 
 MADE_FROM, PROMPTS, HASHES = "made_from.json", "prompts.json", "videos.sha256"
 DIGITS = 64
@@ -123,8 +124,8 @@ def _claim(folder: Path, origin: dict[str, Any]) -> Path:
         raise SaltError(f"{folder}: {found} is in the way of a cell's videos; accepted: a folder, or nothing")
     path = folder / MADE_FROM
     try:
-        same = read_json(path) == origin
-    except (OSError, ValueError):
+        same = read_json(path, finite=True) == origin
+    except Unreadable:
         same = False
     if not same:
         shutil.rmtree(folder, ignore_errors=True)
@@ -139,8 +140,8 @@ class Hashes:
     def __init__(self, folder: Path) -> None:
         """Take over what an earlier call wrote down, but for lines that a kill cut off."""
         self.file, self.known, text = folder / HASHES, dict[str, str](), ""
-        with suppress(OSError, ValueError):
-            text = read_text(self.file)
+        with suppress(Unreadable):
+            text = read_text(self.file, "as `salt sample` wrote it")
         lines = (line.partition("  ") for line in text.split("\n"))
         self.known = {name: digest for digest, _, name in lines if len(digest) == DIGITS and name.endswith(".mp4")}
         if text != _listed(self.known):

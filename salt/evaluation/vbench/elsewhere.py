@@ -24,7 +24,7 @@ from salt.evaluation.vbench.records import gather
 from salt.evaluation.vbench.results import Scored, dimension_score
 from salt.evaluation.vbench.run import SCORER, checked, run_dimension
 from salt.evaluation.vbench.view import DimensionJob, first
-from salt.files import read_json
+from salt.readers import read_json
 
 FEWEST = 3
 """Frames: motion smoothness compares every second one with what lies between two others."""
@@ -193,9 +193,9 @@ def read_results_elsewhere(path: Path) -> dict[str, tuple[float, list[dict[str, 
         SaltError: it is not as VBench writes it, or holds NaN.
     """
     try:
-        body = read_json(path)
-        if not isinstance(body, dict) or not body:
-            raise ValueError(f"it holds a {type(body).__name__}" if body else "it holds nothing")
+        body = read_json(path, ACCEPTED.removeprefix("accepted: "), finite=True)
+        if not body:
+            raise ValueError("it holds nothing")
         found = {name: (value[0], value[-1]) for name, value in body.items()}
         for name, (score, entries) in found.items():
             if isinstance(score, bool) or not isinstance(score, int | float) or not isinstance(entries, list):
@@ -203,7 +203,7 @@ def read_results_elsewhere(path: Path) -> dict[str, tuple[float, list[dict[str, 
             for entry in entries:
                 if not isinstance(entry["video_results"], bool | int | float):
                     raise ValueError(f"{name}: video_results of {entry['video_path']} is no number")
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise SaltError(f"{path}: {said}; {ACCEPTED}") from error
     return found

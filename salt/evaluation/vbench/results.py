@@ -18,7 +18,8 @@ from typing import Any
 
 from salt.errors import SaltError
 from salt.evaluation.vbench.board import KNOWN, PERCENT, TOLERANCE
-from salt.files import read_json, write_text
+from salt.files import write_text
+from salt.readers import read_json
 
 VideoResult = dict[str, Any]
 """One video of one dimension: `video_path`, `video_results`, and whatever else a scorer adds."""
@@ -104,7 +105,7 @@ def read_results(path: Path) -> Scored:
         SaltError: where a file is missing or not strict JSON (NaN), the scores are not those of the videos, or the
             videos are not as many as the sidecar says.
     """
-    layout, provenance = _load(path), _load(sidecar(path))
+    layout, provenance = (read_json(one, finite=True) for one in (path, sidecar(path)))
     _check_provenance(sidecar(path), provenance)
     try:
         entries = {name: list(pair[1]) for name, pair in layout.items()}
@@ -151,13 +152,3 @@ def _check_provenance(path: Path, provenance: Mapping[str, Any]) -> None:
     for key in ("scorer", "protocol"):
         if key not in provenance:
             raise SaltError(f"{path}: {key} is missing; accepted: a provenance that names scorer and protocol")
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        body = read_json(path)
-    except (OSError, ValueError) as error:
-        raise SaltError(f"{path}: cannot be read as strict JSON ({error})") from error
-    if not isinstance(body, dict):
-        raise SaltError(f"{path}: holds a {type(body).__name__}; accepted: a JSON object")
-    return body

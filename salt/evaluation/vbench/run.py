@@ -24,11 +24,14 @@ from salt.evaluation.vbench.results import Scored, VideoResult, dimension_score,
 from salt.evaluation.vbench.view import DimensionJob, first, images_of, link_images, make_view, stem_of
 from salt.evaluation.vbench.weights import LONG_CONFIGS, absent, hashed, offline
 from salt.files import sha256
+from salt.readers import read_json, tail
 
 SCORER = "vbench"
 RUNNER = Path("workflow", "envs", "run_vbench.py")
 MAY_OMIT = ("color",)
 """Dimensions that leave out videos in which they detect no object."""
+TAIL = 64 * 1024
+"""Bytes at the end of VBench's log that are looked at for its last line."""
 KEPT = 5
 """Most videos of a prompt that the static filter keeps."""
 _log = logging.getLogger(__name__)
@@ -154,12 +157,12 @@ def _run(job: DimensionJob, folder: Path, python: Path) -> dict[str, Any]:
         with log.open("w", encoding="utf-8") as output:
             done = subprocess.run(command, cwd=view, env=offline(folder), stdout=output, stderr=subprocess.STDOUT)
         if done.returncode:
-            lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+            lines = tail(log, TAIL).decode(errors="replace").split("\n")
             last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
             raise SaltError(
                 f"{job.dimension}: VBench failed (exit code {done.returncode}): {last}; all of it is in {log}"
             )
-        body: dict[str, Any] = json.loads((work / "out.json").read_text(encoding="utf-8"))
+        body = read_json(work / "out.json", f"what {RUNNER} writes")
     for entry in body.get("entries", ()):
         entry["video_path"] = stems.get(stem_of(entry["video_path"]), entry["video_path"])
     return body

@@ -6,7 +6,8 @@ from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor, nn
 
-from salt.config.schema import Experiment, Grid
+from salt.config.grid import Grid
+from salt.config.schema import Experiment
 from salt.flow.path import Velocity
 from salt.methods.draws import Draws
 from salt.methods.rollouts import Rollout, RolloutOutput, build_rollout

@@ -18,8 +18,8 @@ class SelfConsistency(Term):
         self._config, self._streams = config, components.draws.streams
         grid = components.grid
         self._levels = grid.train_steps
-        training = time_grid(grid.train_steps, grid.shift)
-        self._triples = TripleLaw(time_grid(grid.steps, grid.shift), training, config.te_law)
+        training = time_grid(grid.train_steps, grid.warp)
+        self._triples = TripleLaw(time_grid(grid.steps, grid.warp), training, config.te_law)
 
     def loss(self, output: Output, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]] | None:
         """Acts on rollouts of the configured K."""

@@ -14,7 +14,7 @@ from salt import __version__
 from salt.config.files import repository_root
 from salt.config.load import load_scale
 from salt.config.scale import Scale
-from salt.errors import SaltError
+from salt.readers import read_text
 from salt.report.page.clips import read_clips
 from salt.report.page.content import Page, Part, Picture
 from salt.report.page.findings import found_in
@@ -111,23 +111,20 @@ def figure_of(path: Path, suite: Suite, measured: list[Measured], records: Recor
 
 def table_of(path: Path) -> Part:
     """A table's Markdown under its own title."""
-    title, rest = split_heading(path.read_text(encoding="utf-8"))
+    title, rest = split_heading(read_text(path, "as `salt table` wrote it"))
     return Part(path.stem, title, markdown_to_html(rest))
 
 
 def deviations() -> tuple[tuple[str, str], ...]:
     """Number of each deviation in `docs/deviations.md`, and what the paper says or leaves open."""
-    lines = (repository_root() / "docs" / "deviations.md").read_text(encoding="utf-8").splitlines()
+    lines = read_text(repository_root() / "docs" / "deviations.md", "the repository's own").splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:3]] for line in lines if line.startswith("| ")]
     return tuple((number, text) for number, text in cells if number.isdigit())
 
 
 def origin(path: Path) -> Markup:
     """What the claims say of where their numbers come from, and with what programs this page was made."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SaltError(f"{path}: cannot be read: {error.strerror}; accepted: as `salt claims` wrote it") from error
+    text = read_text(path, "as `salt claims` wrote it")
     programs = ", ".join(f"{name} {version(name)}" for name in PROGRAMS)
     made = f"- Page: salt {__version__}, Python {python_version()}, {programs}.\n"
     return markdown_to_html(text.partition(ORIGIN)[2].strip() + "\n" + made)

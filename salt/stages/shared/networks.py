@@ -11,10 +11,11 @@ from salt.config.released import MARK
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
-from salt.foreign import read_object, reason
+from salt.foreign import reason
 from salt.models.causal import CausalWan
 from salt.models.flow_map import FlowMapWan, load_flow_map, with_second_time
 from salt.models.wan import WanVelocity, build_wan, load_wan
+from salt.readers import read_json
 from salt.stages.shared.assets import Assets
 from salt.training.provenance import NAME, check_unchanged
 
@@ -76,7 +77,7 @@ def trained_as(weights: Path) -> tuple[Experiment, int]:
     """
     path = weights / NAME
     try:
-        known = read_object(path)
+        known = read_json(path)
         return Experiment.model_validate(known["experiment"]), int(known["seed"])
     except (SaltError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise SaltError(f"{path}: not the provenance of weights made by `salt train`: {reason(error)}") from error
@@ -89,7 +90,7 @@ def as_recorded(experiment: Experiment, weights: Path) -> Experiment:
 
 def are_released(weights: Path) -> bool:
     """Whether exported weights were imported, and not trained here."""
-    return "released" in read_object(weights / NAME)
+    return "released" in read_json(weights / NAME)
 
 
 def check_trained_as(weights: Path, experiment: Experiment, seed: int | None) -> None:

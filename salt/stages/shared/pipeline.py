@@ -14,6 +14,7 @@ from salt.config.hashing import training_hash
 from salt.config.schema import Experiment
 from salt.errors import SaltError
 from salt.files import whole_folder, write_text
+from salt.readers import read_json
 from salt.stages.shared.assets import CODEC, OWN_CONFIG, TEXT_ENCODER, TOKENIZER, TRANSFORMER, VAE
 from salt.stages.shared.networks import trained_student
 from salt.training.provenance import NAME, check_unchanged
@@ -70,6 +71,11 @@ def write_pipeline(weights: Path, scale: str, assets: Path, out: Path) -> None:
         raise SaltError(
             f"{weights}: scale {scale} is of image-to-video; accepted for --layout diffusers: text-to-video"
         )
+    if experiment.grid.levels is not None:
+        raise SaltError(
+            f"{weights}: {experiment.name} is evaluated at levels of its own (grid.levels), which no scheduler of "
+            "diffusers can state; accepted: --layout wan or self-forcing, which hold weights alone"
+        )
     parts = [TEXT_ENCODER, TOKENIZER, CODEC if experiment.scale.vae is None else VAE]
     for source in (weights, *(assets / part for part in parts)):
         check_unchanged(source)
@@ -92,11 +98,14 @@ def _scheduler(shift: float) -> Any:
 
 def _index(folder: Path) -> dict[str, Any]:
     """What `from_pretrained` loads; parts that are not there are null."""
-    tokenizer = json.loads((folder / TOKENIZER / OWN_CONFIG[TOKENIZER]).read_text(encoding="utf-8"))
+    path = folder / TOKENIZER / OWN_CONFIG[TOKENIZER]
+    kind = read_json(path).get("tokenizer_class")
+    if not isinstance(kind, str):
+        raise SaltError(f"{path}: tokenizer_class = {kind!r:.60}; accepted: the name of a class of transformers")
     there = {
         SCHEDULER: ["diffusers", "DPMSolverMultistepScheduler"],
         TEXT_ENCODER: ["transformers", "UMT5EncoderModel"],
-        TOKENIZER: ["transformers", tokenizer["tokenizer_class"]],
+        TOKENIZER: ["transformers", kind],
         TRANSFORMER: ["diffusers", "WanTransformer3DModel"],
         VAE: ["diffusers", "AutoencoderKLWan"] if (folder / VAE).is_dir() else [None, None],
         "transformer_2": [None, None],

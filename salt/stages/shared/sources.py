@@ -15,15 +15,15 @@ from salt.stages.shared.assets import Assets
 
 def source_of(model: Any, experiment: Experiment, assets: Assets, device: str, length: Length) -> Source:
     """How latents are sampled from a network on `device`: with guidance for a teacher, by chunks if it is causal."""
-    shift, shape, causal = experiment.grid.shift, assets.latent_shape, experiment.causal
+    warp, shape, causal = experiment.grid.warp, assets.latent_shape, experiment.causal
     model = in_precision(model, experiment.scale.evaluation.precision, device)
     if causal is not None:
         memory = length.memory(causal)
-        return SampledByChunk(model, assets.text_encoder, memory, shift, shape, length.clips, device)
+        return SampledByChunk(model, assets.text_encoder, memory, warp, shape, length.clips, device)
     cfg_weight = experiment.scale.evaluation.cfg_weight if experiment.name == TEACHER else None
     negative = experiment.scale.text.negative
     network = Network(model, assets.text_encoder, cfg_weight, device, negative)
-    return Sampled(network, shift, shape, condition_of(assets, device))
+    return Sampled(network, warp, shape, condition_of(assets, device))
 
 
 def condition_of(assets: Assets, device: str) -> Condition:

@@ -200,7 +200,7 @@ def test_broken_chunks_name_the_cell() -> None:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(1e20)
-    arm = Arm("an arm", "dmd_8", world, (3,), UNGUIDED)
+    arm = Arm("an arm", "dmd_8", world, (3,), UNGUIDED, SHIFT)
     with pytest.raises(SaltError, match="an arm seed 3, cm of 1 steps, caption chain: the samples hold NaN"):
         list(chain_rows(arm, network))
 
