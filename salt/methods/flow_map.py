@@ -52,7 +52,7 @@ class FlowMapMethod(Method):
         target = flow_map_target(x_0, eps, t, s, derivative / config.cfg_weight)
         losses = flow_map_weight(t, config.shift) * velocity_loss(u, target)
         recorded = {"velocity": losses[s == t].mean().item()} if bool((s == t).any()) else {}
-        return config.weight * balanced(losses, s == t).mean(), recorded
+        return config.weight * balanced(losses, s == t, config.balance).mean(), recorded
 
     def _times(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """T and s; which samples have s = t or s = 0 is drawn for each."""

@@ -6,7 +6,7 @@ t, that law reads u = v - (t - s) du/dt, with du/dt along the path (MeanFlow, ar
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from salt.flow.shapes import Flags, PerSample, State
 
 Mean: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(x_t, t, s) -> u, with the condition bound."""
+Balance: TypeAlias = Literal["per_sample", "batch"]
 WEIGHT_TIMES = 1000
 """Entries of the table over which the weight has mean 1."""
 SMALLEST_LOSS = 1e-5
@@ -44,11 +45,15 @@ def flow_map_weight(t: PerSample, shift: float) -> PerSample:
     return t * (1 - t).sqrt() / float((table * (1 - table).sqrt()).mean())
 
 
-def balanced(losses: PerSample, of_velocity: Flags) -> PerSample:
-    """Losses of s < t, scaled to the mean of those of s = t; their gradients keep their directions.
+def balanced(losses: PerSample, of_velocity: Flags, balance: Balance) -> PerSample:
+    """Losses of s < t, scaled to the mean of those of s = t (without any in the batch: of all); a factor is a constant.
 
-    Without any of the latter in the batch, to the mean of all.
+    `per_sample` scales each by itself, as published. Where a sample has few elements its loss is mostly chance, and the
+    smallest would count most: what is learnt is then no mean any more. `batch` scales all by one factor.
     """
-    known = losses.detach()
+    known, other = losses.detach(), ~of_velocity
+    if not bool(other.any()):
+        return losses
     wanted = known[of_velocity].mean() if bool(of_velocity.any()) else known.mean()
-    return torch.where(of_velocity, losses, losses * (wanted / (known + SMALLEST_LOSS)))
+    found = known if balance == "per_sample" else known[other].mean()
+    return torch.where(of_velocity, losses, losses * (wanted / (found + SMALLEST_LOSS)))

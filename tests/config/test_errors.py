@@ -40,7 +40,10 @@ def message(call, *args):
         (
             "{dmd: {}}",
             "{dmdd: null, dmd: {}}",
-            ["objectives.dmdd = null: unknown key; did you mean 'dmd'? accepted: dmd, flow_matching, ode, pcm, sc"],
+            [
+                "objectives.dmdd = null: unknown key; did you mean 'dmd'? accepted: dmd, flow_matching, ode, pcm, "
+                "flow_map, sc"
+            ],
         ),
         ("steps: 4,", "steps: four,", ['dmd.yaml: grid.steps = "four": accepted: a valid integer']),
         ("steps: 4,", "steps: true,", ["dmd.yaml: grid.steps = true: accepted: a valid integer"]),
@@ -51,7 +54,7 @@ def message(call, *args):
         (
             GRID,
             GRID + "\nrollout: {kind: data}",
-            ["rollout.kind = \"data\": accepted: 'noised_data', 'backward_simulation' or 'autoregressive'"],
+            ["rollout.kind = \"data\": accepted: 'noised_data', 'backward_simulation', 'autoregressive' or 'flow_map'"],
         ),
         (
             "dmd: {}",

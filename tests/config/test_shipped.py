@@ -54,7 +54,7 @@ def test_every_experiment_loads_at_every_scale(name, scale):
     assert experiment == load_experiment(name, scale)
 
 
-FRAMEWISE = {"self_forcing": "self_forcing_framewise", "ode_init": "ode_init_framewise"}
+FRAMEWISE = {name: f"{name}_framewise" for name in ("ar_teacher", "ode_init", "self_forcing")}
 """Rows, and what they are with chunks of one latent frame: the same where all chunks are."""
 
 
@@ -71,22 +71,29 @@ def test_no_two_experiments_are_one(scale):
 def test_students_are_what_their_names_say(scale):
     every = {name: load_experiment(name, scale) for name in names_at(scale) if name != "teacher"}
     students = {name: student for name, student in every.items() if student.causal is None}
+    stages = [students.pop(name) for name in ("anyflow_start", "anyflow")]
+    assert [stage.init for stage in stages] == ["teacher", "anyflow_start"]
+    assert all(stage.flow_map for stage in stages)
+    assert stages[1].rollout.kind == "flow_map"
     grids = {name: (student.grid.steps, student.grid.train_steps) for name, student in students.items()}
     assert grids["dmd_4"] == grids["dmd_4_bs"] == grids["rcm"] == (4, 4)
     assert grids["dmd_8"] == grids["sc_dmd"] == (4, 8)
     assert grids["dmd_16"] == (4, 16)
     assert grids["dmd_8_bs"] == (8, 8)
     assert grids["dmd_16_bs"] == (16, 16)
-    phased = students.pop("pcm")
-    assert (grids["pcm"], phased.init) == ((8, 8), "teacher")
-    assert phased.objectives.pcm.solver_steps % 8 == 0
-    assert phased.objectives.dmd is phased.train.critic is None
+    for name in ("pcm", "pcm_adversarial"):
+        phased = students.pop(name)
+        assert (grids[name], phased.init) == ((8, 8), "teacher")
+        assert phased.objectives.pcm.solver_steps % 8 == 0
+        assert phased.objectives.dmd is phased.train.critic is None
+        assert (phased.objectives.adversarial is not None) == (name == "pcm_adversarial")
     for name, student in students.items():
         assert student.init == "teacher"
         assert student.objectives.dmd is not None
         assert (student.rollout.kind == "backward_simulation") == (name.endswith("_bs") or name in ("lightx2v", "rcm"))
         assert (student.objectives.scm is not None) == (name == "rcm")
         assert (student.objectives.sc is not None) == name.startswith("sc_")
+        assert (student.objectives.adversarial is not None) == (name == "sc_dmd_alpha")
         if "_lambda_" in name:
             assert student.objectives.sc.weight == float(name.split("_lambda_")[1].replace("_", "."))
             assert student.title == f"SC-DMD, λ = {student.objectives.sc.weight:g}"
@@ -100,9 +107,16 @@ def test_causal_students_are_what_their_names_say(scale):
     students = {name: student for name, student in students.items() if student.causal is not None}
     starts = {"ar_teacher": "teacher", "ode_init": "teacher", "causal_ode": "ar_teacher"}
     starts |= {"longlive_long": "longlive", "ode_init_framewise": "teacher"}
+    starts |= {"ar_teacher_framewise": "teacher", "causal_ode_framewise": "ar_teacher_framewise"}
     for name, student in students.items():
         if name == "self_forcing_framewise":
             assert student.init == ("ode_init" if students["self_forcing"].causal.chunk == 1 else "ode_init_framewise")
+            continue
+        if name == "one_forcing":
+            frames = students["causal_forcing"].causal.chunk > 1
+            assert student.init == ("causal_ode_framewise" if frames else "causal_ode")
+            assert (student.grid.steps, student.grid.train_steps, student.causal.chunk) == (1, 1, 1)
+            assert student.objectives.adversarial.features == "critic"
             continue
         from_causal = "causal_forcing" in name
         assert student.init == starts.get(name, "causal_ode" if from_causal else "ode_init")

@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-STARTS = {"teacher", "ode_init", "ode_init_framewise"}
+STARTS = {"teacher", "ode_init", "ode_init_framewise", "ar_teacher_framewise", "causal_ode_framewise"}
 """What no system is named after."""
 
 

@@ -61,9 +61,14 @@ def test_the_weight_has_mean_1_over_shifted_times_and_vanishes_at_both_ends():
 def test_losses_are_balanced_and_keep_their_gradients_directions():
     losses = torch.tensor([1.0, 3.0, 8.0, 0.5]).double().requires_grad_()
     which = torch.tensor([True, True, False, False])
-    found = balanced(losses, which)
+    found = balanced(losses, which, "per_sample")
     assert found.tolist() == pytest.approx([1, 3, 2, 2], rel=1e-4)
     found.sum().backward()
     assert losses.grad.tolist() == pytest.approx([1, 1, 2 / 8, 2 / 0.5], rel=1e-4)
-    alone = balanced(losses.detach(), torch.zeros(4, dtype=torch.bool))
+    alone = balanced(losses.detach(), torch.zeros(4, dtype=torch.bool), "per_sample")
     assert alone.tolist() == pytest.approx([3.125] * 4, rel=1e-4)
+    factor = 2 / 4.25
+    assert balanced(losses.detach(), which, "batch").tolist() == pytest.approx(
+        [1, 3, 8 * factor, 0.5 * factor], rel=1e-4
+    )
+    assert torch.equal(balanced(losses.detach(), torch.ones(4, dtype=torch.bool), "batch"), losses.detach())
