@@ -121,8 +121,8 @@ class FlowMapMatching(Section):
     cfg_weight: PositiveFloat = 3.0
     """w of uncond + w (cond - uncond), with which the network answers when it is asked once."""
     balance: Literal["per_sample", "batch"] = "per_sample"
-    """How losses of s < t are brought to the size of those of s = t: each by itself, as published, or all by one factor,
-    for samples of few elements."""
+    """How losses of s < t are brought to the size of those of s = t: each by itself, as published, or all by one
+    factor, for samples of few elements."""
 
     @model_validator(mode="after")
     def _shares(self) -> "FlowMapMatching":
