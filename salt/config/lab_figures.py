@@ -190,6 +190,21 @@ class ChainFigure(EveryFigure):
         yield from _named("matrix", self.matrix)
 
 
+class AnyStep(EveryFigure):
+    """fig_lab_any_step: the distance to the truth against steps, of students and their rivals."""
+
+    metric: Name
+    """As in the records."""
+    arms: tuple[Name, ...] = Field(min_length=1)
+    """In the order drawn."""
+    growth: Growth
+    """What the headline asks of every arm."""
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Key and name of every arm."""
+        yield from _named("arms", self.arms)
+
+
 class LabFigures(Section):
     """The whole file."""
 
@@ -203,8 +218,10 @@ class LabFigures(Section):
     """The failure map."""
     fig_lab_chain: ChainFigure
     """The autoregressive half."""
+    fig_lab_any_step: AnyStep
+    """Does more compute help?"""
 
-    def spec(self, name: str) -> Picture | Sweep | FailureMap | ChainFigure:
+    def spec(self, name: str) -> Picture | Sweep | FailureMap | ChainFigure | AnyStep:
         """One figure by name; one that there is not is a `SaltError`."""
         if name not in FIGURES:
             raise SaltError(f"figure {name!r}: not in {_source()}; {accepted(name, FIGURES)}")
@@ -216,6 +233,7 @@ FIGURES: dict[str, World] = {
     "fig_lab_lambda": "mixture",
     "fig_lab_map": "mixture",
     "fig_lab_chain": "chain",
+    "fig_lab_any_step": "mixture",
 }
 """Figure: the world its arms live in."""
 

@@ -251,7 +251,7 @@ def test_fewer_steps_and_seeds_are_drawn_as_well(tmp_path):
     for name, one in arms.sets.items():
         tell(folder / f"{name}_0-1.json", lost={arm: [1] for arm in one.arms})
     assert "With 4 consistency steps in place of 1" in picture.sentence(context("fig_lab", folder, "lab_smoke"))
-    for name in ("fig_lab", "fig_lab_map", "fig_lab_chain"):
+    for name in ("fig_lab", "fig_lab_map", "fig_lab_chain", "fig_lab_any_step"):
         make_lab_figure(name, "lab_smoke", folder, "explore", tmp_path / "out")
 
 

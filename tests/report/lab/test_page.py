@@ -36,7 +36,7 @@ def test_the_page_is_whole_and_in_its_order(page):
     found.can_be_heard()
     assert f"data:image/webp;base64,{as_webp()}" in found.links
     assert found.sections == ["claims", "figures", "tables", "provenance"]
-    assert found.words.endswith("Not made: fig_lab_lambda, fig_lab_chain.")
+    assert found.words.endswith("Not made: fig_lab_lambda, fig_lab_chain, fig_lab_any_step.")
     assert load_lab_figures().fig_lab_map.title in found.words
     assert 'class="warning"' not in text
     order = ("What it is.", "No video.", "The instrument stands: all 6 controls hold.", "6 claims, and what became of")

@@ -11,7 +11,7 @@ from salt.config.lab_arms import load_arms
 from salt.config.lab_figures import FIGURES, load_lab_figures
 from salt.config.load import load_scale
 from salt.errors import SaltError
-from salt.report.lab.figures import chain, failures, picture, sweep
+from salt.report.lab.figures import chain, failures, picture, rivals, sweep
 from salt.report.lab.figures.context import LabContext, Phase
 from salt.report.style import save, styled
 
@@ -23,6 +23,7 @@ DRAW: dict[str, Callable[[LabContext], tuple["Figure", str]]] = {
     "fig_lab_lambda": sweep.draw,
     "fig_lab_map": failures.draw,
     "fig_lab_chain": chain.draw,
+    "fig_lab_any_step": rivals.draw,
 }
 """Each returns the drawing and its footnote."""
 
@@ -31,7 +32,7 @@ def make_lab_figure(name: str, lab: str, records: Path, phase: Phase, out_dir: P
     """Write `{name}.png` and `{name}.pdf`; the same records give the same bytes.
 
     Args:
-        name: fig_lab, fig_lab_lambda, fig_lab_map or fig_lab_chain.
+        name: one of `salt.config.lab_figures.FIGURES`.
         lab: scale of the lab's mixture; the chain's is the one `beside` it.
         records: `results/lab/records`.
         phase: explore or confirm: whose training seeds.
