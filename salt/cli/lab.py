@@ -56,7 +56,7 @@ def lab_arms(
 
 @app.command("lab-table")
 def lab_table(
-    name: Annotated[str, typer.Argument(help="lab_controls or lab_claims.")],
+    name: Annotated[str, typer.Argument(help="lab_controls, lab_claims or lab_beyond.")],
     lab: LabScale = DEFAULT_LAB,
     records: Records = None,
     out: OutFolder = None,

@@ -14,6 +14,7 @@ from pydantic import Field
 from salt.config.base import Name, Section
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
 from salt.config.lab import Exact
+from salt.config.lab_claims import PLAN
 from salt.config.load import load_experiment, load_scale
 from salt.config.scale import Scale
 from salt.config.schema import Experiment, Look
@@ -60,6 +61,8 @@ class ArmSet(Section):
     """What the set is for, in a sentence."""
     critic: Name
     """The arm with whose weights critics begin."""
+    plan: Name = PLAN
+    """Stem of the file in experiments/lab whose claims its confirming runs decide."""
     arms: dict[Name, Arm] = Field(min_length=1)
     """By name."""
 

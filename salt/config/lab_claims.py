@@ -66,6 +66,10 @@ BOUNDED: tuple[Kind, ...] = ("no_worse", "nothing", "matches")
 """Controls that are held to a smallest effect: a wide interval around 0 shows nothing."""
 
 
+PLAN = "claims"
+"""The plan of the paper's claims; sets of arms name others."""
+
+
 class LabCell(Section):
     """One number of every training seed."""
 
@@ -199,16 +203,17 @@ class LabClaims(Section):
 AnyContrast = TypeVar("AnyContrast", bound=Contrast)
 
 
-def lab_claims(arms: Collection[str] | None = None) -> LabClaims:
-    """The file, every cell with its metric.
+def lab_claims(arms: Collection[str] | None = None, plan: str = PLAN) -> LabClaims:
+    """A file of claims, every cell with its metric.
 
     Args:
         arms: names of the arms that there are; None: any name is accepted.
+        plan: stem of the file.
 
     Raises:
         SaltError: naming file, key, value and what is accepted.
     """
-    path = claims_path()
+    path = claims_path(plan)
     source = relative(path)
     read = validate(LabClaims, Merged([Layer(read_mapping(path), source)]), source)
     controls = {name: _with_metrics(control, read) for name, control in read.controls.items()}
@@ -220,9 +225,9 @@ def lab_claims(arms: Collection[str] | None = None) -> LabClaims:
     return read.model_copy(update={"controls": controls, "claims": claims})
 
 
-def claims_path() -> Path:
-    """`experiments/lab/claims.yaml`."""
-    return repository_root() / "experiments" / "lab" / "claims.yaml"
+def claims_path(plan: str = PLAN) -> Path:
+    """`experiments/lab/claims.yaml`, or another plan."""
+    return repository_root() / "experiments" / "lab" / f"{plan}.yaml"
 
 
 # ---------------------------------------------------------------------------------------------------- parts

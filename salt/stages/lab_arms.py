@@ -15,10 +15,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from salt.config.files import repository_root
 from salt.config.hashing import training_hash
 from salt.config.lab import Chain
 from salt.config.lab_arms import Arms, ArmSet, ensemble, load_arms, scale_of
+from salt.config.lab_claims import claims_path
 from salt.config.schema import Experiment
 from salt.data.exact import ExactData, ExactPairs, captions_of, causal_pairs_of, modes_of, pairs_of
 from salt.digest import text_digest
@@ -46,7 +46,6 @@ from salt.training.provenance import NAME, check_unchanged, git_state
 
 VERSION = 1
 """Raise it when a change of code changes what is trained."""
-PLAN = "experiments/lab/claims.yaml"
 log = logging.getLogger(__name__)
 
 
@@ -88,7 +87,7 @@ def run(name: str, lab: str, first: int, scratch: Path, records: Path) -> None:
     _write_table(clouds_of_all, records / f"{stem}_clouds.csv.gz")
     about = {
         **(git_state() or {"commit": None, "dirty": None}),
-        "plan_sha256": sha256(repository_root() / PLAN),
+        "plan_sha256": sha256(claims_path(chosen.plan)),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": workshop.seconds(chosen),
         "lost": lost,

@@ -31,7 +31,7 @@ class Lab:
     arms: Arms
     drawn: LabFigures
     stages: Stages
-    tables: tuple[str, ...] = ("lab_controls", "lab_claims")
+    tables: tuple[str, ...] = ("lab_controls", "lab_claims", "lab_beyond")
 
     @classmethod
     def load(cls, name: str, settings: Settings, stages: Stages) -> "Lab":

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 FIGURES = ["fig_lab", "fig_lab_lambda", "fig_lab_map", "fig_lab_chain", "fig_lab_any_step"]
-TARGETS = ["lab", *FIGURES, "lab_controls", "lab_claims"]
+TARGETS = ["lab", *FIGURES, "lab_controls", "lab_claims", "lab_beyond"]
 RULES = {"lab_truth", "lab_arms", "lab_table", "lab_figure", "lab_report"}
 
 

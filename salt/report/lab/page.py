@@ -15,6 +15,7 @@ from salt.config.lab_claims import lab_claims
 from salt.config.lab_figures import FIGURES, LabFigures, load_lab_figures
 from salt.readers import read_rows, read_text
 from salt.report.lab.plan import Lab
+from salt.report.lab.tables import NAMED
 from salt.report.lab.verdicts import RULE, Verdict
 from salt.report.page.content import Chip, Claims, Controls, Page, Part, Picture, Row, Statement
 from salt.report.page.forest import Axis, Span
@@ -88,11 +89,17 @@ def make_lab_report(lab: Lab, results_dir: Path, figures_dir: Path, out: Path) -
             for name, path in pictures.items()
             if path.exists()
         ),
-        tables=tuple(_table(name, text) for name, text in texts.items()),
+        tables=tuple(_table(name, text) for name, text in (texts | _beside(tables)).items()),
         provenance=markdown_to_html(texts["lab_claims"].partition(ORIGIN)[2], MARKED),
         missing=[name for name, path in pictures.items() if not path.exists()],
     )
     return write_page(page, out)
+
+
+def _beside(tables: Path) -> dict[str, str]:
+    """Tables of other plans, where there are any."""
+    others = [name for name, _ in NAMED.values() if name != "lab_claims"]
+    return {name: _read(tables, name) for name in others if (tables / f"{name}.md").exists()}
 
 
 def _controls(lines: Sequence[Line], text: str) -> Controls:

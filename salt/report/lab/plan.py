@@ -1,7 +1,8 @@
 """The lab that is reported on: its scale, its two phases, and the plan, which must be older than the runs that decide.
 
-The plan is `experiments/lab/claims.yaml`. Its age is git's to say: the commit that last changed it must be the commit
-of a confirming run, or one before that. What a run saw is told by the digest that it left: the file must still have it.
+The plan is `experiments/lab/claims.yaml`, or the one that a set of arms names. Its age is git's to say: the commit that
+last changed it must be the commit of a confirming run, or one before that. What a run saw is told by the digest that it
+left: the file must still have it.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from salt.config.files import relative, repository_root
 from salt.config.lab_arms import load_arms, scale_of
-from salt.config.lab_claims import claims_path
+from salt.config.lab_claims import PLAN, claims_path
 from salt.config.load import load_experiment, load_scale
 from salt.errors import SaltError
 from salt.files import sha256
@@ -67,7 +68,10 @@ def arm_titles(lab: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known of the plan's age and of its runs."""
+    """What is known of a plan's age and of its runs."""
+
+    name: str
+    """Stem of its file."""
 
     sha256: str
     """Of the file as it is now."""
@@ -96,7 +100,7 @@ class Plan:
 
     def lines(self, runs: Sequence[Run]) -> list[str]:
         """As sentences."""
-        name = relative(claims_path())
+        name = relative(claims_path(self.name))
         if self.commit is None:
             lines = [f"Plan: {name}, SHA-256 {self.sha256[:SHORT]}; no commit of it is known here, nor its age."]
         else:
@@ -104,7 +108,7 @@ class Plan:
         if self.uncommitted:
             lines.append("The plan has changes that are not committed.")
         groups: dict[str, list[Run]] = {}
-        for run in runs:
+        for run in (one for one in runs if one.name in self.older):
             groups.setdefault(_commit_text(run, self.older[run.name]), []).append(run)
         told = [
             f"{', '.join(run.name for run in of_it)} ({commit}, {_when(of_it)})" for commit, of_it in groups.items()
@@ -127,9 +131,10 @@ class Plan:
         return "The plan has the text that the confirming runs saw; whether its commit is older is not known."
 
 
-def read_plan(runs: Sequence[Run]) -> Plan:
-    """The plan as it is now, against the confirming runs."""
-    path = claims_path()
+def read_plan(every: Sequence[Run], name: str = PLAN) -> Plan:
+    """A plan as it is now, against the confirming runs of the sets that name it."""
+    path, sets = claims_path(name), load_arms().sets
+    runs = [run for run in every if (sets[run.arms].plan if run.arms in sets else PLAN) == name]
     digest, root = sha256(path), repository_root()
     changed = tuple(run.name for run in runs if run.info.plan_sha256 != digest)
     commit = date = None
@@ -138,7 +143,7 @@ def read_plan(runs: Sequence[Run]) -> Plan:
         commit, date = found if len(found) == 2 else (None, None)
     uncommitted = bool(ask_git(root, "status", "--porcelain", "--", str(path)))
     older = {run.name: _comes_after(root, commit, run.info.commit) for run in runs}
-    return Plan(digest, commit, date, uncommitted, older, changed)
+    return Plan(name, digest, commit, date, uncommitted, older, changed)
 
 
 def _comes_after(root: Path, plan: str | None, run: str | None) -> bool | None:

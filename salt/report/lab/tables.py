@@ -15,7 +15,7 @@ from typing import get_args
 import pandas as pd
 
 from salt.config.files import accepted
-from salt.config.lab_claims import CONTROL_LEVEL, Contrast, Control, LabCell, lab_claims
+from salt.config.lab_claims import CONTROL_LEVEL, PLAN, Contrast, Control, LabCell, lab_claims
 from salt.errors import SaltError
 from salt.files import write_text
 from salt.report.lab.plan import Lab
@@ -67,7 +67,7 @@ def make_lab_table(name: str, lab: Lab, records_dir: Path, out_dir: Path, arms: 
     """Write `{name}.csv`, `.md` and `.tex`.
 
     Args:
-        name: lab_controls or lab_claims.
+        name: lab_controls, lab_claims or lab_beyond.
         lab: whose records these are.
         records_dir: `results/lab/records`.
         out_dir: made where it is missing.
@@ -78,8 +78,8 @@ def make_lab_table(name: str, lab: Lab, records_dir: Path, out_dir: Path, arms: 
     """
     if name not in TABLES:
         raise SaltError(f"lab-table {name}: no such table; {accepted(name, TABLES)}")
-    judgement = judge_lab(lab, lab_claims(arms), records_dir)
-    printed, to_csv = TABLES[name]
+    printed, to_csv, plan = TABLES[name]
+    judgement = judge_lab(lab, lab_claims(arms, plan), records_dir, plan)
     table = printed(judgement, arms or {})
     if not lab.meaningful:
         table = replace(table, summary=f"{lab.name}: numbers mean nothing. {table.summary}")
@@ -88,6 +88,13 @@ def make_lab_table(name: str, lab: Lab, records_dir: Path, out_dir: Path, arms: 
     for kind, text in texts.items():
         write_text(out_dir / f"{name}.{kind}", text)
     return [out_dir / f"{name}.{kind}" for kind in texts]
+
+
+NAMED = {
+    PLAN: ("lab_claims", "Pre-registered claims of the lab"),
+    "beyond": ("lab_beyond", "Pre-registered claims of the lab that go beyond the paper"),
+}
+"""Plan: the table that judges it, and its title."""
 
 
 # ----------------------------------------------------------------------------------------------- the tables
@@ -173,7 +180,7 @@ def _claims(judgement: Judgement, titles: Titles) -> _Printed:
     notes = (how, "## The rule", RULE, *(["## What exploration saw", "\n".join(map(_wrap, saw))] if saw else []))
     summary, frame = _summary(judgement), pd.DataFrame(lines).set_index("Claim")
     return _Printed(
-        "lab_claims", "Pre-registered claims of the lab", summary, frame, (0, 1, 2, 9),
+        *NAMED[judgement.plan.name], summary, frame, (0, 1, 2, 9),
         "p{4cm}p{2.4cm}lrrrrrrp{4cm}", notes, tuple(provenance(judgement)),
     )  # fmt: skip
 
@@ -182,8 +189,11 @@ def _summary(judgement: Judgement) -> str:
     """The count of verdicts; where no control holds, why there is none."""
     number = len(judgement.confirm)
     paper, ours = ([one for one in judgement.confirm if one.claim.by == who] for who in ("paper", "us"))
-    counted = f"Of {len(paper)} claims of the paper on confirming seeds: {count(paper)}."
-    counted += f" Of {len(ours)} of our own: {count(ours)}." if ours else ""
+    counted = " ".join(
+        f"Of {len(claims)} claims of {whose} on confirming seeds: {count(claims)}."
+        for whose, claims in (("the paper", paper), ("our own", ours))
+        if claims
+    )
     explored = f"Of all {number} on explored seeds: {count(judgement.explore)}."
     return " ".join([*([instrument(judgement)] if judgement.failed else []), counted, explored, judgement.plan.age])
 
@@ -320,8 +330,9 @@ def _latex(table: _Printed) -> str:
     return latex_table(frame, caption, f"tab:{table.name}", table.columns)
 
 
-TABLES: dict[str, tuple[Callable[[Judgement, Titles], _Printed], Callable[[Judgement, Titles], str]]] = {
-    "lab_controls": (_controls, _controls_csv),
-    "lab_claims": (_claims, _claims_csv),
+TABLES: dict[str, tuple[Callable[[Judgement, Titles], _Printed], Callable[[Judgement, Titles], str], str]] = {
+    "lab_controls": (_controls, _controls_csv, PLAN),
+    "lab_claims": (_claims, _claims_csv, PLAN),
+    "lab_beyond": (_claims, _claims_csv, "beyond"),
 }
-"""Each as printed, and as CSV."""
+"""Each as printed, as CSV, and the plan that it judges."""

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.config.lab_claims import CONTROL_LEVEL, Contrast, Control, LabCell, LabClaim, LabClaims
+from salt.config.lab_claims import CONTROL_LEVEL, PLAN, Contrast, Control, LabCell, LabClaim, LabClaims
 from salt.report.lab.measured import Floor, LabRecords, Measured
 from salt.report.lab.plan import Lab, Plan, read_plan
 from salt.report.lab.records import read_lab
@@ -126,19 +126,20 @@ class Judgement:
         return tuple(tested for tested in self.controls if not tested.holds)
 
 
-def judge_lab(lab: Lab, claims: LabClaims, folder: Path) -> Judgement:
+def judge_lab(lab: Lab, claims: LabClaims, folder: Path, name: str = PLAN) -> Judgement:
     """Test the controls, then judge every claim in both phases.
 
     Args:
         lab: whose records these are.
         claims: the plan.
         folder: `results/lab/records`.
+        name: stem of the plan's file.
 
     Raises:
         SaltError: broken records, or a cell that was not measured although its arm was.
     """
     records = read_lab(folder, lab.explore, lab.confirm)
-    plan = read_plan(records.confirm.runs)
+    plan = read_plan(records.confirm.runs, name)
     controls = tuple(try_control(name, control, records, lab) for name, control in claims.controls.items())
     failed = [tested.name for tested in controls if not tested.holds]
     why_not = f"control failed: {', '.join(failed)}" if failed else ""
