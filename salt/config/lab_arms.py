@@ -14,7 +14,6 @@ from pydantic import Field
 from salt.config.base import Name, Section
 from salt.config.files import accepted, experiment_names, read_mapping, relative, repository_root
 from salt.config.lab import Exact
-from salt.config.lab_claims import PLAN
 from salt.config.load import load_experiment, load_scale
 from salt.config.scale import Scale
 from salt.config.schema import Experiment, Look
@@ -23,6 +22,8 @@ from salt.errors import SaltError
 
 World = Literal["mixture", "chain"]
 WORLDS: tuple[World, ...] = ("mixture", "chain")
+PLAN = "claims"
+"""Stem of the plan with the paper's claims; a set of arms may name another one."""
 
 
 class Arm(Section):

@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, mode
 
 from salt.config.base import Name, Section
 from salt.config.files import accepted, read_mapping, relative, repository_root
-from salt.config.lab_arms import World
+from salt.config.lab_arms import PLAN, World
 from salt.config.validate import Layer, Merged, shown_value, validate
 from salt.errors import SaltError
 
@@ -64,10 +64,6 @@ CONTROL_LEVEL = 0.999
 """Of the intervals of controls."""
 BOUNDED: tuple[Kind, ...] = ("no_worse", "nothing", "matches")
 """Controls that are held to a smallest effect: a wide interval around 0 shows nothing."""
-
-
-PLAN = "claims"
-"""The plan of the paper's claims; sets of arms name others."""
 
 
 class LabCell(Section):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from salt.config.files import relative, repository_root
-from salt.config.lab_arms import load_arms, scale_of
-from salt.config.lab_claims import PLAN, claims_path
+from salt.config.lab_arms import PLAN, load_arms, scale_of
+from salt.config.lab_claims import claims_path
 from salt.config.load import load_experiment, load_scale
 from salt.errors import SaltError
 from salt.files import sha256

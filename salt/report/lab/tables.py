@@ -15,7 +15,8 @@ from typing import get_args
 import pandas as pd
 
 from salt.config.files import accepted
-from salt.config.lab_claims import CONTROL_LEVEL, PLAN, Contrast, Control, LabCell, lab_claims
+from salt.config.lab_arms import PLAN
+from salt.config.lab_claims import CONTROL_LEVEL, Contrast, Control, LabCell, lab_claims
 from salt.errors import SaltError
 from salt.files import write_text
 from salt.report.lab.plan import Lab

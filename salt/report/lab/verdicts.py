@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from salt.config.lab_claims import CONTROL_LEVEL, PLAN, Contrast, Control, LabCell, LabClaim, LabClaims
+from salt.config.lab_arms import PLAN
+from salt.config.lab_claims import CONTROL_LEVEL, Contrast, Control, LabCell, LabClaim, LabClaims
 from salt.report.lab.measured import Floor, LabRecords, Measured
 from salt.report.lab.plan import Lab, Plan, read_plan
 from salt.report.lab.records import read_lab
