@@ -87,6 +87,7 @@ def run(name: str, lab: str, first: int, scratch: Path, records: Path) -> None:
     _write_table(clouds_of_all, records / f"{stem}_clouds.csv.gz")
     about = {
         **(git_state() or {"commit": None, "dirty": None}),
+        "plan": chosen.plan,
         "plan_sha256": sha256(claims_path(chosen.plan)),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": workshop.seconds(chosen),

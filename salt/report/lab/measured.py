@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from salt.config.base import Section
+from salt.config.lab_arms import PLAN
 from salt.config.lab_claims import ANALYTIC, TRUTH, LabCell
 from salt.errors import SaltError
 
@@ -24,8 +25,10 @@ class RunInfo(Section):
     """Of the code; null: no git checkout."""
     dirty: bool | None
     """Whether files were changed since; null: no git checkout."""
+    plan: str = PLAN
+    """Stem of the plan whose claims it decides."""
     plan_sha256: str
-    """SHA-256 of experiments/lab/claims.yaml as it was."""
+    """SHA-256 of its file as it was."""
     finished: str
     """When, as ISO 8601."""
     seconds: float

@@ -133,8 +133,7 @@ class Plan:
 
 def read_plan(every: Sequence[Run], name: str = PLAN) -> Plan:
     """A plan as it is now, against the confirming runs of the sets that name it."""
-    path, sets = claims_path(name), load_arms().sets
-    runs = [run for run in every if (sets[run.arms].plan if run.arms in sets else PLAN) == name]
+    path, runs = claims_path(name), [run for run in every if run.info.plan == name]
     digest, root = sha256(path), repository_root()
     changed = tuple(run.name for run in runs if run.info.plan_sha256 != digest)
     commit = date = None
