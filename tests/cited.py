@@ -197,6 +197,7 @@ def _records(folder: Path, name: str, words: Sequence[str], form: str) -> str:
 KINDS: dict[str, Callable[[Path, str, Sequence[str], str], str]] = {
     "claims": _claims,
     "lab_claims": _lab_claims,
+    "lab_beyond": _lab_claims,
     "lab_controls": _lab_controls,
     "records": _records,
 }

@@ -21,7 +21,7 @@ def draw(context: LabContext) -> tuple["Figure", str]:
     figure, panels = plt.subplots(1, 2, figsize=SIZE, sharey=True)
     for axes, solver, letter in zip(panels, SOLVERS, "ab", strict=True):
         _curves(context, axes, solver, letter)
-    panels[0].set_yscale("log")
+    panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel("distance to the truth\n(sliced W1, coordinates of the world)")
     spec, looks = context.figures.fig_lab_any_step, context.looks(context.figures.fig_lab_any_step.arms)
     for axes, solver in zip(panels, SOLVERS, strict=True):
@@ -52,11 +52,11 @@ def sentence(context: LabContext) -> str:
         group = same if not sure(change) else better if change.estimate < 0 else worse
         group.append(context.called(arm).label)
     told = [
-        f"{', '.join(labels)} {verb}"
-        for labels, verb in ((better, "come closer to the truth"), (worse, "move away"), (same, "stay where they are"))
+        f"{verb}: {', '.join(labels)}"
+        for labels, verb in ((better, "closer to the truth"), (worse, "further away"), (same, "no measurable change"))
         if labels
     ]
-    return f"Does more compute help? From {few} to {many} {SAMPLERS[spec.growth.solver]}: {'; '.join(told)}."
+    return f"Does more compute help? From {few} to {many} {SAMPLERS[spec.growth.solver]}, {'; '.join(told)}."
 
 
 def _curves(context: LabContext, axes: "Axes", solver: str, letter: str) -> None:
