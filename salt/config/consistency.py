@@ -143,13 +143,13 @@ def _exact_teacher(experiment: "Experiment") -> None:
 def _small_networks(experiment: "Experiment", exact: Exact) -> None:
     """What members of an ensemble, which are rows of one batch, cannot have."""
     train, dmd, align = experiment.train, experiment.objectives.dmd, experiment.objectives.align
-    critic = None if train.critic is None else train.critic.optimiser
+    others = [one.optimiser for one in (train.critic, train.discriminator) if one is not None]
     if train.accumulate > 1 or train.shard or train.context_parallel > 1:
         raise ValueError(
             f"the networks of scale {experiment.scale.name} are trained many at once, on one batch in one process: "
             "accepted: train.accumulate=1, shard=false, context_parallel=1"
         )
-    if any(one is not None and one.muon_lr is not None for one in (train.optimiser, critic)):
+    if any(one.muon_lr is not None for one in (train.optimiser, *others)):
         raise ValueError("optimiser.muon_lr: small networks have no blocks of matrices; accepted: null")
     if experiment.pairs is not None and experiment.pairs.teacher != "exact":
         raise ValueError(f"pairs.teacher={experiment.pairs.teacher}: accepted in an exact world: exact")

@@ -40,7 +40,7 @@ def flow_map_target(x_0: State, eps: State, t: PerSample, s: PerSample, derivati
 
 
 def flow_map_weight(t: PerSample, shift: float) -> PerSample:
-    """T sqrt(1 - t), of mean 1 over a table of times shifted by s (AnyFlow's `beta08`)."""
+    """Return t sqrt(1 - t), of mean 1 over a table of times shifted by s (AnyFlow's `beta08`)."""
     table = shift_time(1 - torch.arange(WEIGHT_TIMES, dtype=torch.float64) / WEIGHT_TIMES, shift)
     return t * (1 - t).sqrt() / float((table * (1 - table).sqrt()).mean())
 
