@@ -73,6 +73,8 @@ class Adversarial(Section):
         assert train.discriminator is not None
         if self.features == "critic" and train.critic is None:
             raise ValueError("objectives.adversarial.features=critic: there is none; accepted beside pcm: teacher")
+        if train.critic is None and self.noise != NoiseLaw():
+            raise ValueError("objectives.adversarial.noise: beside pcm t is a level of a phase; accepted: none")
         if self.features == "critic" and train.discriminator.ratio is not None:
             raise ValueError(
                 f"train.discriminator.ratio={train.discriminator.ratio}: features of the critic are trained with it; "

@@ -261,6 +261,10 @@ def test_pcm_by_hand():
         ({"adversarial": {"blocks": [0, 3]}}, r"adversarial.blocks=\[0, 3\]: accepted: 0 to 2"),
         ({"adversarial": {"head": HEAD | {"scales": [1, 2]}}}, r"head.scales=\[1, 2\]: accepted with kind=perceptron"),
         ({"adversarial": {"start": 9}}, "objectives.adversarial.start=9, but train.iterations=4"),
+        (
+            {"objectives": {"pcm": {"solver_steps": 8}, "adversarial": {"noise": {"shift": 2.0}}}, **PHASES},
+            "objectives.adversarial.noise: beside pcm t is a level of a phase; accepted: none",
+        ),
         ({"objectives": {"flow_matching": {}, "adversarial": {}}}, "adversarial: not added to flow_matching"),
         (
             {"objectives": {"pcm": {"solver_steps": 8}, "adversarial": {"features": "critic"}}, **PHASES},
