@@ -49,7 +49,7 @@ audit: setup
 
 # The scale whose student is shipped in assets/students; `salt export WEIGHTS --scale SCALE --layout shipped --out
 # assets/students/SCALE/EXPERIMENT` ships another.
-DEMO_SCALE := tiny_2
+DEMO_SCALE := tiny
 CAPTION ?= a red ring moving sideways on a black background
 export CAPTION
 demo: setup

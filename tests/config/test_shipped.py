@@ -37,7 +37,7 @@ def names_at(scale):
 
 
 def test_names():
-    assert scale_names() == sorted(["paper", "paper_2400", "small", "smoke", "tiny", "tiny_2", *SHOWN, *LAB])
+    assert scale_names() == sorted(["paper", "paper_2400", "small", "smoke", "tiny", *SHOWN, *LAB])
     assert {"teacher", "dmd_4", "dmd_8", "dmd_16", "sc_dmd", "dmd_4_bs", "dmd_8_bs", "dmd_16_bs"} <= set(
         experiment_names()
     )

@@ -8,7 +8,7 @@ from salt.data.grammar import check_caption
 from salt.data.prompts import report_prompts
 from salt.errors import SaltError
 
-TURNING = load_scale("tiny_2").world
+TURNING = load_scale("tiny").world
 STRAIGHT = World()
 
 

@@ -104,7 +104,7 @@ def test_in_any_world_a_scene_is_inside_the_frame_or_refused(content: Content, s
         assert inside(scene, world)
 
 
-@pytest.mark.parametrize("scale", ["smoke", "tiny", "tiny_2", "small"])
+@pytest.mark.parametrize("scale", ["smoke", "tiny", "small"])
 def test_shipped_worlds_have_room(scale: str) -> None:
     """For one content of each relation and direction, which alone decide it."""
     world = load_scale(scale).world

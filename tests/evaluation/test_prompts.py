@@ -16,9 +16,8 @@ from salt.evaluation.lengths import length_of_cells
 from salt.evaluation.scorers import diagnosed_prompts, evaluation_prompts, scorer_of
 
 PINNED = {
-    "tiny": ["923cf3fdd66e", "d334d6f7d17b", "400f0f525d7a", "9f0f92e4cbde", "2006050b7146", "48d89d33e037"],
     "smoke": ["f8c9af1a9dbb", "26ed196e6d1a", "be72c6c0afdc", "ece88e4819fa", "6d3bf577cd25", "72b7862301a3"],
-    "tiny_2": ["a24f9ede32d7", "bbffd9c76b41", "92ef8b0ed57d", "5dbfc55cd1f5", "1b03c456e4f8", "23ab80356123"],
+    "tiny": ["a24f9ede32d7", "bbffd9c76b41", "92ef8b0ed57d", "5dbfc55cd1f5", "1b03c456e4f8", "23ab80356123"],
 }
 """Of scores, long videos, defect and caches; of what the workflow remakes videos for, without and with long ones."""
 ASKED = ("subject_consistency", "object_class", "multiple_objects", "spatial_relationship")

@@ -268,7 +268,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def turning(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same of a world that can name its modes."""
     folder = tmp_path_factory.mktemp("turning")
-    writer = Synthetic(folder / "records", "tiny_2")
+    writer = Synthetic(folder / "records", "tiny")
     for experiment, seed in product(("dmd_4", "dmd_8", "dmd_16", "sc_dmd"), range(2)):
         writer.scores(experiment, seed)
         writer.modes(experiment, seed)

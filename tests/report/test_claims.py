@@ -117,7 +117,7 @@ def test_a_scale_without_meaning_tests_nothing(make_records, tmp_path):
 def test_claims_of_distributions_have_the_other_sign_and_can_be_saturated(turning, tmp_path):
     """Half of the energy distance is better; speeds at the floor of real clips can be no better; nothing where there
     are no records."""
-    make_claims("tiny_2", turning / "records", tmp_path)
+    make_claims("tiny", turning / "records", tmp_path)
     found = {line["measured"]: line for line in lines(tmp_path)}
     better = found["Energy Dist.: SC-DMD at 4 NFE minus DMD-4"]
     assert better["verdict"] == "reproduced"
@@ -131,11 +131,11 @@ def test_claims_of_distributions_have_the_other_sign_and_can_be_saturated(turnin
 
 def test_scores_of_both_at_the_ceiling_are_saturated(make_records, tmp_path):
     """Not where one of them is far below real clips."""
-    writer = make_records(tmp_path / "records", scale="tiny_2", seeds=2)
+    writer = make_records(tmp_path / "records", scale="tiny", seeds=2)
     for experiment in ("dmd_4", "sc_dmd", "real"):
         for seed in range(1 if experiment == "real" else 2):
             writer.scores(experiment, seed, [("none", 0)] if experiment == "real" else [])
-    records = Records(writer.folder, load_scale("tiny_2"))
+    records = Records(writer.folder, load_scale("tiny"))
     claim = next(c for c in claims(records.scale) if c.measured == "Total: SC-DMD at 4 NFE minus DMD-4")
     assert not claim.saturated(records, (0, 1))
     real = pd.read_csv(writer.folder / "real_seed0_scores.csv")

@@ -22,7 +22,7 @@ from salt.report.suite import load_suite
 def test_every_figure_is_drawn(results, images, turning, videos, tmp_path, name):
     scale, made = ("tiny_i2v", images) if load_suite().figures[name].first_frame else ("tiny", results)
     if load_suite().figures[name].exact:
-        scale, made = "tiny_2", turning
+        scale, made = "tiny", turning
     png, pdf = make_figure(name, scale, made / "records", videos, tmp_path, seeds=2)
     assert (png.name, pdf.name) == (f"{name}.png", f"{name}.pdf")
     picture = np.asarray(Image.open(png).convert("RGB"))
@@ -40,7 +40,7 @@ def test_what_too_few_samples_were_measured_for_is_left_out(turning, tmp_path):
     gone = (frame["metric"] == "style_shift") & frame["nfe"].isin([2, 16])
     frame.loc[gone, ["value", "n"]] = [np.nan, 0]
     frame.to_csv(path, index=False)
-    png, _ = make_figure("fig_modes", "tiny_2", tmp_path / "records", tmp_path, tmp_path / "out", seeds=2)
+    png, _ = make_figure("fig_modes", "tiny", tmp_path / "records", tmp_path, tmp_path / "out", seeds=2)
     assert png.exists()
 
 

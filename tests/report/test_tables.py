@@ -56,7 +56,7 @@ def test_every_number_is_the_mean_over_seeds_of_the_records(results, table4):
 
 def test_measures_of_distributions_stand_beside_scores(turning, tmp_path):
     """With intervals over training seeds."""
-    table = build_table("table4", Records(turning / "records", load_scale("tiny_2")), 2)
+    table = build_table("table4", Records(turning / "records", load_scale("tiny")), 2)
     assert table.metrics[-6:-2] == ("energy_distance", "off_support", "mode_tv", "speed_tv")
     rows = {row.title: row for row in table.rows}
     assert np.mean(rows["DMD-4"].ours["energy_distance"]) == pytest.approx(6, rel=0.05)
@@ -67,13 +67,13 @@ def test_measures_of_distributions_stand_beside_scores(turning, tmp_path):
     ]
     assert gain.interval.covers == "training seeds"
     assert gain.interval.high < 0
-    for path in make_table("table4", "tiny_2", turning / "records", 2, tmp_path):
+    for path in make_table("table4", "tiny", turning / "records", 2, tmp_path):
         assert "Energy Dist." in path.read_text() or "energy_distance" in path.read_text()
 
 
 def test_short_captions_have_no_measures_of_distributions(turning):
     """Beside records of their students' extended captions that have some."""
-    table = build_table("tableA1", Records(turning / "records", load_scale("tiny_2")), 2)
+    table = build_table("tableA1", Records(turning / "records", load_scale("tiny")), 2)
     assert {comparison.metric for comparison in table.comparisons} == {"total", "quality", "semantic"}
 
 
@@ -125,7 +125,7 @@ def test_cells_hold_the_interval_of_their_mean_in_every_format(results, table4):
 
 
 def test_one_seed_gives_a_measure_of_distributions_no_interval(turning):
-    one, two = (build_table("table4", Records(turning / "records", load_scale("tiny_2")), seeds) for seeds in (1, 2))
+    one, two = (build_table("table4", Records(turning / "records", load_scale("tiny")), seeds) for seeds in (1, 2))
     for table, there in ((one, False), (two, True)):
         row = next(row for row in table.rows if row.title == "DMD-4")
         assert ("energy_distance" in row.intervals) == there
@@ -135,7 +135,7 @@ def test_one_seed_gives_a_measure_of_distributions_no_interval(turning):
 
 def test_rows_that_are_as_good_as_real_clips_are_saturated_and_not_without_a_difference(turning):
     """All keep the speeds of real clips; the futures of DMD are off."""
-    table = build_table("table4", Records(turning / "records", load_scale("tiny_2")), 2)
+    table = build_table("table4", Records(turning / "records", load_scale("tiny")), 2)
     found = {c.excludes_zero for c in table.comparisons if c.metric == "speed_tv"}
     assert found == {"saturated"}
     assert "saturated" not in {c.excludes_zero for c in table.comparisons if c.metric == "energy_distance"}
