@@ -135,8 +135,8 @@ def _clean_chunks(experiment: "Experiment") -> None:
 def _exact_teacher(experiment: "Experiment") -> None:
     if experiment.scale.exact is None and not experiment.scale.names_modes:
         raise ValueError(
-            f"objectives: teacher=exact, but the world of scale {experiment.scale.name} cannot name its modes (it has "
-            "no `exact`, and none whose objects turn round): own is accepted"
+            f"objectives: teacher=exact, but the world of scale {experiment.scale.name} cannot name its modes (that "
+            "takes `exact`, or objects that turn round and no first frame): own is accepted"
         )
 
 

@@ -27,11 +27,11 @@ from salt.errors import SaltError
 from salt.evaluation.cells import Cell
 from salt.readers import read_text
 from salt.report.metrics import metrics_of, percent, title
-from salt.report.records import Records, one_protocol
+from salt.report.records import Kind, Records, kind_of, one_protocol
 from salt.report.statistics import LEVEL
 from salt.report.suite import TableSpec, table_spec
 
-KINDS = ("scores.csv", "prompts.csv.gz", "defect.csv", "trajectory.csv")
+KINDS = ("scores.csv", "prompts.csv.gz", "modes.csv", "defect.csv", "trajectory.csv")
 """Files of records that are compared line by line, where both folders have them."""
 SEED = 0
 """The training seed that is made anew."""
@@ -65,7 +65,7 @@ class Agreement:
 
     numbers: Sequence[Number]
     lines: int
-    """Lines of the records made anew: scores, scores of single videos, and the defect where it was measured."""
+    """Lines of the records made anew: of scores, of single videos, of modes, and of the defect where it was measured."""
     other: Mapping[str, int]
     """Title of a student -> how many of its lines are not among the committed ones, byte for byte."""
 
@@ -90,23 +90,24 @@ def agreement(name: str, scale: str, made: Path, committed: Path) -> Agreement:
     spec, at = table_spec(name, load_scale(scale)), load_scale(scale)
     here, there = Records(made, at), Records(committed, at)
     cells = _cells(name, spec, scale)
-    seeds = {cell.experiment: _seeds(there, cell, range(spec.seeds)) for cell in cells.values()}
-    for cell in cells.values():
-        _seeds(here, cell, [SEED])
-    frames = [here.tidy(cell.kind, cell.experiment, [SEED]) for cell in cells.values()]
-    frames += [there.tidy(cell.kind, cell.experiment, seeds[cell.experiment]) for cell in cells.values()]
-    one_protocol(frames, f"{made} and {committed}")
     numbers: list[Number] = []
-    for metric in spec.columns or metrics_of(here.board):
-        unit = percent(metric)
-        values = {
-            row: np.multiply(unit, there.values(cell.kind, cell, seeds[cell.experiment], metric))
-            for row, cell in cells.items()
-        }
-        within = expected_within(list(values.values()))
-        for row, cell in cells.items():
-            (value,) = here.values(cell.kind, cell, [SEED], metric)
-            numbers.append(Number(row, metric, unit * value, float(values[row][0]), within))
+    for kind, metrics in _by_kind(spec.columns or metrics_of(here.board), next(iter(cells.values()))).items():
+        seeds = {cell.experiment: _seeds(there, kind, cell, range(spec.seeds)) for cell in cells.values()}
+        for cell in cells.values():
+            _seeds(here, kind, cell, [SEED])
+        frames = [here.tidy(kind, cell.experiment, [SEED]) for cell in cells.values()]
+        frames += [there.tidy(kind, cell.experiment, seeds[cell.experiment]) for cell in cells.values()]
+        one_protocol(frames, f"{made} and {committed}")
+        for metric in metrics:
+            unit = percent(metric)
+            values = {
+                row: np.multiply(unit, there.values(kind, cell, seeds[cell.experiment], metric))
+                for row, cell in cells.items()
+            }
+            within = expected_within(list(values.values()))
+            for row, cell in cells.items():
+                (value,) = here.values(kind, cell, [SEED], metric)
+                numbers.append(Number(row, metric, unit * value, float(values[row][0]), within))
     order = {row: place for place, row in enumerate(cells)}
     numbers.sort(key=lambda number: order[number.row])
     counts = {row: _other_lines(cell, made, committed) for row, cell in cells.items()}
@@ -133,14 +134,22 @@ def _cells(name: str, spec: TableSpec, scale: str) -> dict[str, Cell]:
     return cells
 
 
-def _seeds(records: Records, cell: Cell, wanted: Sequence[int]) -> tuple[int, ...]:
+def _by_kind(metrics: Sequence[str], cell: Cell) -> dict[Kind, list[str]]:
+    """Kind of records -> the metrics that they hold."""
+    found: dict[Kind, list[str]] = {}
+    for metric in metrics:
+        found.setdefault(kind_of(metric, cell), []).append(metric)
+    return found
+
+
+def _seeds(records: Records, kind: Kind, cell: Cell, wanted: Sequence[int]) -> tuple[int, ...]:
     """The training seeds measured, which must hold seed 0 and, where several are wanted, a second one."""
-    found = records.seeds(cell.kind, cell.experiment, wanted)
+    found = records.seeds(kind, cell.experiment, wanted)
     if SEED not in found:
-        path = records.folder / f"{cell.experiment}_seed{SEED}_{cell.kind}.csv"
+        path = records.folder / f"{cell.experiment}_seed{SEED}_{kind}.csv"
         raise SaltError(f"{path}: there is no such file; accepted: what `snakemake` made of this student with seed 0")
     if len(found) < min(2, len(wanted)):
-        path = records.folder / f"{cell.experiment}_seed*_{cell.kind}.csv"
+        path = records.folder / f"{cell.experiment}_seed*_{kind}.csv"
         raise SaltError(f"{path}: one training seed; accepted: two or more, whose scatter says what to expect")
     return found
 

@@ -154,7 +154,7 @@ def test_a_scale_without_any_network_is_one_line(experiments):
 @pytest.mark.parametrize(
     ("row", "scale", "key", "value", "told"),
     [
-        ("sc_dmd", "tiny", "objectives.dmd.teacher", "exact", "but the world of scale tiny cannot name its modes"),
+        ("sc_dmd", "paper", "objectives.dmd.teacher", "exact", "but the world of scale paper cannot name its modes"),
         ("sc_dmd", "lab", "objectives.dmd.teacher", "exat", "accepted: 'own', 'larger' or 'exact'"),
         ("sc_dmd", "lab", "objectives.dmd.teacher", "larger", "but scale lab has no `larger`: own is accepted"),
         (
@@ -190,7 +190,7 @@ def test_a_scale_without_any_network_is_one_line(experiments):
         ("sc_dmd", "lab", "rollout.last", "1.5", "rollout.last = 1.5: accepted: less than or equal to 1"),
         ("sc_dmd", "lab", "rollout.last", "-0.5", "rollout.last = -0.5: accepted: greater than or equal to 0"),
         ("ode_init", "lab", "pairs.teacher", "teacher", "pairs.teacher=teacher: accepted in an exact world: exact"),
-        ("ode_init", "tiny", "pairs.teacher", "exact", "pairs.teacher=exact, but init=teacher: accepted: `teacher`"),
+        ("ode_init", "paper", "pairs.teacher", "exact", "pairs.teacher=exact, but init=teacher: accepted: `teacher`"),
         ("ode_init", "tiny", "causal", "null", "objectives.ode starts causal students: give causal.chunk"),
         ("salt_causal_forcing", "lab_chain", "objectives.align.features", "teacher", "no features; accepted: critic"),
         (
@@ -264,7 +264,7 @@ def test_only_what_trains_decides_the_hash(experiments):
 
 def test_keys_of_the_lab_change_no_hash_elsewhere():
     """Defaults are left out of what is hashed: no training from before the lab is made again."""
-    shown = load_experiment("sc_dmd", "tiny").model_dump_json(exclude=NOT_TRAINING)
+    shown = load_experiment("sc_dmd", "paper").model_dump_json(exclude=NOT_TRAINING)
     assert not any(key in shown for key in ("knows_exit", '"last"', '"exact"', '"lab"'))
 
 

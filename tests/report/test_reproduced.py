@@ -28,6 +28,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, seed in product(STUDENTS, range(3)):
         Synthetic(folder).scores(name, seed, [("cm", 4), ("cm", 2)])
         Synthetic(folder).defect(name, seed)
+        Synthetic(folder).modes(name, seed)
     return folder
 
 
@@ -57,20 +58,20 @@ def change(path: Path, metric: str, by: float) -> None:
 
 def test_equal_records_are_said_to_be_equal_byte_for_byte(folders: tuple[Path, Path]) -> None:
     found = agreement("table4", "tiny", *folders)
-    assert len(found.numbers) == 3 * 7
+    assert len(found.numbers) == 3 * 13
     assert found.identical
     assert all(number.difference == 0 and number.met for number in found.numbers)
     assert found.lines > 300
     text = describe(found)
     assert f"All {found.lines:,} lines of records are byte for byte the committed ones" in text
-    assert len(text.splitlines()) == 1 + 21 + 1
+    assert len(text.splitlines()) == 1 + 39 + 1
 
 
 def test_a_part_of_the_cells_is_enough(folders: tuple[Path, Path]) -> None:
     """What `--config only=table4` makes: the lines that are there are among the committed ones."""
     made, committed = folders
     for name in STUDENTS:
-        for kind in ("scores.csv", "prompts.csv.gz"):
+        for kind in ("scores.csv", "prompts.csv.gz", "modes.csv"):
             path = made / f"{name}_seed0_{kind}"
             text = gzip.decompress(path.read_bytes()) if kind.endswith("gz") else path.read_bytes()
             head, *lines = text.splitlines(keepends=True)
@@ -92,7 +93,7 @@ def test_a_small_difference_is_expected_on_another_processor(folders: tuple[Path
     assert found.other["DMD-8"] > 0
     assert verdict(found).splitlines() == [
         "Byte for byte the committed ones: the records of DMD-4, SC-DMD. Largest difference of a Total: 0.01.",
-        "Agreement expected on another processor: met; 21 of 21 numbers are within the range of one more training seed "
+        "Agreement expected on another processor: met; 39 of 39 numbers are within the range of one more training seed "
         "(95%).",
     ]
 
@@ -101,7 +102,7 @@ def test_a_large_difference_is_named(folders: tuple[Path, Path]) -> None:
     made, committed = folders
     change(made / "sc_dmd_seed0_scores.csv", "object_class", -0.5)
     said = verdict(agreement("table4", "tiny", made, committed))
-    assert "NOT MET by Object Class of SC-DMD; 20 of 21 numbers are within" in said
+    assert "NOT MET by Object Class of SC-DMD; 38 of 39 numbers are within" in said
     assert "one in twenty lies by chance" in said
 
 
