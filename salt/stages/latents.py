@@ -1,7 +1,7 @@
 """Rule `latents`: the training latents of a scale: clips of the world, captioned videos, or the teacher's samples."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -24,7 +24,7 @@ from salt.data.mode_bank import ModeBank
 from salt.data.modes import WorldModes
 from salt.data.prompts import OwnPrompt, Prompt, report_prompts
 from salt.data.store import WHOLE
-from salt.data.world import Scene, render
+from salt.data.world import render
 from salt.digest import json_digest
 from salt.errors import SaltError
 from salt.evaluation.cells import TEACHER
@@ -44,8 +44,6 @@ SEED = 3
 CHUNK = 256
 """Clips of the world that are encoded at once."""
 SHARD_BYTES = 64 << 20
-MOST_KNOWN = 1 << 29
-"""Bytes of latents of the world that are kept, for clips that show the same."""
 LATENTS_ALONE = "latents alone"
 """Stands for an image encoder's hash where first frames are encoded as latents alone."""
 
@@ -213,22 +211,12 @@ class WorldClips:
     assets: Assets
     source: ClipSource
     device: str
-    known: dict[Scene, Tensor] = field(default_factory=dict)
-    """Rows of the bank: most clips of a small world show what others showed."""
 
     def __call__(self, start: int, stop: int) -> tuple[Tensor, list[str]]:
         """Latents and captions of the clips with these numbers."""
         drawn = [self.source.scene(i) for i in range(start, stop)]
-        new = [scene for scene in dict.fromkeys(scene for scene, _ in drawn) if scene not in self.known]
-        rows = dict(zip(new, self._coded(new), strict=True)) if new else {}
-        found = torch.stack([self.known[scene] if scene in self.known else rows[scene] for scene, _ in drawn])
-        if len(self.known) * found[0].nbytes < MOST_KNOWN:
-            self.known.update(rows)
-        return found, [caption for _, caption in drawn]
-
-    def _coded(self, scenes: Sequence[Scene]) -> Tensor:
-        videos = np.stack([render(scene, self.source.world) for scene in scenes])
-        return coded(self.assets, as_tensor(videos).to(self.device)).cpu()
+        videos = np.stack([render(scene, self.source.world) for scene, _ in drawn])
+        return coded(self.assets, as_tensor(videos).to(self.device)).cpu(), [caption for _, caption in drawn]
 
 
 @dataclass(frozen=True)

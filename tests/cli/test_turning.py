@@ -193,7 +193,7 @@ def test_a_window_of_a_long_video_is_a_clip(folder: Path, monkeypatch: pytest.Mo
     torch.testing.assert_close(windows[1], codec.encode(video[:, :, 8:]))
 
 
-@pytest.mark.parametrize("scale", ["tiny", "smoke_i2v", "paper"])
+@pytest.mark.parametrize("scale", ["tiny_i2v", "smoke_i2v", "paper"])
 def test_scales_without_modes_refuse_it(scale: str) -> None:
     with pytest.raises(SaltError, match=rf"teacher=exact, but the world of scale {scale} cannot name its modes"):
         load_experiment("dmd_4", scale, {"objectives.dmd.teacher": "exact"})

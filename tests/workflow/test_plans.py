@@ -26,23 +26,31 @@ RULE_NAMES = set(re.findall(HEADS, "".join(map(Path.read_text, RULES)), re.MULTI
 ABLATIONS = ["ablation_sc_dmd", "ablation_salt_causal_forcing"]
 LONG = ["results/tiny/records/self_forcing_seed0_long.csv", "results/tiny/records/salt_longlive_seed0_long.csv"]
 STARTS = ["ar_teacher", "causal_ode", "ode_init"]  # what autoregressive rows start from: trained, not sampled
-EXACT = {kind: {k for k, v in SUITE[kind].items() if v.get("exact")} for kind in ("tables", "figures")}
-"""Of worlds that can name their modes alone."""
-for kind, names in EXACT.items():
-    SUITE[kind] = {name: entry for name, entry in SUITE[kind].items() if name not in names}
 HERE = {kind: {k: v for k, v in SUITE[kind].items() if not v.get("first_frame")} for kind in ("tables", "figures")}
 """Of text-to-video; the others are of the scale beside it, by rules whose names begin with `beside_`."""
 BESIDE = {kind: {k: v for k, v in SUITE[kind].items() if v.get("first_frame")} for kind in ("tables", "figures")}
 ENTRIES = [*HERE["tables"].values(), *HERE["figures"].values()]
 TARGETS = ["all", "claims", "report", "guide", *SUITE["tables"], *SUITE["figures"], *ABLATIONS]
-NOT_AT_SMOKE = {*BESIDE["tables"], *BESIDE["figures"], "fig_lambda", "guide"}
-"""smoke_i2v is run by its own name, a sweep runs no rule that nothing else does, and its numbers mean nothing."""
+MEANINGFUL = {k for kind in ("tables", "figures") for k, entry in SUITE[kind].items() if entry.get("meaningful")}
+NOT_AT_SMOKE = {*BESIDE["tables"], *BESIDE["figures"], *MEANINGFUL, "guide"}
+"""smoke_i2v is run by its own name; more students run no rule that others do not, and their numbers mean nothing."""
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def names_of(entry: dict[str, Any]) -> set[str]:
     """The experiments of one table or figure."""
     return {row["experiment"] for row in entry.get("rows", [])} | {*entry.get("experiments", [])}
+
+
+def models(scale: str, *uses: str) -> int:
+    """Students and their training seeds, of all tables and figures that use one of these, or of all."""
+    left_out = MEANINGFUL if scale == "smoke" else set()
+    seeds: dict[str, int] = {}
+    for name, entry in {**HERE["tables"], **HERE["figures"]}.items():
+        if name not in left_out and (not uses or {*uses} & {*entry["uses"]}):
+            for each in names_of(entry):
+                seeds[each] = max(seeds.get(each, 0), entry["seeds"])
+    return len(seeds) if scale == "smoke" else sum(seeds.values())
 
 
 AUTOREGRESSIVE = names_of(SUITE["figures"]["fig_long"])
@@ -70,16 +78,15 @@ def test_every_target_has_a_plan(snakemake: Snakemake, scale: str) -> None:
     jobs = planned(snakemake("-n", *targets, "--config", f"scale={scale}"))
     assert {target: jobs[target] for target in targets} == dict.fromkeys(targets, 1)
     assert jobs["teacher"] == jobs["latents"] == 1
-    assert jobs["table"] == len(HERE["tables"])
-    assert jobs["figure"] == len(HERE["figures"]), "at smoke scale without fig_lambda, and with fig_modes"
-    assert jobs["sample"] == jobs["score"]
-    seeds = 1 if scale == "smoke" else 3
-    assert jobs["train"] + len(["teacher", "real"]) == jobs["sample"] + len(STARTS)
+    left_out = MEANINGFUL if scale == "smoke" else set()
+    assert jobs["table"] == len(HERE["tables"].keys() - left_out)
+    assert jobs["figure"] == len(HERE["figures"].keys() - left_out)
     assert jobs["ode_pairs"] == 2, "all seeds start from the same weights"
-    assert jobs["train"] % seeds == len(STARTS) % seeds
-    causal = {name for entry in ENTRIES if "long" in entry["uses"] for name in names_of(entry)}
-    assert jobs["sample_long"] == jobs["score_long"] >= len(causal)
-    assert jobs["caches"] == seeds * len(names_of(SUITE["figures"]["fig_caches"]))
+    assert jobs["train"] == models(scale) + len(STARTS)
+    assert jobs["sample"] == jobs["score"] == models(scale, "scores") + len(["teacher", "real"])
+    assert jobs["modes"] == models(scale, "modes") + len(["teacher", "real"])
+    assert jobs["sample_long"] == jobs["score_long"] == models(scale, "long") + len(["real"])
+    assert jobs["caches"] == models(scale, "caches")
 
 
 def test_image_to_video_is_made_beside_the_rest(snakemake: Snakemake) -> None:
@@ -105,11 +112,13 @@ def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> Non
     verbs = typer.main.get_command(app).commands
     for verb, words in {call.groups() for call in calls}:
         verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
-    rules = RULE_NAMES - LAB_RULES - {"modes", "all", "import_released", "sample_long", "score_long", "score_vbench"}
+    rules = RULE_NAMES - LAB_RULES - {"all", "import_released", "sample_long", "score_long", "score_vbench"}
     rules -= {"latents_part", "ode_pairs_part"}
     assert {call[1] for call in calls} == {rule.replace("_", "-") for rule in rules}
     long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
-    assert {"self_forcing", "salt_longlive"} <= long <= AUTOREGRESSIVE
+    assert {"self_forcing", "salt_longlive"} <= long <= {"real"}.union(
+        *(names_of(entry) for entry in ENTRIES if "long" in entry["uses"])
+    )
 
 
 def test_many_jobs_share_what_takes_weeks_at_the_paper_scale(snakemake: Snakemake) -> None:
@@ -148,10 +157,10 @@ def test_another_protocol_of_long_videos_leaves_the_others_alone(snakemake: Snak
     assert {name for name in jobs if name != "total"} == {"sample_long", "score_long"}
 
 
-def test_table4_is_three_students_with_three_seeds_each(snakemake: Snakemake) -> None:
+def test_table4_is_three_students_with_eight_seeds_each(snakemake: Snakemake) -> None:
     jobs = planned(snakemake("-n", "table4"))
-    assert jobs["train"] == 9
-    assert jobs["sample"] == jobs["score"] == 10, "real clips, too"
+    assert jobs["train"] == 3 * 8
+    assert jobs["sample"] == jobs["score"] == jobs["modes"] == 3 * 8 + 1, "real clips, too"
     assert jobs["defect"] == 0
 
 
@@ -180,7 +189,6 @@ def test_a_message_says_the_rule_and_the_student_of_every_job(snakemake: Snakema
     said = re.findall(r"^Job \d+: (\w+)(.*)$", run.stdout, re.MULTILINE)
     names = {name.removeprefix("beside_") for name, _ in said}
     assert names == RULE_NAMES - LAB_RULES - {
-        "modes",
         "all",
         "import_released",
         "score_vbench",
@@ -206,8 +214,9 @@ def test_the_paper_scale_scores_a_job_for_each_dimension(snakemake: Snakemake) -
 def test_vbenchs_prompts_have_no_clips_to_be_spoilt_or_encoded(snakemake: Snakemake) -> None:
     jobs = planned(snakemake("-n", "all", "--config", "scale=paper", "seeds=1"))
     assert jobs["score_controls"] == 0
-    assert jobs["table"] == len(HERE["tables"]) - 1
-    assert jobs["figure"] == len(HERE["figures"])
+    tables, figures = ({k for k, entry in HERE[kind].items() if not entry.get("exact")} for kind in HERE)
+    assert jobs["table"] == len(tables - {"controls"})
+    assert jobs["figure"] == len(figures)
     assert jobs["defect"] > 0
     assert jobs["caches"] > 0
     assert jobs["beside_score_vbench"] == 10 * jobs["beside_sample"], "VBench-I2V's dimensions"
