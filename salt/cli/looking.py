@@ -91,7 +91,7 @@ def gc(
     scale: ScaleName = DEFAULT_SCALE,
     delete: Annotated[bool, typer.Option("--delete", help="Ask, and delete what is listed if you say yes.")] = False,
 ) -> None:
-    """What in the scratch folder nothing will read again, and how much it is. Nothing is deleted without asking."""
+    """What in scratch nothing will read again, the lab's too, and how much it is. Nothing is deleted without asking."""
     from salt.config import repository_root
     from salt.planning.garbage import delete as remove
     from salt.planning.garbage import garbage_of
@@ -102,7 +102,7 @@ def gc(
     for garbage in found:
         print(f"{garbage.bytes / 1e6:>10.1f} MB  {garbage.path}: {garbage.why}")
     total = sum(garbage.bytes for garbage in found) / 1e6
-    print(f"{total:>10.1f} MB in all could go from {workflow.layout.scratch}" + ("" if delete else "; --delete asks"))
+    print(f"{total:>10.1f} MB in all could go" + ("" if delete else "; --delete asks"))
     if delete and found:
         if not sys.stdin.isatty():
             raise SaltError("--delete: there is no terminal to ask at; accepted: a terminal")

@@ -89,6 +89,11 @@ class Adversarial(Section):
             raise ValueError(
                 f"objectives.adversarial.blocks={list(self.blocks)}: accepted: 0 to {depth - 1}, the network's blocks"
             )
+        if self.head.kind == "tokens" and self.head.width != Head().width:
+            raise ValueError(
+                f"objectives.adversarial.head.width={self.head.width}: accepted with kind=tokens: none, as it has the "
+                "network's"
+            )
         if self.head.kind != "convolution" and self.head.scales != (1,):
             raise ValueError(
                 f"objectives.adversarial.head.scales={list(self.head.scales)}: accepted with kind={self.head.kind}: [1]"

@@ -1,8 +1,8 @@
 """What in a scale's scratch folder nothing will read again, and could be deleted.
 
-A run directory, a bank of latents and a set of trajectories carry the digest of what they are made from in their name;
-videos carry the number of their stage. Those of another digest belong to files as they once were. The checkpoints of a
-training go with it once its weights are whole. What a running training holds, or may read, stays.
+A run directory, an arm of the lab, a bank of latents and a set of trajectories carry the digest of what they are made
+from in their name; videos carry the number of their stage. Those of another digest belong to files as they once were.
+The checkpoints of a training go with it once its weights are whole. What a running training holds, or may read, stays.
 """
 
 import shutil
@@ -14,6 +14,8 @@ from pathlib import Path
 from salt.config.hashing import training_hash
 from salt.errors import SaltError
 from salt.readers import read_json
+from salt.workflow.arms import ArmStates
+from salt.workflow.lab import Lab
 from salt.workflow.load import Workflow
 
 TEACHER, RUNS, CHECKPOINTS = "teacher", "runs", "checkpoints"
@@ -33,6 +35,8 @@ def garbage_of(workflow: Workflow) -> list[Garbage]:
     scratch = Path(workflow.layout.scratch)
     held = [run for run in _runs(scratch) if _is_held(run)]
     found = [*_old_runs(workflow, held), *_old_videos(workflow)]
+    if workflow.lab is not None:
+        found += _old_arms(workflow.lab)
     if not held:  # a training that runs may read latents and trajectories of files as they were when it began
         found += _old_stores(workflow)
     sized = [Garbage(path, size_of(path), why) for path, why in found if not path.is_symlink()]
@@ -74,6 +78,18 @@ def _is_trained(workflow: Workflow, name: str, seed: str) -> bool:
     return bool(known.get("training_hash") == training_hash(workflow.experiments[name]))
 
 
+def _old_arms(lab: Lab) -> Iterator[tuple[Path, str]]:
+    states, arms = ArmStates(lab.arms, lab.name), Path(lab.scratch, "arms")
+    for run in sorted(arms.glob("*/*-*/*")):
+        name, (first, last) = run.relative_to(arms).parts[0], map(int, run.parent.name.split("-"))
+        if not run.is_dir() or _is_held(run):
+            continue
+        if name not in lab.arms.every():
+            yield run, f"there is no arm {name}"
+        elif run != states.folder(name, (first, last), arms):
+            yield run, "begun with other settings than those of today"
+
+
 def _old_stores(workflow: Workflow) -> Iterator[tuple[Path, str]]:
     layout, why = workflow.layout, "made from other settings than those of today"
     now = {Path(layout.latents)} | {Path(file).parent for name in workflow.students for file in layout.pairs_of(name)}
@@ -84,10 +100,10 @@ def _old_stores(workflow: Workflow) -> Iterator[tuple[Path, str]]:
 
 
 def _old_videos(workflow: Workflow) -> Iterator[tuple[Path, str]]:
-    now = Path(workflow.layout.videos)
-    for folder in sorted(now.parent.glob("v[0-9]*")):
-        if folder != now and folder.is_dir():
-            yield folder, f"of another stage number than {now.name}"
+    now, scratch = Path(workflow.layout.videos).name, Path(workflow.layout.scratch)
+    for folder in sorted([*scratch.glob("videos/v[0-9]*"), *scratch.glob("only_*/videos/v[0-9]*")]):
+        if folder.name != now and folder.is_dir():
+            yield folder, f"of another stage number than {now}"
 
 
 def size_of(folder: Path) -> int:

@@ -15,13 +15,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from salt.config.hashing import training_hash
 from salt.config.lab import Chain
-from salt.config.lab_arms import Arms, ArmSet, ensemble, load_arms, scale_of
+from salt.config.lab_arms import Arms, ArmSet, ensemble, load_arms
 from salt.config.lab_claims import claims_path
 from salt.config.schema import Experiment
 from salt.data.exact import ExactData, ExactPairs, captions_of, causal_pairs_of, modes_of, pairs_of
-from salt.digest import text_digest
 from salt.evaluation.lab.columns import CLOUD_COLUMNS
 from salt.evaluation.lab.measure import clouds, measure_arm
 from salt.evaluation.lab.records import BrokenSamples, exact_of
@@ -43,9 +41,8 @@ from salt.streams import MemberStreams
 from salt.training.job import run_training
 from salt.training.loop import Data
 from salt.training.provenance import NAME, check_unchanged, git_state
+from salt.workflow.arms import ArmStates
 
-VERSION = 1
-"""Raise it when a change of code changes what is trained."""
 log = logging.getLogger(__name__)
 
 
@@ -123,28 +120,22 @@ class Workshop:
         return MemberStreams(self.seeds)
 
     @cached_property
-    def _experiments(self) -> dict[str, Experiment]:
-        return {}
-
-    def set_of(self, arm: str) -> ArmSet:
-        """The set that an arm is in."""
-        return self.arms.sets[self.arms.set_of(arm)]
+    def states(self) -> ArmStates:
+        """What decides their weights."""
+        return ArmStates(self.arms, self.lab)
 
     def experiment(self, arm: str) -> Experiment:
         """What an arm is."""
-        if arm not in self._experiments:
-            scale = scale_of(self.set_of(arm).world, self.lab)
-            self._experiments[arm] = self.arms.every()[arm].experiment(scale.name)
-        return self._experiments[arm]
+        return self.states.experiment(arm)
 
     def folder(self, arm: str) -> Path:
-        """An arm's run directory, named by its experiment and by those of what it starts from."""
-        return self.scratch / arm / f"{self.seeds[0]}-{self.seeds[-1]}" / text_digest(repr(self._state(arm)))[:8]
+        """An arm's run directory."""
+        return self.states.folder(arm, self.seeds, self.scratch)
 
     def weights(self, arm: str) -> Path:
         """An arm's weights at the end of its training, which this makes sure of."""
         out = self.folder(arm) / "weights"
-        starts = self._starts(arm)
+        starts = self.states.starts(arm)
         inputs = {role: self.weights(start) for role, start in starts.items()}
         experiment = self.experiment(arm)
 
@@ -177,20 +168,6 @@ class Workshop:
 
     def _snapshot(self, arm: str, step: int) -> Path:
         return self.folder(arm) / "snapshots" / f"step_{step:06d}"
-
-    def _starts(self, arm: str) -> dict[str, str]:
-        """Role -> the arm whose networks it starts from."""
-        experiment = self.experiment(arm)
-        starts = {} if experiment.init == "random" else {"init": experiment.init}
-        if experiment.objectives.dmd is not None:
-            starts["critic"] = self.set_of(arm).critic
-        for start in starts.values():
-            self.arms.set_of(start)  # refuses what is no arm
-        return starts
-
-    def _state(self, arm: str) -> list[object]:
-        starts = [[role, self._state(start)] for role, start in self._starts(arm).items()]
-        return [VERSION, training_hash(self.experiment(arm)), starts]
 
     def _network(self, experiment: Experiment, causal: bool) -> EnsembleVelocity | EnsembleCausal:
         exact = exact_of(experiment)

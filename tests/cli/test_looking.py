@@ -11,9 +11,11 @@ from PIL import Image
 
 from salt.cli import places
 from salt.config import load_experiment
+from salt.config.lab_arms import load_arms
 from salt.report.compare import configurations, told
 from salt.report.learning import read_metrics, spark, windows
 from salt.report.statistics import seed_interval
+from salt.workflow.arms import ArmStates
 from support.chain import refused
 
 NAME = "sc_dmd"
@@ -63,8 +65,11 @@ def test_two_students_are_compared(salt, here):
 
 def test_what_could_go_is_listed_and_stays(salt, here):
     checkpoints = Path(here.run_of(NAME, "0"), "checkpoints")
-    old = [Path("scratch/smoke", name) for name in ("runs/sc_dmd/seed0/00000000", "latents/00000000", "videos/v0")]
-    for folder in (*old, Path(here.latents)):
+    names = ("runs/sc_dmd/seed0/00000000", "latents/00000000", "videos/v0", "only_table4/videos/v0")
+    old = [*(Path("scratch/smoke", name) for name in names), Path("scratch/lab_smoke/arms/dmd_8/0-1/00000000")]
+    old.append(Path("scratch/lab_smoke/arms/gone/0-1/00000000"))
+    arm = ArmStates(load_arms(), "lab_smoke").folder("dmd_8", (0, 1), Path("scratch/lab_smoke/arms"))
+    for folder in (*old, Path(here.latents), arm):
         folder.mkdir(parents=True)
         (folder / "x").write_bytes(bytes(1000))
     link = Path("scratch/smoke/latents/link")
@@ -73,7 +78,7 @@ def test_what_could_go_is_listed_and_stays(salt, here):
     assert answer.code == 0, answer.err
     for folder in (*old, checkpoints):
         assert f" {folder}: " in answer.out
-    assert here.latents not in answer.out, "it is that of today"
+    assert not {here.latents, str(arm)} & set(answer.out.replace(":", " ").split()), "they are those of today"
     assert str(link) not in answer.out
     refused(salt, ["gc", "--scale", "smoke", "--delete"], "there is no terminal to ask at")
     assert all(folder.is_dir() for folder in (*old, checkpoints))

@@ -260,6 +260,7 @@ def test_pcm_by_hand():
         ({"adversarial": {"features": "critic"}, "ratio": 2}, "train.discriminator.ratio=2: features of the critic"),
         ({"adversarial": {"blocks": [0, 3]}}, r"adversarial.blocks=\[0, 3\]: accepted: 0 to 2"),
         ({"adversarial": {"head": HEAD | {"scales": [1, 2]}}}, r"head.scales=\[1, 2\]: accepted with kind=perceptron"),
+        ({"adversarial": {"head": {"kind": "tokens", "width": 8}}}, "head.width=8: accepted with kind=tokens: none"),
         ({"adversarial": {"start": 9}}, "objectives.adversarial.start=9, but train.iterations=4"),
         (
             {"objectives": {"pcm": {"solver_steps": 8}, "adversarial": {"noise": {"shift": 2.0}}}, **PHASES},
