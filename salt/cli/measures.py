@@ -149,6 +149,7 @@ def modes(
     seed: Seed = 0,
     weights: StudentWeights = None,
     cell: Cells = None,
+    any_step: Annotated[bool, typer.Option("--any-step", help="Clips at the scale's `any_step` evaluations.")] = False,
     overrides: Overrides = None,
     device: Device = "cpu",
 ) -> None:
@@ -161,11 +162,12 @@ def modes(
         weights = places.weights_of(experiment, scale, seed)
     check_source(experiment, weights)
     networks, bank = teacher or places.teacher_of(scale), latents or places.latents_of(scale)
-    file = places.out_of(out, places.record_of(experiment, seed, "modes"), scale, cell or overrides)
+    record = places.record_of(experiment, seed, "any_step" if any_step else "modes")
+    file = places.out_of(out, record, scale, cell or overrides)
 
     from salt.stages.modes import run
 
-    run(experiment, config, seed, networks, bank, weights, file, device, cell or ())
+    run(experiment, config, seed, networks, bank, weights, file, device, cell or (), any_step)
 
 
 @app.command()

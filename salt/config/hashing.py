@@ -23,7 +23,7 @@ NOT_TRAINING: dict[str, Any] = {
     },
     "scale": {
         **dict.fromkeys(("name", "extends", "beside", "lab", "meaningful", "assets"), True),
-        **dict.fromkeys(("larger", "teacher", "training_seeds", "evaluation"), True),
+        **dict.fromkeys(("larger", "teacher", "training_seeds", "evaluation", "any_step"), True),
         "world": {"video_scale", "fps"},
         "exact": {"explore", "confirm", "measured"},
     },

@@ -179,6 +179,8 @@ class Scale(Section):
     larger: Larger | None = Field(default=None, exclude_if=is_none)
     """The teacher of experiments with `objectives.dmd.teacher: larger`; None: there is none."""
     evaluation: Evaluation = Evaluation()
+    any_step: Few[PositiveInt] = Field(default=(), exclude_if=lambda value: not value)
+    """Function evaluations at which `salt modes --any-step` samples; empty: that is not asked here."""
 
     @model_validator(mode="after")
     def _one_kind_of_network(self) -> "Scale":
@@ -246,6 +248,11 @@ class Scale(Section):
     def names_modes(self) -> bool:
         """Whether the world of its Wan can name the modes of clips: what is asked is no first frame but a caption."""
         return self.exact is None and self.data is None and self.world.turn != "none" and not self.image_to_video
+
+    def at_any_step(self) -> "Scale":
+        """The same with clips of the training length at `any_step`, and nothing else, to be sampled."""
+        evaluation = self.evaluation.model_copy(update={"nfe": self.any_step, "short_nfe": (), "long": None})
+        return self.model_copy(update={"evaluation": evaluation})
 
     @property
     def has_long_videos(self) -> bool:

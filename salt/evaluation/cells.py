@@ -1,9 +1,9 @@
 """A cell is what is sampled and scored as one: an experiment, its captions, a solver and a number of evaluations.
 
-Students: extended prompts with every solver and NFE of the scale (causal ones with the main solver), short prompts with
-the main solver only. The guided teacher: both variants by its own Euler steps. `real`, clips of exactly the prompts'
-contents through the codec: both variants, solver "none", NFE 0. Long videos, of causal students only and as
-`evaluation.long` says, are cells whose `prompts` are "long" (the extended captions).
+Students: extended prompts with every solver and NFE of the scale, and with their own number of steps (causal ones with
+the main solver), short prompts with the main solver only. The guided teacher: both variants by its own Euler steps.
+`real`, clips of exactly the prompts' contents through the codec: both variants, solver "none", NFE 0. Long videos, of
+causal students only and as `evaluation.long` says, are cells whose `prompts` are "long" (the extended captions).
 """
 
 from dataclasses import asdict, dataclass
@@ -81,7 +81,9 @@ class ModelCell(Cell):
         return {name: values[name] for name in RECORD_COLUMNS if name in values}
 
 
-def cells_of(experiment: str, method: str, scale: Scale, seed: int, causal: bool = False) -> list[ModelCell]:
+def cells_of(
+    experiment: str, method: str, scale: Scale, seed: int, student: Experiment | None = None
+) -> list[ModelCell]:
     """All cells of one trained model, or of `teacher` or `real`.
 
     Args:
@@ -89,7 +91,7 @@ def cells_of(experiment: str, method: str, scale: Scale, seed: int, causal: bool
         method: as tables print it.
         scale: its `evaluation` says which solvers and NFE.
         seed: the training seed; 0 for `teacher` and `real`.
-        causal: whether it makes its videos chunk by chunk; such students are sampled by the main solver only.
+        student: its configuration; those that make their videos chunk by chunk are sampled by the main solver only.
     """
     evaluation = scale.evaluation
     variants: tuple[Variant, ...] = get_args(Variant)
@@ -99,10 +101,17 @@ def cells_of(experiment: str, method: str, scale: Scale, seed: int, causal: bool
     elif experiment == REAL:
         ways = [(variant, NO_SOLVER, 0) for variant in variants]
     else:
-        solvers = (evaluation.main_solver,) if causal else evaluation.solvers
-        ways = [("extended", solver, nfe) for solver in solvers for nfe in evaluation.nfe]
+        own = () if student is None or student.grid.steps in evaluation.nfe else (student.grid.steps,)
+        solvers = evaluation.solvers if student is None else solvers_of(student)
+        ways = [("extended", solver, nfe) for solver in solvers for nfe in (*evaluation.nfe, *own)]
         ways += [("short", evaluation.main_solver, nfe) for nfe in evaluation.short_nfe]
     return [ModelCell(experiment, *way, method, scale.name, seed) for way in ways]
+
+
+def solvers_of(student: Experiment) -> tuple[str, ...]:
+    """By which solvers its clips are sampled: the main one alone where it makes them chunk by chunk."""
+    evaluation = student.scale.evaluation
+    return (evaluation.main_solver,) if student.causal is not None else evaluation.solvers
 
 
 def long_cells(experiment: str, method: str, scale: Scale, seed: int, long: Long) -> list[ModelCell]:

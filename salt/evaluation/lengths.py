@@ -42,8 +42,8 @@ class Length(Protocol):
         """The number of chunks that may have a caption of their own."""
         ...
 
-    def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
-        """The cells of one model; arguments as for `cells_of`."""
+    def cells(self, name: str, title: str, experiment: Experiment, seed: int) -> list[ModelCell]:
+        """The cells of one model; of `teacher` and `real`, `experiment` is the teacher's."""
         ...
 
     def describe(self, prompts: str) -> str:
@@ -81,9 +81,9 @@ class TrainingLength:
         """One: the whole video has one caption."""
         return 1
 
-    def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
+    def cells(self, name: str, title: str, experiment: Experiment, seed: int) -> list[ModelCell]:
         """Every solver and number of function evaluations."""
-        return cells_of(name, title, scale, seed, causal)
+        return cells_of(name, title, experiment.scale, seed, experiment)
 
     def describe(self, prompts: str) -> str:
         """The prompts alone."""
@@ -124,9 +124,9 @@ class BeyondTraining:
         assert experiment.causal is not None  # `length_of` refuses the others
         return self.clips * latent_frames(experiment.scale.world) // experiment.causal.chunk
 
-    def cells(self, name: str, title: str, scale: Scale, seed: int, causal: bool) -> list[ModelCell]:
+    def cells(self, name: str, title: str, experiment: Experiment, seed: int) -> list[ModelCell]:
         """The main solver, at the NFE of long videos."""
-        return long_cells(name, title, scale, seed, self.long)
+        return long_cells(name, title, experiment.scale, seed, self.long)
 
     def describe(self, prompts: str) -> str:
         """The extended captions are those of long videos."""

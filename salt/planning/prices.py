@@ -183,7 +183,7 @@ class Prices:
         experiment = self.experiment(TEACHER if job.name in (TEACHER, REAL) else job.name)
         causal, guided = experiment.causal, 2 if job.name == TEACHER else 1
         memory = length.memory(causal) if causal else None
-        cells = length.cells(job.name, "", self.scale, job.seed, causal is not None)
+        cells = length.cells(job.name, "", experiment, job.seed)
         wanted = () if job.rule == "sample_long" else self.printed.cells(job.name)
         cells = [cell for cell in cells if not wanted or cell.name in wanted]
         each = (guided * cost.video(experiment, c.nfe, length.clips, memory) if c.nfe else 0.0 for c in cells)

@@ -9,10 +9,10 @@ import pandas as pd
 from salt.config.load import load_experiment
 from salt.config.modes import HIGH_OF, RIGHT
 from salt.config.paper import paper_values
-from salt.evaluation.cells import NO_SOLVER, REAL, Cell
+from salt.evaluation.cells import NO_SOLVER, REAL, Cell, solvers_of
 from salt.report.figure_context import FigureContext
 from salt.report.metrics import percent, title
-from salt.report.records import Kind, kind_of
+from salt.report.records import Kind
 from salt.report.statistics import Interval, seed_interval
 from salt.report.style import GREY, LIGHT, WIDTH, End, label_ends, panel_letter
 from salt.report.tables import METHOD, differences
@@ -87,59 +87,69 @@ def steps_curves(context: FigureContext) -> tuple["Figure", str]:
 
 def mode_curves(context: FigureContext) -> tuple["Figure", str]:
     """Measures of distributions against the number of function evaluations; grey: what real clips may have."""
-    figure = _against_steps(context, "modes", ("energy_distance", "off_support", "style_shift", "style_spread"))
+    return _distributions(context, "modes")
+
+
+def any_step_curves(context: FigureContext) -> tuple["Figure", str]:
+    """The same from one evaluation on, of rivals that promise more for more compute."""
+    return _distributions(context, "any_step")
+
+
+def _distributions(context: FigureContext, kind: Kind) -> tuple["Figure", str]:
+    figure = _against_steps(context, kind, ("energy_distance", "off_support", "style_shift", "style_spread"))
     said = f"{SEEDS_AS_DOTS}; extended prompts; grey: what 95 of 100 sets of as many real clips stay below"
-    return figure, context.footnote("modes", said)
+    return figure, context.footnote(kind, said)
 
 
 def _against_steps(context: FigureContext, kind: Kind, shown: Sequence[str]) -> "Figure":
     import matplotlib.pyplot as plt
 
     measured = {name: seeds for name, seeds in context.measured(kind).items() if name != REAL}
-    scale = context.records.scale.evaluation
+    solvers = context.records.scale.evaluation.solvers
     size = (WIDTH, 0.4 + 1.95 * len(shown))
-    figure, grid = plt.subplots(len(shown), len(scale.solvers), figsize=size, sharex=True, sharey="row", squeeze=False)
+    figure, grid = plt.subplots(len(shown), len(solvers), figsize=size, sharex=True, sharey="row", squeeze=False)
     ends = {}
     for row, metric in enumerate(shown):
         grid[row, 0].set_ylabel(title(metric))
-        for column, solver in enumerate(scale.solvers):
-            ends[row, column] = _steps_panel(context, grid[row, column], measured, metric, solver)
-            if kind == "modes":
-                _floor(context, grid[row, column], metric)
+        for column, solver in enumerate(solvers):
+            ends[row, column] = _steps_panel(context, grid[row, column], kind, measured, metric, solver)
+            if kind != "scores":
+                _floor(context, grid[row, column], kind, metric)
     for place, lines in ends.items():  # when all is drawn: the panels of a row share their axis
         label_ends(grid[place], lines, least_gap=0.1)
-    for column, solver in enumerate(scale.solvers):
+    for column, solver in enumerate(solvers):
         grid[0, column].set_title(SOLVER_TITLES[solver])
         grid[-1, column].set_xlabel("function evaluations (NFE)")
     return figure
 
 
-def _floor(context: FigureContext, axes: "Axes", metric: str) -> None:
+def _floor(context: FigureContext, axes: "Axes", kind: Kind, metric: str) -> None:
     """From where a measure is right to what real clips may have."""
-    if context.records.seeds("modes", REAL, [0]):
+    if context.records.seeds(kind, REAL, [0]):
         cell, right = Cell(REAL, "extended", NO_SOLVER, 0), RIGHT.get(metric, 0.0)
-        (high,) = context.records.values("modes", cell, [0], metric + HIGH_OF)
+        (high,) = context.records.values(kind, cell, [0], metric + HIGH_OF)
         low = 2 * right - high if right else 0.0
         axes.axhspan(percent(metric) * low, percent(metric) * high, color=LIGHT, zorder=0)
 
 
-def _recorded(context: FigureContext, cell: Cell, seeds: tuple[int, ...], metric: str) -> list[float]:
+def _recorded(context: FigureContext, kind: Kind, cell: Cell, seeds: tuple[int, ...], metric: str) -> list[float]:
     """One value of each seed; NaN where too few samples were on the support to measure it."""
-    kind = kind_of(metric, cell)
     if metric in context.records.absent(cell, seeds, kind):
         return [float("nan")] * len(seeds)
     return context.records.values(kind, cell, seeds, metric)
 
 
 def _steps_panel(
-    context: FigureContext, axes: "Axes", measured: dict[str, tuple[int, ...]], metric: str, solver: str
+    context: FigureContext, axes: "Axes", kind: Kind, measured: dict[str, tuple[int, ...]], metric: str, solver: str
 ) -> list[End]:
-    nfes = context.records.scale.evaluation.nfe
-    ends = []
+    scale, ends = context.records.scale, []
+    nfes = scale.any_step if kind == "any_step" else scale.evaluation.nfe
     for place, (experiment, seeds) in enumerate(measured.items()):
+        if solver not in solvers_of(load_experiment(experiment, scale.name)):
+            continue
         style = context.look(experiment, place)
         cells = [Cell(experiment, "extended", solver, nfe) for nfe in nfes]
-        values = percent(metric) * np.array([_recorded(context, cell, seeds, metric) for cell in cells])
+        values = percent(metric) * np.array([_recorded(context, kind, cell, seeds, metric) for cell in cells])
         axes.plot(nfes, values, ".", color=style.colour, markersize=3, alpha=0.6)
         mean = values.mean(axis=1)
         axes.plot(nfes, mean, style.line, marker=style.marker, color=style.colour)

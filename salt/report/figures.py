@@ -28,6 +28,7 @@ DRAW: dict[str, Callable[[FigureContext], tuple["Figure", str]]] = {
     "fig_lambda": curves.lambda_curves,
     "fig_steps": curves.steps_curves,
     "fig_modes": curves.mode_curves,
+    "fig_any_step": curves.any_step_curves,
     "fig_depth": curves.depth_curves,
     "fig_causal": sheets.student_sheet,
     "fig_i2v": sheets.student_sheet,

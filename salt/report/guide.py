@@ -33,6 +33,7 @@ RECORDS = (
     ("*_prompts.csv.gz", "the same of every single video"),
     ("*_long.csv", "scores of videos beyond the training length"),
     ("*_modes.csv", "measures of distributions"),
+    ("*_any_step.csv", "the same at any number of steps"),
     ("*_defect.csv", "Eq. (16) and its companions"),
     ("*_trajectory.csv", "states along paths, projected"),
     ("*_caches.csv", "what the cache does to a causal student"),

@@ -4,6 +4,7 @@ Tidy CSV files, one row a measurement, in `results/{scale}/records/`:
 `{experiment}_seed{n}_scores.csv` (VBench dimensions, raw, and quality, semantic, total in 0-100),
 `{experiment}_seed{n}_long.csv` (the same of videos beyond the training length, and their parts `DIMENSION@PART`),
 `{experiment}_seed{n}_modes.csv` (which futures and styles samples are of; parts `MEASURE@window0` of long videos),
+`{experiment}_seed{n}_any_step.csv` (the same of clips of any number of steps),
 `{experiment}_seed{n}_caches.csv` (what the cache does to a causal student),
 `{experiment}_seed{n}_defect.csv` (Eq. 16 and its companions), `{experiment}_seed{n}_trajectory.csv`, and
 `{experiment}_seed{n}_prompts.csv.gz` (`_long_prompts.csv.gz`): one row a video, one column a dimension, raw, empty
@@ -36,7 +37,7 @@ from salt.git import ask_git
 from salt.readers import whole_lines
 from salt.report.statistics import PromptScores, prompt_scores
 
-Kind = Literal["scores", "long", "modes", "defect", "caches"]
+Kind = Literal["scores", "long", "modes", "any_step", "defect", "caches"]
 KEY = ["experiment", "seed", "prompts", "solver", "nfe", "metric"]
 COLUMNS = ["method", *KEY, "scale", "value", "n", "protocol"]
 PROMPT_KEY = ["prompts", "solver", "nfe", "prompt_id", "sampling_seed"]

@@ -65,7 +65,7 @@ class Agreement:
 
     numbers: Sequence[Number]
     lines: int
-    """Lines of the records made anew: of scores, of single videos, of modes, and of the defect where it was measured."""
+    """Lines of the records made anew: of scores, of single videos, of modes, and of the defect where there is one."""
     other: Mapping[str, int]
     """Title of a student -> how many of its lines are not among the committed ones, byte for byte."""
 

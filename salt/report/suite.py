@@ -15,7 +15,7 @@ from salt.errors import SaltError
 from salt.evaluation.cells import Prompts
 
 Spec = TypeVar("Spec", "TableSpec", "FigureSpec")
-Use = Literal["scores", "long", "modes", "defect", "paths", "caches", "videos", "long_videos", "controls"]
+Use = Literal["scores", "long", "modes", "any_step", "defect", "paths", "caches", "videos", "long_videos", "controls"]
 
 
 class Row(Student):
@@ -53,6 +53,8 @@ class Entry(Section):
             return "world has no exact teacher"
         if {"long", "long_videos"} & set(self.uses) and not scale.has_long_videos:
             return "videos have one length (evaluation.long)"
+        if "any_step" in self.uses and not scale.any_step:
+            return "nothing is sampled at any number of steps (any_step)"
         return ""
 
 

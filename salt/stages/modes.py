@@ -33,6 +33,7 @@ def run(
     out: Path,
     device: str,
     wanted: Collection[str] = (),
+    any_step: bool = False,
 ) -> None:
     """Measure the cells of extended captions, and those of long videos, of a student, of `teacher` or of `real`.
 
@@ -46,11 +47,14 @@ def run(
         out: `NAME_modes.csv`.
         device: where latents are computed.
         wanted: names of the cells; empty: all.
+        any_step: the cells of clips at the scale's `any_step` instead.
 
     Raises:
-        SaltError: the world cannot name its modes, or an input is not what it must be.
+        SaltError: the world cannot name its modes, it has no `any_step`, or an input is not what it must be.
     """
     scale = experiment.scale
+    if any_step and not scale.any_step:
+        raise SaltError(f"scale {scale.name}: any_step is missing, which --any-step needs; accepted: a list of numbers")
     if not scale.names_modes:
         raise SaltError(
             f"salt modes: the world of scale {scale.name} cannot name its modes; accepted: a scale of text-to-video "
@@ -59,6 +63,9 @@ def run(
     if weights is not None:
         check_trained_as(weights, experiment, seed)
         experiment = as_recorded(experiment, weights)
+    if any_step:
+        scale = scale.at_any_step()
+        experiment = experiment.model_copy(update={"scale": scale})
     check_device(device)
     single_thread()
     assets = load_assets(teacher, scale)

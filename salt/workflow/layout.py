@@ -13,7 +13,7 @@ from salt.workflow.states import States, digest
 
 RECORD_KINDS = ("long", "defect", "caches")
 """Records of students alone, but for long videos of real clips."""
-WITH_REFERENCES = ("scores", "modes")
+WITH_REFERENCES = ("scores", "modes", "any_step")
 """Records of the teacher and of real clips as well."""
 VIDEO_KINDS = {"videos": "", "long_videos": "_long"}
 """What a figure may hold frames of, and how their folders end."""
@@ -23,6 +23,7 @@ KEPT = {
     "score_long": {"scores": "{sampled}_seed{seed}_long.csv", "prompts": "{sampled}_seed{seed}_long_prompts.csv.gz"},
     "score_controls": {"scores": "controls.csv"},
     "modes": {"modes": "{sampled}_seed{seed}_modes.csv"},
+    "modes_any_step": {"any_step": "{sampled}_seed{seed}_any_step.csv"},
     "defect": {
         "defect": "{experiment}_seed{seed}_defect.csv",
         "trajectory": "{experiment}_seed{seed}_trajectory.csv",

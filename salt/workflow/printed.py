@@ -59,8 +59,7 @@ def printed_by(entries: Entries, experiments: Mapping[str, Experiment], claims: 
 
 def _all(name: str, entries: Entries, experiments: Mapping[str, Experiment]) -> list[Cell]:
     """Every cell of a model."""
-    causal = name in experiments and experiments[name].causal is not None
-    return [*cells_of(name, "", entries.scale, 0, causal)]
+    return [*cells_of(name, "", entries.scale, 0, experiments.get(name))]
 
 
 def _of_table(table: TableSpec, entries: Entries, experiments: Mapping[str, Experiment]) -> Iterator[Cell]:

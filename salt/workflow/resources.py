@@ -18,7 +18,7 @@ from salt.workflow.site import Site
 from salt.workflow.stages import Stages
 
 DEFAULT = "default"
-RULES = (*Stages.model_fields, "sample_long", "score_long")
+RULES = (*Stages.model_fields, "sample_long", "score_long", "modes_any_step")
 """Rules that may ask for something of their own: a part of a work asks for what the whole does."""
 RESUMED = (
     *("teacher", "train", "latents", "latents_part", "ode_pairs", "ode_pairs_part"),

@@ -121,6 +121,11 @@ class States:
         own = self._evaluation(self.stages.modes, long=True)
         return [*own, *self.sampled(name), *self._long_memory(name), *cells]
 
+    def modes_any_step(self, name: str) -> State:
+        """The same of clips of any number of steps."""
+        scale = self.scale.at_any_step()
+        return [self.stages.modes, content_hash(scale.world), content_hash(scale.evaluation), *self.sampled(name)]
+
     def defect(self, name: str, alone: bool = False) -> State:
         """Its semigroup defect; `alone`: Eq. (16) and nothing else."""
         return [*self._evaluation(self.stages.defect), *self.sampled(name), *(["alone"] if alone else [])]

@@ -10,8 +10,8 @@ from salt.report.suite import load_suite
 from salt.stages.shared.records import model_cells
 
 
-def names(experiment, scale="tiny", causal=False):
-    return [cell.name for cell in cells_of(experiment, experiment, load_scale(scale), 0, causal)]
+def names(experiment, scale="tiny", student=None):
+    return [cell.name for cell in cells_of(experiment, experiment, load_scale(scale), 0, student)]
 
 
 def test_students():
@@ -20,6 +20,12 @@ def test_students():
         *(f"extended_cm_{nfe}" for nfe in (2, 4, 8, 16)),
         "short_cm_4",
     ]
+
+
+def test_a_student_has_its_own_number_of_steps_too():
+    one = load_experiment("one_forcing", "tiny")
+    assert names("one_forcing", student=one) == [*(f"extended_cm_{nfe}" for nfe in (2, 4, 8, 16, 1)), "short_cm_4"]
+    assert names("dmd_16", student=load_experiment("dmd_16", "tiny")) == names("sc_dmd")
 
 
 def test_references():
@@ -52,10 +58,10 @@ def test_every_row_of_every_table_is_sampled(scale):
     assert len(rows) > 5
     for prompts, row in rows:
         experiment = load_experiment(row.experiment, scale)
-        made = names(row.experiment, scale, experiment.causal is not None)
+        made = names(row.experiment, scale, experiment)
         if prompts == "long":
             length = length_of(row.experiment, experiment, long=True)
-            made = [cell.name for cell in length.cells(row.experiment, experiment.title, experiment.scale, 0, True)]
+            made = [cell.name for cell in length.cells(row.experiment, experiment.title, experiment, 0)]
         assert f"{prompts}_{experiment.main_solver}_{row.nfe}" in made
 
 
@@ -66,7 +72,7 @@ LONG = "scale.evaluation.long"
 def test_long_cells():
     experiment = load_experiment("self_forcing", "tiny", {f"{LONG}.nfe": "[2, 4]"})
     length = length_of("self_forcing", experiment, long=True)
-    cells = length.cells("self_forcing", "Self Forcing", experiment.scale, 1, True)
+    cells = length.cells("self_forcing", "Self Forcing", experiment, 1)
     assert [(cell.name, cell.prompts, cell.variant) for cell in cells] == [
         ("long_cm_2", "long", "extended"),
         ("long_cm_4", "long", "extended"),

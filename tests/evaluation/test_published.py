@@ -115,8 +115,9 @@ def test_whole_clips_are_sampled_near_float32(cfg_weight):
 @torch.no_grad()
 def test_chunks_are_sampled_near_float32():
     """Their keys and values are kept in bfloat16, and no autocast is left on between them."""
-    scale = experiment("self_forcing").scale
-    (cell, *_), items = cells_of("self_forcing", "", scale, 0, True), [Item(evaluation_prompts(scale)[1], 0)]
+    student = experiment("self_forcing")
+    cell = cells_of("self_forcing", "", student.scale, 0, student)[0]
+    items = [Item(evaluation_prompts(student.scale)[1], 0)]
     found = []
     for network in (lowered(causal()), causal()):
         parts = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Literal
 from zlib import crc32
 
 import numpy as np
@@ -132,9 +133,10 @@ class Synthetic:
         pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed{seed}_caches.csv", index=False)
 
     # ------------------------------------------------------------------------------------------------- modes
-    def modes(self, experiment: str, seed: int) -> None:
+    def modes(self, experiment: str, seed: int, kind: Literal["modes", "any_step"] = "modes") -> None:
         """SC is half as wrong, more steps are worse, all keep the speeds, and real clips are at their floor."""
-        noise, ways = np.random.default_rng([seed, _number(experiment)]), product(("euler", "cm"), self.nfe)
+        steps = self.nfe if kind == "modes" else load_scale(self.scale).any_step
+        noise, ways = np.random.default_rng([seed, _number(experiment)]), product(("euler", "cm"), steps)
         rows = []
         for solver, nfe in [("none", 0)] if experiment == "real" else ways:
             worse = 0.0 if experiment == "real" else (0.02 if "sc" in experiment else 0.04) * (1 + np.log2(nfe) / 4)
@@ -148,7 +150,7 @@ class Synthetic:
                 for name, number in found.items():
                     rows.append(self._line(experiment, seed, name, number, 512, "modes-1 ab", solver=solver, nfe=nfe))
         self.folder.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed{seed}_modes.csv", index=False)
+        pd.DataFrame(rows).to_csv(self.folder / f"{experiment}_seed{seed}_{kind}.csv", index=False)
 
     # ------------------------------------------------------------------------------------------------ defect
     def defect(self, experiment: str, seed: int, protocol: str = PROTOCOL) -> None:
@@ -257,7 +259,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same of image-to-video."""
     folder = tmp_path_factory.mktemp("images")
     writer = Synthetic(folder / "records", "tiny_i2v", nfe=(2, 4, 8))
-    for experiment, seed in product(("pcm", "dmd_4", "lightx2v", "sc_dmd"), range(2)):
+    for experiment, seed in product(
+        ("pcm_adversarial", "pcm", "dmd_4", "lightx2v", "sc_dmd", "sc_dmd_alpha"), range(2)
+    ):
         writer.scores(experiment, seed)
     writer.scores("teacher", 0, [("euler", 50)])
     writer.scores("real", 0, [("none", 0)])
@@ -274,6 +278,9 @@ def turning(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.modes(experiment, seed)
     writer.scores("real", 0, [("none", 0)])
     writer.modes("real", 0)
+    for experiment, seed in product(("dmd_4", "sc_dmd", "anyflow"), range(2)):
+        writer.modes(experiment, seed, "any_step")
+    writer.modes("real", 0, "any_step")
     return folder
 
 

@@ -32,7 +32,9 @@ def test_one_cell_of_each_student_is_made_for_table4(snakemake: Snakemake) -> No
     """And Eq. (16) alone for figA1; apart from the videos of a full run, whose weights are the same."""
     run = snakemake("-n", "--config", "seeds=1", "only=table4,figA1", "out=elsewhere")
     calls = calls_of(run)
-    each = dict.fromkeys(("train", "defect"), len(STUDENTS)) | dict.fromkeys(("sample", "score", "modes"), len(STUDENTS) + 1)
+    each = dict.fromkeys(("train", "defect"), len(STUDENTS)) | dict.fromkeys(
+        ("sample", "score", "modes"), len(STUDENTS) + 1
+    )
     once = dict.fromkeys(("teacher", "latents", "table", "figure"), 1)
     assert {verb: len(words) for verb, words in calls.items()} == each | once
     verbs = typer.main.get_command(app).commands

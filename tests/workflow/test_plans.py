@@ -25,7 +25,7 @@ HEADS = r"^(?:rule|use rule \w+ as) (\w+)(?::| with:)"
 RULE_NAMES = set(re.findall(HEADS, "".join(map(Path.read_text, RULES)), re.MULTILINE))
 ABLATIONS = ["ablation_sc_dmd", "ablation_salt_causal_forcing"]
 LONG = ["results/tiny/records/self_forcing_seed0_long.csv", "results/tiny/records/salt_longlive_seed0_long.csv"]
-STARTS = ["ar_teacher", "causal_ode", "ode_init"]  # what autoregressive rows start from: trained, not sampled
+STARTS = ["anyflow_start", "ar_teacher", "causal_ode", "ode_init"]  # what rows start from: trained, not sampled
 HERE = {kind: {k: v for k, v in SUITE[kind].items() if not v.get("first_frame")} for kind in ("tables", "figures")}
 """Of text-to-video; the others are of the scale beside it, by rules whose names begin with `beside_`."""
 BESIDE = {kind: {k: v for k, v in SUITE[kind].items() if v.get("first_frame")} for kind in ("tables", "figures")}
@@ -43,7 +43,7 @@ def names_of(entry: dict[str, Any]) -> set[str]:
 
 
 def models(scale: str, *uses: str) -> int:
-    """Students and their training seeds, of all tables and figures that use one of these, or of all."""
+    """Students and their training seeds, of all tables and figures that use one of these, or of all of them."""
     left_out = MEANINGFUL if scale == "smoke" else set()
     seeds: dict[str, int] = {}
     for name, entry in {**HERE["tables"], **HERE["figures"]}.items():
@@ -85,6 +85,7 @@ def test_every_target_has_a_plan(snakemake: Snakemake, scale: str) -> None:
     assert jobs["train"] == models(scale) + len(STARTS)
     assert jobs["sample"] == jobs["score"] == models(scale, "scores") + len(["teacher", "real"])
     assert jobs["modes"] == models(scale, "modes") + len(["teacher", "real"])
+    assert jobs["modes_any_step"] == (0 if scale == "smoke" else models(scale, "any_step") + len(["real"]))
     assert jobs["sample_long"] == jobs["score_long"] == models(scale, "long") + len(["real"])
     assert jobs["caches"] == models(scale, "caches")
 
@@ -112,12 +113,18 @@ def test_the_command_line_takes_what_the_rules_give(snakemake: Snakemake) -> Non
     verbs = typer.main.get_command(app).commands
     for verb, words in {call.groups() for call in calls}:
         verbs[verb].make_context(verb, words.split())  # refuses unknown options and misses required ones
-    rules = RULE_NAMES - LAB_RULES - {"all", "import_released", "sample_long", "score_long", "score_vbench"}
+    rules = (
+        RULE_NAMES
+        - LAB_RULES
+        - {"all", "import_released", "sample_long", "score_long", "score_vbench", "modes_any_step"}
+    )
     rules -= {"latents_part", "ode_pairs_part"}
     assert {call[1] for call in calls} == {rule.replace("_", "-") for rule in rules}
     long = {call[2].split()[0] for call in calls if "--long" in call[2].split()}
-    assert {"self_forcing", "salt_longlive"} <= long <= {"real"}.union(
-        *(names_of(entry) for entry in ENTRIES if "long" in entry["uses"])
+    assert (
+        {"self_forcing", "salt_longlive"}
+        <= long
+        <= {"real"}.union(*(names_of(entry) for entry in ENTRIES if "long" in entry["uses"]))
     )
 
 
@@ -313,7 +320,15 @@ def test_the_side_files_name_rules_that_exist() -> None:
         yaml.safe_load((ROOT / "workflow" / name).read_text()) for name in ("resources.yaml", "stages.yaml")
     )
     assert {rule for part in resources.values() for rule in part} <= {*RULE_NAMES, "default"}
-    assert {*stages, "all", "latents_part", "ode_pairs_part", "sample_long", "score_long"} == RULE_NAMES
+    assert {
+        *stages,
+        "all",
+        "latents_part",
+        "ode_pairs_part",
+        "sample_long",
+        "score_long",
+        "modes_any_step",
+    } == RULE_NAMES
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-# What is measured of one student beside the scores of its videos: modes, defect, caches, and what its training took.
+# What is measured of one student beside the scores of its videos: modes (at any number of steps as well), defect, caches, and what its training took.
 
 
 rule modes:
@@ -31,6 +31,38 @@ rule modes:
     shell:
         "salt modes {wildcards.sampled} {params.cells:q} --scale {params.scale} --seed {wildcards.seed}"
         f" --device {w.resources.device('modes')} --teacher {{params.teacher:q}} --latents {{params.latents:q}}"
+        " {params.weights:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule modes_any_step:
+    input:
+        unless_made(
+            "modes_any_step",
+            lambda wildcards: w.states.modes_any_step(wildcards.sampled),
+            teacher=rules.teacher.output.provenance,
+            latents=rules.latents.output[0],
+            weights=lambda wildcards: w.layout.sampled_weights(wildcards.sampled, wildcards.seed),
+        ),
+    output:
+        **w.layout.outputs_of("modes_any_step"),
+    log:
+        f"{w.layout.scratch}/logs/modes_any_step/{{sampled}}_seed{{seed}}.log",
+    benchmark:
+        f"{w.layout.scratch}/benchmarks/modes_any_step/{{sampled}}_seed{{seed}}.tsv"
+    threads: w.resources.threads("modes_any_step")
+    resources:
+        **w.resources.asked("modes_any_step"),
+    params:
+        scale=w.scale.name,
+        teacher=unrecorded(w.layout.teacher),
+        latents=unrecorded(w.layout.latents),
+        weights=lambda wildcards, input: option("--weights", input.get("weights", [])),
+        state=lambda wildcards: w.states.modes_any_step(wildcards.sampled),
+    message:
+        "{rule} {wildcards.sampled}, seed {wildcards.seed}: the same in any number of steps, scale {params.scale}"
+    shell:
+        "salt modes {wildcards.sampled} --any-step --scale {params.scale} --seed {wildcards.seed}"
+        f" --device {w.resources.device('modes_any_step')} --teacher {{params.teacher:q}} --latents {{params.latents:q}}"
         " {params.weights:q} --out {output:q} > {log:q} 2>&1"
 
 

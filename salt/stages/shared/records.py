@@ -34,7 +34,7 @@ def model_cells(
         SaltError: a name that no cell of the model has.
     """
     title = load_suite().real.method if name == REAL else experiment.title
-    cells = {c.name: c for c in length.cells(name, title, experiment.scale, seed, experiment.causal is not None)}
+    cells = {c.name: c for c in length.cells(name, title, experiment, seed)}
     for one in wanted:
         if one not in cells:
             raise SaltError(f"--cell {one}: no cell of {name}; {accepted(one, cells)}")
