@@ -259,9 +259,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same of image-to-video."""
     folder = tmp_path_factory.mktemp("images")
     writer = Synthetic(folder / "records", "tiny_i2v", nfe=(2, 4, 8))
-    for experiment, seed in product(
-        ("pcm_adversarial", "pcm", "dmd_4", "lightx2v", "sc_dmd", "sc_dmd_alpha"), range(2)
-    ):
+    rows = ("pcm_adversarial", "pcm", "dmd_4", "lightx2v", "sc_dmd", "sc_dmd_alpha")
+    for experiment, seed in product(rows, range(2)):
         writer.scores(experiment, seed)
     writer.scores("teacher", 0, [("euler", 50)])
     writer.scores("real", 0, [("none", 0)])

@@ -271,7 +271,7 @@ def test_table1_is_of_image_to_video(results, images, tmp_path):
     first = next(iter(ours.values()))
     assert set(first.ours) == set(first.paper) == set(table.metrics)
     assert {c.metric for c in table.comparisons} == set(table.metrics)
-    i2v = next(c for c in table.comparisons if c.metric == "i2v" and c.method.experiment == "sc_dmd")
+    i2v = next(c for c in table.comparisons if c.metric == "i2v" and c.method.cell.experiment == "sc_dmd")
     assert i2v.paper == pytest.approx(0.81)
     means = records.prompt_scores(ours["SC-DMD (Ours), 4 NFE"].cell, (0, 1)).means()
     dimensions = list(records.board.dimensions)
