@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a scale of that world, its networks and what their latents are made from."""
     top = tmp_path_factory.mktemp("turning")
     shutil.copytree(ROOT / "experiments", top / "experiments")
-    scale = {"extends": "smoke", "assets": "assets/turning", "world": WORLD}
+    scale = {"extends": "smoke", "assets": "assets/turning", "world": WORLD, "any_step": [1, 4]}
     (top / "experiments" / "scales" / "turning.yaml").write_text(yaml.safe_dump(scale))
     start = yaml.safe_load((top / "experiments" / "ode_init.yaml").read_text())
     start["scales"]["turning"] = {"pairs": {"teacher": "exact", "cfg_weight": 1.0}}
@@ -181,6 +181,22 @@ def test_what_an_untrained_network_samples_is_nothing(measure: Callable[..., Res
 def test_other_captions_are_not_measured(measure: Callable[..., Result]) -> None:
     done = measure("teacher", "--cell", "short_euler_8")
     assert "--cell short_euler_8: modes are those of extended captions" in str(done.exception)
+
+
+def test_clips_of_any_number_of_steps_are_measured_apart(
+    folder: Path, train: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Another evaluation of the same weights: by each solver, and nothing of short captions or long videos."""
+    assert train(*EXACT).exit_code == 0
+    given = ["--teacher", f"{folder}/teacher", "--latents", f"{folder}/latents", "--weights", f"{tmp_path}/out"]
+    words = ["modes", "dmd_4", "--any-step", *EXACT, *given, "--out", f"{tmp_path}/dmd_4_seed0_any_step.csv"]
+    done = CliRunner().invoke(app, [*words, "--scale", "turning"])
+    assert done.exit_code == 0, done.output
+    frame = read_measurements(tmp_path / "dmd_4_seed0_any_step.csv")
+    ways = set(frame[["prompts", "solver", "nfe"]].itertuples(index=False, name=None))
+    assert ways == {("extended", solver, nfe) for solver in ("euler", "cm") for nfe in (1, 4)}
+    done = CliRunner().invoke(app, [*words, "--scale", "smoke"])
+    assert "scale smoke: any_step is missing, which --any-step needs" in str(done.exception)
 
 
 def test_a_window_of_a_long_video_is_a_clip(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
