@@ -64,9 +64,11 @@ def _sentence(says: str, ones: Sequence[Measured]) -> str:
 
 
 def _of_records(spec: FigureSpec, records: Records, wanted: Sequence[int]) -> list[str]:
-    """Of references, their Total; of caches, what a better cache changes in the last chunk."""
+    """Of references, their Total; of caches and of any number of steps, what more of them change."""
     if "caches" in spec.uses:
         return _caches(spec, records, wanted)
+    if "any_step" in spec.uses:
+        return _any_step(spec, records, wanted)
     if "scores" not in spec.uses:
         return []
     totals = [
@@ -102,3 +104,18 @@ def _caches(spec: FigureSpec, records: Records, wanted: Sequence[int]) -> list[s
         "What a chunk of the fewest steps gains in objects that are right when its cache was made with the most steps "
         f"instead of the fewest: {'; '.join(told)}."
     ]
+
+
+def _any_step(spec: FigureSpec, records: Records, wanted: Sequence[int]) -> list[str]:
+    """The energy distance of each student with the fewest evaluations, with four and with the most."""
+    steps = [nfe for nfe in records.scale.any_step if nfe in (1, 4, records.scale.any_step[-1])]
+    told = []
+    for name in spec.experiments:
+        if not (seeds := records.seeds("any_step", name, wanted)):
+            continue
+        experiment = load_experiment(name, records.scale.name)
+        cells = [Cell(name, "extended", experiment.main_solver, nfe) for nfe in steps]
+        means = [100 * np.mean(records.values("any_step", cell, seeds, "energy_distance")) for cell in cells]
+        told.append(f"{experiment.label or experiment.title} {', '.join(f'{mean:.2f}' for mean in means)}")
+    at = ", ".join(map(str, steps))
+    return [f"Energy distance at {at} evaluations, of 100: {'; '.join(told)}."] if told else []

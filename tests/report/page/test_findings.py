@@ -29,6 +29,14 @@ def test_every_figure_says_something(told, name):
     assert (told[name] == [NO_RECORD]) == (name == "fig3")
 
 
+def test_more_steps_are_told_of_each_student(turning):
+    records = Records(turning / "records", SCALE)
+    (said,) = found_in(FIGURES["fig_any_step"], [], records, range(2))
+    assert said.startswith("Energy distance at 1, 4, 32 evaluations, of 100: DMD-4 ")
+    assert "AnyFlow " in said
+    assert "One-Forcing" not in said, "it was not measured"
+
+
 def test_only_what_is_drawn_is_told(told):
     at_4 = " ".join(told["fig_lambda"])
     assert "at 4 NFE" in at_4
