@@ -81,12 +81,12 @@ def _is_trained(workflow: Workflow, name: str, seed: str) -> bool:
 def _old_arms(lab: Lab) -> Iterator[tuple[Path, str]]:
     states, arms = ArmStates(lab.arms, lab.name), Path(lab.scratch, "arms")
     for run in sorted(arms.glob("*/*-*/*")):
-        name, (first, last) = run.relative_to(arms).parts[0], map(int, run.parent.name.split("-"))
+        name = run.relative_to(arms).parts[0]
         if not run.is_dir() or _is_held(run):
             continue
         if name not in lab.arms.every():
             yield run, f"there is no arm {name}"
-        elif run != states.folder(name, (first, last), arms):
+        elif run.name != states.digest(name):
             yield run, "begun with other settings than those of today"
 
 

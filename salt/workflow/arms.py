@@ -57,7 +57,11 @@ class ArmStates:
 
     def folder(self, arm: str, seeds: Sequence[int], scratch: Path) -> Path:
         """The run directory of an ensemble, named by the arm's experiment and by those of what it starts from."""
-        return scratch / arm / f"{seeds[0]}-{seeds[-1]}" / text_digest(repr(self._state(arm)))[:8]
+        return scratch / arm / f"{seeds[0]}-{seeds[-1]}" / self.digest(arm)
+
+    def digest(self, arm: str) -> str:
+        """Names the run directories of an arm as it is today."""
+        return text_digest(repr(self._state(arm)))[:8]
 
     def _state(self, arm: str) -> list[object]:
         starts = [[role, self._state(start)] for role, start in self.starts(arm).items()]

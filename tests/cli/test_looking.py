@@ -67,7 +67,7 @@ def test_what_could_go_is_listed_and_stays(salt, here):
     checkpoints = Path(here.run_of(NAME, "0"), "checkpoints")
     names = ("runs/sc_dmd/seed0/00000000", "latents/00000000", "videos/v0", "only_table4/videos/v0")
     old = [*(Path("scratch/smoke", name) for name in names), Path("scratch/lab_smoke/arms/dmd_8/0-1/00000000")]
-    old.append(Path("scratch/lab_smoke/arms/gone/0-1/00000000"))
+    old.append(Path("scratch/lab_smoke/arms/gone/some-thing/00000000"))
     arm = ArmStates(load_arms(), "lab_smoke").folder("dmd_8", (0, 1), Path("scratch/lab_smoke/arms"))
     for folder in (*old, Path(here.latents), arm):
         folder.mkdir(parents=True)
